@@ -1,0 +1,120 @@
+"""The values of one exchange, each made by exactly one step: Entry, Call, Grant, CleanCall, Admission, Reply.
+
+A later step takes a value that only the earlier step can make, so the order of the path is
+certain: `Upstream.send` cannot be called with what was not judged, cleaned and admitted.
+Documents in here are content; nothing in this module may be logged, cached or pickled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gateway.categories import Category
+from providers.document import Document
+from providers.provider import Operation, Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Step 1, open. A known caller asked something for a known tenant and purpose.
+
+    `subject` is already a keyed hash. `now` is the instant of judgement (aware, UTC).
+    """
+
+    call_id: str
+    now: datetime
+    wire: Provider
+    operation: Operation
+    caller: str
+    key_id: str
+    tenant: str
+    purpose: str
+    subject: str | None = None
+    narrowed_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Step 2, read. The request as a strict tree; `headers` holds only those the wire forwards."""
+
+    entry: Entry
+    document: Document = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forced:
+    """A parameter that the gateway set. Both words come from the surface, never from the caller."""
+
+    where: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.where}={self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where the registry lets the call go, and under which agreement.
+
+    `served_models` are the ids an answer may name; `traits` are what the surface needs to know
+    of this model here (`prompt_cache: explicit`).
+    """
+
+    processor: str
+    base_url: str
+    model: str
+    served_models: frozenset[str]
+    agreement: str
+    countries: tuple[str, ...]
+    credential: str
+    traits: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Step 3, judge. The tree with every forced value set and every exemption from the scan typed.
+
+    Attributes:
+        call: what was judged.
+        document: a new tree; plain `str` in it is content still to be scanned.
+        headers: the wire's own headers to send.
+        route: where it goes.
+        forced: what was set, in document order.
+        granted: names of the conditional verdicts that this call used.
+        unscanned: kind of inline content that passed without a scan -> how many.
+        stream: whether the answer is to be a stream.
+        hide_usage_event: the caller did not ask for the usage event that was forced, so it is
+            not delivered.
+    """
+
+    call: Call
+    document: Document = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    route: Route
+    forced: tuple[Forced, ...]
+    granted: tuple[str, ...]
+    unscanned: Mapping[str, int]
+    stream: bool
+    hide_usage_event: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CleanCall:
+    """Step 4, clean. The bytes that will leave, and how many findings were taken out of them."""
+
+    grant: Grant
+    body: bytes = field(repr=False)
+    content_type: str
+    redactions: Mapping[Category, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Step 5, admit. The intent of this attempt is durable under (call id, attempt)."""
+
+    call_id: str
+    attempt: int

@@ -1,0 +1,1 @@
+"""May it leave at all? Surface, registry and tenants, judged in one pure step."""

@@ -1,0 +1,172 @@
+"""Bytes to a tree and back: the strict JSON that both wires speak.
+
+What a provider receives is our own serialisation of the tree that policy and redactor saw, so
+two parsers can never read one body differently. Accepted is only what every parser reads alike:
+UTF-8 without a byte order mark, one object, no duplicate key, finite numbers, integers within
+2**53, no lone surrogate, no NUL in a key, bounded depth and node count. (RFC 8259 sections 4, 6
+and 8; RFC 7493 section 2, I-JSON.)
+
+A string in the tree is of a type that says what may happen to it: plain `str` is content and is
+scanned; the subclasses below are exemptions that only a judgement makes.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import NoReturn, TypeAlias
+
+import orjson
+
+Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
+Document: TypeAlias = dict[str, Value]
+
+MAX_DEPTH = 64
+MAX_NODES = 20_000
+MAX_INTEGER = 2**53
+
+
+class Opaque(str):
+    """A string that needs no scan: our own constant, or a blob proved not to be text."""
+
+    __slots__ = ()
+
+
+class Identifier(str):
+    """`[A-Za-z0-9_-]{1,64}`: scanned with `_` and `-` read as spaces; a finding refuses the call."""
+
+    __slots__ = ()
+
+
+class Sealed(str):
+    """Signed by the provider: scanned, and must pass byte-identical, so a finding refuses the call."""
+
+    __slots__ = ()
+
+
+class Encoded(str):
+    """A string that holds JSON (tool arguments): scanned inside, and stays JSON."""
+
+    __slots__ = ()
+
+
+class Approved(dict[str, "Value"]):
+    """A subtree that was reviewed as a whole beforehand (a structured-output schema): not scanned."""
+
+    __slots__ = ()
+
+
+class NotStrict(ValueError):
+    """The bytes are not the strict JSON above. The message is ours and quotes nothing."""
+
+
+def parse(data: bytes) -> Document:
+    """Read one strict JSON object.
+
+    Raises:
+        NotStrict: for anything else; the message says what, never which value.
+    """
+    try:
+        tree = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise NotStrict("the body is not valid JSON in UTF-8") from None
+    if type(tree) is not dict:
+        raise NotStrict("the body is not a JSON object")
+    pairs, doubtful = _measure(tree)
+    # Each key of the text ends in `":`. Without white space after any quote, fewer pairs in the tree than
+    # such marks in the text is the only trace that a duplicate key leaves; then the slow reader decides.
+    if doubtful or data.count(b'":') != pairs or _spaced(data):
+        return _parse_slowly(data)
+    return tree
+
+
+def serialise(tree: Document) -> bytes:
+    """Our own compact UTF-8 serialisation.
+
+    Raises:
+        NotStrict: if the tree holds what JSON cannot say.
+    """
+    try:
+        return orjson.dumps(tree)
+    except orjson.JSONEncodeError:
+        raise NotStrict("the document cannot be serialised") from None
+
+
+def _measure(tree: Document) -> tuple[int, bool]:
+    """Count key-value pairs; say whether a number needs the slow reader.
+
+    Raises:
+        NotStrict: too deep, too many nodes, or a NUL in a key.
+    """
+    pairs = nodes = 0
+    doubtful = False
+    level: list[Value] = [tree]
+    for _depth in range(MAX_DEPTH):
+        below: list[Value] = []
+        for container in level:
+            if type(container) is dict:
+                pairs += len(container)
+                if "\0" in "".join(container):
+                    raise NotStrict("a key holds a NUL character")
+                values = list(container.values())
+            else:
+                values = container  # type: ignore[assignment]  # only lists and dicts are collected
+            nodes += len(values)
+            for value in values:
+                kind = type(value)
+                if kind is dict or kind is list:
+                    below.append(value)
+                elif (kind is int or kind is float) and not -MAX_INTEGER <= value <= MAX_INTEGER:  # type: ignore[operator]
+                    doubtful = True
+        if nodes > MAX_NODES:
+            raise NotStrict(f"the body has more than {MAX_NODES} values")
+        if not below:
+            return pairs, doubtful
+        level = below
+    raise NotStrict(f"the body is nested deeper than {MAX_DEPTH} levels")
+
+
+def _spaced(data: bytes) -> bool:
+    return b'" ' in data or b'"\n' in data or b'"\r' in data or b'"\t' in data
+
+
+def _parse_slowly(data: bytes) -> Document:
+    try:
+        tree = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_not_finite,
+            parse_int=_integer,
+            parse_float=_finite,
+        )
+    except NotStrict:
+        raise
+    except (ValueError, RecursionError):
+        raise NotStrict("the body is not valid JSON in UTF-8") from None
+    if type(tree) is not dict:
+        raise NotStrict("the body is not a JSON object")
+    _measure(tree)
+    return tree
+
+
+def _unique(pairs: list[tuple[str, Value]]) -> dict[str, Value]:
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
+        raise NotStrict("an object names a key twice")
+    return unique
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 17 or not -MAX_INTEGER <= int(digits) <= MAX_INTEGER:
+        raise NotStrict("an integer is outside +-2**53")
+    return int(digits)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise NotStrict("a number is too large")
+    return number
+
+
+def _not_finite(_text: str) -> NoReturn:
+    raise NotStrict("NaN and Infinity are not JSON")
