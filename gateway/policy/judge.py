@@ -1,0 +1,116 @@
+"""May this call leave, and in what form? One pure step: judge(call, policy) -> Grant, or Refused.
+
+The order is fixed: the wire's own headers, the body against the surface, where it may go
+(model, residency, state, agreement, attestation), models hidden inside it, and what the routed
+model forces. The first that says no decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.errors import Code, Refused
+from gateway.exchange import Call, Entry, Forced, Grant, Route
+from gateway.policy.processors import Registry
+from gateway.policy.rules import Conditional, Misfit, Verdict, Walk
+from gateway.policy.surface import Surface
+from gateway.policy.tenants import Tenant
+from providers.document import Document, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All that decides one call, taken from one configuration in force.
+
+    Attributes:
+        surface: of the call's wire.
+        registry: the sub-processors.
+        tenant: whose data it is.
+        granted: conditional verdicts for this caller and purpose, less what the tenant forbids.
+        approved: a schema -> its approved document, or None.
+        pseudonym: an identifier that the caller sent -> a keyed hash under the tenant's key.
+    """
+
+    surface: Surface
+    registry: Registry
+    tenant: Tenant
+    granted: frozenset[str]
+    approved: Callable[[Value], Value]
+    pseudonym: Callable[[str], str]
+
+
+def permit(entry: Entry, policy: Policy) -> Verdict:
+    """The verdict over the operation itself, before its body is read.
+
+    Raises:
+        Refused: `operation_not_allowed`; what the surface refuses or does not name.
+    """
+    verdict = policy.surface.operations.get(entry.operation.name)
+    if verdict is None:
+        raise Refused(Code.OPERATION_NOT_ALLOWED, "this operation is not granted")
+    if isinstance(verdict, Conditional) and verdict.grant not in policy.granted:
+        reason = f"this operation needs the grant {verdict.grant}, which is not given here"
+        raise Refused(Code.OPERATION_NOT_ALLOWED, reason, rule=verdict.rule)
+    return verdict
+
+
+def judge(call: Call, policy: Policy) -> Grant:
+    """Judge one call at the instant of its entry.
+
+    Raises:
+        Refused: with the code, the path and the rule that decided.
+    """
+    entry = call.entry
+    walk = Walk(policy.granted, policy.approved, policy.pseudonym)
+    try:
+        headers = policy.surface.read_headers(call.headers, walk)
+        document = permit(entry, policy).read(call.document, walk)
+        assert isinstance(document, dict)  # noqa: S101  # an operation's shape is an object; the loader checks
+        stream, hide_usage = _stream(entry, document, walk)
+        route = _route(entry, policy, walk.models)
+        for force, value in walk.deferred:
+            force.settle(value, route.traits, document, walk.forced)
+    except Misfit as misfit:
+        raise Refused(misfit.code, misfit.reason, where=misfit.where() or None, rule=misfit.rule) from None
+    return Grant(
+        call=call,
+        document=document,
+        headers=headers,
+        route=route,
+        forced=tuple(walk.forced),
+        granted=tuple(walk.used),
+        unscanned=walk.unscanned,
+        stream=stream,
+        hide_usage_event=hide_usage,
+    )
+
+
+def _stream(entry: Entry, document: Document, walk: Walk) -> tuple[bool, bool]:
+    """Whether the answer is a stream, and whether a usage event that nobody asked for must be hidden."""
+    if not entry.wire.asks_stream(document):
+        return False, False
+    label = entry.wire.ask_usage(entry.operation, document)
+    if label is None:
+        return True, False
+    walk.forced.append(Forced(label, "true"))
+    return True, True
+
+
+def _route(entry: Entry, policy: Policy, models: list[str]) -> Route:
+    def find(model: str, narrowed_to: str | None) -> Route:
+        return policy.registry.route(
+            wire=entry.wire.name,
+            operation=entry.operation.name,
+            model=model,
+            tenant=policy.tenant,
+            now=entry.now,
+            narrowed_to=narrowed_to,
+        )
+
+    if not models:
+        raise Refused(Code.BODY_INVALID, "the model is missing", where="model")
+    route = find(models[0], entry.narrowed_to)
+    for hidden in models[1:]:
+        find(hidden, route.processor)
+    return route
