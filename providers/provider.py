@@ -100,11 +100,14 @@ class Provider:
         request_id_header: where this wire's clients look for the request's id.
         credential: secret -> headers that carry it.
         constant_headers: headers sent with every request.
+        telltale_header: a request header that only this wire's clients send; it decides where two
+            wires share a path, or where the path is unknown.
+        end_mark: the data of an event that is no JSON and ends a stream (`[DONE]`), or empty.
         shape_error: a refusal -> the JSON body of this wire's error.
         shape_stream_error: (operation, refusal) -> the bytes of this wire's error event.
         observe: (operation, document) -> what a whole answer shows.
         observe_event: (operation, event name, data) -> what one stream event shows, given the
-            decoded `data` (None for the literal `[DONE]`).
+            decoded `data` (None for the end mark).
         error_code: error body -> (type, code) as closed words of the wire, or ("", "").
         scrub_error: error body, replacement -> the same body with its message texts replaced
             by what the replacement function returns for each.
@@ -135,6 +138,8 @@ class Provider:
     ask_usage: Callable[[Operation, Document], str | None]
     is_usage_event: Callable[[Operation, Document], bool]
     constant_headers: Mapping[str, str] = field(default_factory=dict)
+    telltale_header: str | None = None
+    end_mark: bytes = b""
 
     def operation(self, name: str) -> Operation:
         """The operation of that name.

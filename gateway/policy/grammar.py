@@ -235,29 +235,28 @@ class _Loader:
     # shapes
 
     def _named_shapes(self, raws: Mapping[str, object]) -> None:
+        """Objects and unions first, empty, so that shapes may recurse; then the rest; then their insides."""
         scope = _Scope(("shapes",), None, None)
-        bodies: list[tuple[str, Mapping[str, object], _Scope]] = []
+        bodies: list[tuple[Object | Union, Mapping[str, object], _Scope]] = []
         for name, raw in raws.items():
             if name in _WORDS:
                 self._report(scope.into(name).path, "this word already names a shape")
-            if isinstance(raw, dict) and ("fields" in raw or "by" in raw):
-                inner = self._inherit(raw, scope.into(name))
-                rule = self._rule({}, inner, refusal=False)
-                self._shapes[name] = Object(rule, name) if "fields" in raw else Union(rule, name, str(raw["by"]))
-                bodies.append((name, raw, inner))
-            else:
+            if not isinstance(raw, dict) or not raw.keys() & {"fields", "by"}:
                 self._raw_shapes[name] = raw
+                continue
+            inner = self._inherit(raw, scope.into(name))
+            rule = self._rule({}, inner, refusal=False)
+            shape = Object(rule, name) if "fields" in raw else Union(rule, name, str(raw["by"]))
+            self._shapes[name] = shape
+            bodies.append((shape, raw, inner))
         for name in list(self._raw_shapes):
             self._named(name, scope.into(name))
-        for name, raw, inner in bodies:
-            shape = self._shapes[name]
+        for shape, raw, inner in bodies:
             if isinstance(shape, Object):
                 self._complete_object(shape, raw, inner)
-        for name, raw, inner in bodies:
-            shape = self._shapes[name]
-            if isinstance(shape, Union):
+            else:
                 self._complete_union(shape, raw, inner)
-        for shape in list(self._shapes.values()):
+        for shape, _raw, _inner in bodies:
             if isinstance(shape, Union):
                 for key, verdict in shape.cases.items():
                     self._name_case(getattr(verdict, "shape", None), shape.by, key)
