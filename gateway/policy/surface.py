@@ -26,6 +26,8 @@ class Surface:
         traits: trait -> the values a registry entry may give it.
         vocabulary: every field name that the surface knows; the only words a path may hold.
         shapes: the compiled shapes by name, for `check`, `try` and the drift alarm.
+        forced: every name that a forced parameter can have in the header and the record.
+        unscanned: every kind of inline content that can pass without a scan.
         traits_needed: operation -> traits that a model must have to be asked it.
         sources: source key -> (page, date read).
     """
@@ -40,6 +42,8 @@ class Surface:
     traits: Mapping[str, frozenset[str]]
     vocabulary: frozenset[str]
     shapes: Mapping[str, Shape]
+    forced: frozenset[str]
+    unscanned: frozenset[str]
     traits_needed: Mapping[str, frozenset[str]]
     sources: Mapping[str, tuple[str, str]]
 
