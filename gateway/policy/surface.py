@@ -84,6 +84,18 @@ class Surface:
                 Code.RESPONSE_NOT_ALLOWED, "the answer names a model that the entry does not declare", where="model"
             )
 
+    def refusal_of(self, method: str, path: str) -> Rule | None:
+        """The rule that refuses a path of this wire, for a 404 that explains itself; None where no rule names it."""
+        segments = path.split("/")
+        for key, rule in self.refused_paths.items():
+            verb, _space, template = key.partition(" ")
+            steps = template.split("/")
+            if verb != method or len(steps) != len(segments):
+                continue
+            if all(step == segment or step.startswith("{") for step, segment in zip(steps, segments, strict=True)):
+                return rule
+        return None
+
     def _check(self, namespace: str, name: str, granted: frozenset[str]) -> None:
         verdict = self.answers.get(namespace, {}).get(name)
         if isinstance(verdict, Allow) or (isinstance(verdict, Conditional) and verdict.grant in granted):
