@@ -394,7 +394,8 @@ class _Loader:
         inner = self._inherit(raw, scope)
         rule = self._rule(raw, inner, refusal=kind in {"refuse", "conditional"})
         if kind == "allow":
-            return Allow(rule, constant or self._shape(raw["allow"], inner.into("allow")))
+            word = _WORDS.get(raw["allow"]) if isinstance(raw["allow"], str) else None
+            return Allow(rule, constant or (word(rule) if word else self._shape(raw["allow"], inner.into("allow"))))
         if kind == "conditional":
             return self._conditional(raw, inner, rule, constant)
         if kind == "refuse":
@@ -420,7 +421,7 @@ class _Loader:
         contrary = str(raw.get("contrary", "refuse"))
         if contrary not in {"refuse", "replace"}:
             self._report(scope.into("contrary").path, "write `refuse` or `replace`")
-        if contrary == "refuse" and value not in {"absent", "pseudonym"} and rule.instead is None:
+        if contrary == "refuse" and value not in ("absent", "pseudonym") and rule.instead is None:
             self._report(scope.path, "a contrary value is refused, so say what to do `instead`")
         return Force(
             rule,
