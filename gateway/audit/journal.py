@@ -31,7 +31,7 @@ from gateway.audit.language import Id, Sha
 from gateway.audit.record import Intent, Operator, Outcome, Record, Refusal
 from gateway.audit.store import OutOfSpace, SqliteStore, Store, StoreFault
 from gateway.audit.words import Act, Tenant
-from gateway.audit.worker import Worker
+from gateway.audit.worker import Done, Job, Worker
 from gateway.errors import Code, Unavailable
 from gateway.keys import new_boot_id
 
@@ -109,6 +109,7 @@ class Journal:
         self._configuration = configuration
         self._clock = clock
         self._settings = settings
+        self._worker: Worker | None = None
         self._loop = asyncio.get_running_loop()
         self._reset()
 
@@ -281,7 +282,7 @@ class Journal:
         self.fault = self.fault or "closed"
 
     async def _start(self) -> None:
-        self._worker: Worker = Worker(self._loop)
+        worker = Worker(self._loop)
         opened: asyncio.Future[tuple[Store, int]] = self._loop.create_future()
 
         def settle(result: object, fault: StoreFault | None) -> None:
@@ -292,12 +293,13 @@ class Journal:
             elif isinstance(result, tuple):
                 opened.set_result(result)
 
-        self._worker.do(self._begin, settle)
+        worker.do(self._begin, settle)
         try:
             self._store, self._next = await opened
-        except StoreFault:
-            self._worker.stop()
+        except BaseException:
+            worker.stop()
             raise
+        self._worker = worker
         self._tick_in(self._settings.check_every)
 
     def _begin(self) -> tuple[Store, int]:
@@ -316,12 +318,19 @@ class Journal:
         for timer in (self._watchdog, self._ticker):
             if timer is not None:
                 timer.cancel()
+        worker, self._worker = self._worker, None
+        if worker is None:
+            return
         done = asyncio.Event()
-        self._worker.do(self._store.close, lambda _result, _fault: done.set())
-        self._worker.stop()
+        worker.do(self._store.close, lambda _result, _fault: done.set())
+        worker.stop()
         with contextlib.suppress(TimeoutError):  # the disk hangs: the thread is left behind, with the lock
             async with asyncio.timeout(self._settings.timeout * 20):
                 await done.wait()
+
+    def _do(self, job: Job, done: Done) -> None:
+        if self._worker is not None:
+            self._worker.do(job, done)
 
     def _refuse_unless_well(self) -> None:
         if self._closing or self._outage is not None or len(self._queue) >= self._settings.waiting:
@@ -356,7 +365,7 @@ class Journal:
         oldest = next(iter(self._open.values()), None)
         floor = self._next if oldest is None or oldest.rseq is None else oldest.rseq
         commit = partial(self._store.commit, [each.line for each in self._batch], self._next, floor)
-        self._worker.do(commit, self._committed)
+        self._do(commit, self._committed)
         if self._watchdog is None:
             self._watchdog = self._loop.call_later(self._settings.timeout, self._watch)
 
@@ -393,7 +402,7 @@ class Journal:
         # Of some 4 KiB each. Better in a quiet moment, at the latest when the log is 16 MiB.
         if self._unchecked_pages > (4000 if self._queue else 1000):
             self._unchecked_pages = 0
-            self._worker.do(self._store.checkpoint, self._checked)
+            self._do(self._store.checkpoint, self._checked)
 
     def _out_of_space(self, batch: list[_Waiting]) -> None:
         """Nothing of `batch` landed. Keep what closes calls, refuse the rest, and make room."""
@@ -409,7 +418,7 @@ class Journal:
         if not self._full:
             self._full = True
             self._tick_in(min(1.0, self._settings.check_every))
-            self._worker.do(self._store.release_ballast, lambda _result, _fault: self._cut_soon())
+            self._do(self._store.release_ballast, lambda _result, _fault: self._cut_soon())
 
     def _poison(self, fault: StoreFault) -> None:
         self.fault = str(fault)
@@ -493,10 +502,10 @@ class Journal:
         if self._stalled:
             return
         if self._full:
-            self._worker.do(self._store.restore_ballast, self._ballasted)
+            self._do(self._store.restore_ballast, self._ballasted)
             self._cut_soon()
         else:
-            self._worker.do(partial(self._store.check, self._next - 1), self._checked)
+            self._do(partial(self._store.check, self._next - 1), self._checked)
 
     def _ballasted(self, restored: object, fault: StoreFault | None) -> None:
         if fault is None and restored is True:

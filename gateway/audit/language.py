@@ -344,12 +344,7 @@ def _tuple(arguments: tuple[object, ...], subset: Subset) -> Domain:
 
 def _refuse_disorder(values: list[object]) -> None:
     # Order would carry information, and a repeated member would too.
-    keys: list[str] = []
-    for value in values:
-        key = value[0] if isinstance(value, list) and value else value
-        if not isinstance(key, str):
-            raise ValueError
-        keys.append(key)
+    keys = [repr(value[0]) if isinstance(value, list) and value else repr(value) for value in values]
     if keys != sorted(set(keys)):
         raise ValueError
 
@@ -368,25 +363,22 @@ def _pair(key: Domain, count: Domain) -> Domain:
     return Domain(encode, decode, key.size * count.size)
 
 
-class _Unsealed:
-    """The type of no value."""
-
-
 class Codec:
     """How one record type is checked, written and read: its fields by name, in canonical order."""
 
-    __slots__ = ("_steps", "_values", "domains", "kind", "required")
+    __slots__ = ("_other", "_plain", "_values", "domains", "kind", "required")
 
     def __init__(self, kind: type) -> None:
         hints = typing.get_type_hints(kind, include_extras=True)
         self.kind = kind
         self.domains = {field.name: domain_of(hints[field.name]) for field in sorted(fields(kind), key=_name)}
         self.required = frozenset(field.name for field in fields(kind) if not _optional(hints[field.name]))
-        self._values = attrgetter(*self.domains)
-        self._steps = tuple(
-            (name, domain.sealed or _Unsealed, domain.encode, name not in self.required)
-            for name, domain in self.domains.items()
-        )
+        # Most required fields are in their domain if they have its type: those are checked all at once.
+        plain = [name for name in self.domains if name in self.required and self.domains[name].sealed]
+        other = [name for name in self.domains if name not in plain]
+        self._plain = tuple(plain), _getter(plain), [self.domains[name].sealed for name in plain]
+        self._other = tuple((name, self.domains[name].encode, name not in self.required) for name in other)
+        self._values = _getter(other)
 
     @property
     def bits(self) -> float:
@@ -399,12 +391,17 @@ class Codec:
         Raises:
             NotRecordable: a value is outside its domain, or a required one is absent.
         """
+        names, get, kinds = self._plain
+        plain = get(record)
+        if [*map(type, plain)] != kinds:
+            raise NotRecordable(
+                next(name for name, value, kind in zip(names, plain, kinds, strict=True) if type(value) is not kind)
+            )
+        into.update(zip(names, plain, strict=True))
         name = ""
         try:
-            for value, (name, sealed, encode, optional) in zip(self._values(record), self._steps, strict=True):
-                if type(value) is sealed:
-                    into[name] = value
-                elif value is not None or not optional:
+            for value, (name, encode, optional) in zip(self._values(record), self._other, strict=True):
+                if value is not None or not optional:
                     into[name] = encode(value)
         except ValueError:
             raise NotRecordable(name) from None
@@ -435,3 +432,10 @@ def _name(field: object) -> str:
 
 def _optional(hint: object) -> bool:
     return type(None) in typing.get_args(hint)
+
+
+def _getter(names: list[str]) -> Callable[[object], tuple[object, ...]]:
+    """Reads all the named attributes at once."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda record: tuple(getattr(record, name) for name in names)

@@ -88,7 +88,7 @@ class Intent:
     caller: Caller
     key: Id
     purpose: Purpose
-    subject: Mac | None
+    subject: Mac | None = None
     wire: Wire
     operation: OperationName
     processor: Processor
@@ -378,7 +378,7 @@ _BY_NAME: dict[object, type[Record]] = {kind.KIND: kind for kind in KINDS}
 _OPTIONS = orjson.OPT_SORT_KEYS
 _INDEX = re.compile(r"\[\d+\]")
 
-CAPACITY_BITS = 457
+CAPACITY_BITS = 542
 """All that a caller and a provider together can say through one attempt (intent and outcome), in bits.
 
 The sum of log2 of the domain sizes of every field they influence, rounded up; keyed hashes are

@@ -12,17 +12,18 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import uvloop
 
+from gateway.audit.boot import row_line
 from gateway.audit.journal import Journal, Settings, now
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Intent
-from gateway.audit.store import Cipher, SqliteStore, line
+from gateway.audit.store import Cipher, SqliteStore
 from tests.gateway.audit.samples import CONFIGURATION, KEY, intent, outcome
 
 
@@ -112,9 +113,7 @@ def commit_costs(cipher: Cipher, batch: int, commits: int = 200) -> tuple[float,
         waits, cpu, first = [], 0.0, 0
         for _ in range(commits):
             made = [intent(time=now()) for _ in range(batch)]
-            from gateway.audit.record import canonical
-
-            lines = [line(each.time, "intent", each.call, 0, canonical(each).decode()) for each in made]
+            lines = [row_line(each) for each in made]
             begin, used = time.perf_counter(), time.process_time()
             store.commit(lines, first, 0)
             cpu += time.process_time() - used
@@ -127,17 +126,23 @@ def commit_costs(cipher: Cipher, batch: int, commits: int = 200) -> tuple[float,
 
 async def main() -> None:
     """Print the whole table."""
+    async for row in table():
+        sys.stdout.write(f"{row}\n")
+
+
+async def table() -> AsyncIterator[str]:
+    """The figures, a line each."""
     for cipher in Cipher:
         for batch in (1, 4, 10, 100):
             p50, p99, each = commit_costs(cipher, batch)
-            print(f"{cipher:10} commit of {batch:3}: p50 {p50:.2f} p99 {p99:.2f} ms, {each:.1f} us CPU a row")
+            yield (f"{cipher:10} commit of {batch:3}: p50 {p50:.2f} p99 {p99:.2f} ms, {each:.1f} us CPU a row")
     for cipher in Cipher:
         for rate in (0.5, 50.0, 1500.0, 3000.0):
             cost = await measure(cipher, partial(at_rate, calls_per_second=rate, seconds=4.0))
-            print(f"{cipher:10} {2 * rate:5.0f} appends/s: {cost}")
+            yield (f"{cipher:10} {2 * rate:5.0f} appends/s: {cost}")
         for concurrency in (32, 256):
             cost = await measure(cipher, partial(saturated, calls=8192, concurrency=concurrency))
-            print(f"{cipher:10} {concurrency} callers at once: {cost}")
+            yield (f"{cipher:10} {concurrency} callers at once: {cost}")
 
 
 if __name__ == "__main__":
