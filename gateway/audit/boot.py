@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.audit.language import Id, NotRecordable, Sha
-from gateway.audit.record import Intent, Operator, Outcome, Record, canonical, parse
+from gateway.audit.record import Intent, Operator, Outcome, Record, Refusal, canonical, parse
 from gateway.audit.store import Found, StoreFault, line
 from gateway.audit.words import Act, Result, Tenant
 
@@ -40,9 +40,12 @@ def row_line(record: Record) -> str:
     Raises:
         NotRecordable: a value is outside its domain.
     """
-    call = None if isinstance(record, Operator) else record.call
-    attempt = record.attempt if isinstance(record, Intent | Outcome) else 0
-    return line(record.time, record.KIND, call, attempt, canonical(record).decode("ascii"))
+    body = canonical(record).decode("ascii")
+    if isinstance(record, Operator):
+        return line(record.time, "operator", None, 0, body)
+    if isinstance(record, Refusal):
+        return line(record.time, "refusal", record.call, 0, body)
+    return line(record.time, record.KIND, record.call, record.attempt, body)
 
 
 def indeterminate(time: int, call: Id, attempt: int, tenant: Tenant) -> Outcome:

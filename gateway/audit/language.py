@@ -19,7 +19,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
-from typing import Annotated, ClassVar, Self, TypeVar
+from typing import Annotated, ClassVar, Self, TypeVar, cast
 
 from gateway.errors import Code, Unavailable
 
@@ -223,7 +223,7 @@ def domain_of(hint: object) -> Domain:
         if issubclass(hint, Word) and hint.LIMIT:
             return _wordly(hint)
         if hint in {Id, Mac, Sha}:
-            return _hexadecimal(typing.cast(type[_Hex], hint))
+            return _hexadecimal(cast(type[_Hex], hint))
         if issubclass(hint, enum.StrEnum):
             return _enumerated(hint)
     raise TypeError(f"not a type of the record language: {hint!r}")
@@ -336,15 +336,18 @@ def _tuple(arguments: tuple[object, ...], subset: Subset) -> Domain:
     def decode(value: object) -> object:
         if type(value) is not list or len(value) > most:
             raise ValueError
-        _refuse_disorder(value)
-        return tuple(decode_member(each) for each in value)
+        decoded = tuple(decode_member(each) for each in value)
+        encode(decoded)  # checks the order
+        return decoded
 
     return Domain(encode, decode, size)
 
 
 def _refuse_disorder(values: list[object]) -> None:
-    # Order would carry information, and a repeated member would too.
-    keys = [repr(value[0]) if isinstance(value, list) and value else repr(value) for value in values]
+    # Order would carry information, and a repeated member would too. Members are words or pairs of
+    # a word and a count; once encoded or checked they sort by the word's spelling.
+    first = values[0]
+    keys = [cast(list[str], value)[0] for value in values] if isinstance(first, list) else cast(list[str], values)
     if keys != sorted(set(keys)):
         raise ValueError
 

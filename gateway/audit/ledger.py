@@ -51,10 +51,10 @@ class Ledger:
         try:
             await durable
         except Unavailable:
-            self._close(admission, Result.CUT_OFF, Code.AUDIT_UNAVAILABLE, sent=False)
+            self._close(intent.call, intent.attempt, Result.CUT_OFF, Code.AUDIT_UNAVAILABLE, sent=False)
             raise
         except asyncio.CancelledError:
-            self._close(admission, Result.ABORTED_BY_CALLER, None, sent=False)
+            self._close(intent.call, intent.attempt, Result.ABORTED_BY_CALLER, None, sent=False)
             raise
         return admission
 
@@ -70,15 +70,15 @@ class Ledger:
                 answer must not look complete.
             Unavailable: the journal is poisoned. On await: the outcome is not known to be durable.
         """
-        call, attempt = Id(admission.call_id), admission.attempt
-        if (outcome.call, outcome.attempt) != (call, attempt):
+        call, attempt = outcome.call, outcome.attempt
+        if (call, attempt) != (admission.call_id, admission.attempt):
             raise NotRecordable("call")
         if self._journal.fault is None and self._journal.tenant_of(call, attempt) is None:
             return self._journal.closing(call, attempt)
         try:
             return self._journal.submit(outcome)
         except NotRecordable:
-            self._close(admission, Result.INDETERMINATE, None, sent=None)
+            self._close(call, attempt, Result.INDETERMINATE, None, sent=None)
             raise
 
     async def refuse(self, refusal: Refusal) -> None:
@@ -107,9 +107,8 @@ class Ledger:
                 await self._journal.settled()
         return self._journal.open_calls
 
-    def _close(self, admission: Admission, result: Result, code: Code | None, *, sent: bool | None) -> None:
+    def _close(self, call: Id, attempt: int, result: Result, code: Code | None, *, sent: bool | None) -> None:
         """Close an attempt that nobody else will, if its intent is on the disk or may still get there."""
-        call, attempt = Id(admission.call_id), admission.attempt
         tenant = self._journal.tenant_of(call, attempt)
         if tenant is not None and self._journal.fault is None:
             time = self._clock()

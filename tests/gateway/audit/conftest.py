@@ -35,7 +35,7 @@ async def open_journal(directory: Path) -> AsyncIterator[Opener]:
     async def opens(
         settings: Settings | None = None, faulty: bool = False, store: type[SqliteStore] = SqliteStore
     ) -> Journal:
-        settings = settings or Settings(ballast=4096)
+        settings = settings or Settings(timeout=10, ballast=4096)
         make: Callable[[], Store] = partial(
             store, directory, KEY, ballast=settings.ballast, vfs=VFS_NAME if faulty else ""
         )

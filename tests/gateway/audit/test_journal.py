@@ -28,7 +28,7 @@ from tests.gateway.audit.faults import Faults
 from tests.gateway.audit.samples import CONFIGURATION, EPOCH, KEY, intent, outcome, refusal
 
 Lines = Callable[[], list[Line]]
-QUICK = Settings(timeout=0.05, check_every=0.02, ballast=4096)
+QUICK = Settings(timeout=0.5, check_every=0.02, ballast=4096)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -298,7 +298,7 @@ class _SmallDisk(SqliteStore):
 async def test_a_full_disk_still_closes_calls(open_journal: Opener, directory: Path, lines: Lines) -> None:
     """Outcomes go into the ballast's room, intents are refused, and a gap is recorded when space returns."""
     _SmallDisk.full, _SmallDisk.room = False, 0
-    journal = await open_journal(Settings(check_every=0.01, ballast=4096), store=_SmallDisk)
+    journal = await open_journal(Settings(timeout=10, check_every=0.01, ballast=4096), store=_SmallDisk)
     held = intent()
     await journal.append(held)
     _SmallDisk.full = True
@@ -363,7 +363,7 @@ async def test_a_full_queue_refuses_intents_but_not_outcomes(open_journal: Opene
 @pytest.mark.parametrize("name", ["journal.db", "journal.db-wal"])
 async def test_an_unlinked_file_is_noticed(open_journal: Opener, directory: Path, name: str) -> None:
     """A journal whose file is gone from the directory stops: what it writes would be lost."""
-    journal = await open_journal(Settings(check_every=0.01, ballast=0))
+    journal = await open_journal(Settings(timeout=10, check_every=0.01, ballast=0))
     await journal.append(intent())
     (directory / name).unlink()
 
@@ -375,7 +375,7 @@ async def test_an_unlinked_file_is_noticed(open_journal: Opener, directory: Path
 
 async def test_the_check_passes_while_all_is_well(open_journal: Opener) -> None:
     """Many checks between appends find nothing wrong."""
-    journal = await open_journal(Settings(check_every=0.001, ballast=0))
+    journal = await open_journal(Settings(timeout=10, check_every=0.001, ballast=0))
 
     for _ in range(50):
         await journal.append(intent())

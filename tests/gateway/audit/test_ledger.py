@@ -171,7 +171,7 @@ async def test_draining_is_bounded_and_says_what_is_left(open_journal: Opener) -
 
 async def test_refusals_and_notes_are_durable_when_they_return(open_journal: Opener, lines: Lines) -> None:
     """A refusal and an operator's act are on the disk after their await."""
-    ledger = Ledger(await open_journal(Settings(ballast=0)))
+    ledger = Ledger(await open_journal(Settings(timeout=10, ballast=0)))
 
     await ledger.refuse(refusal())
     await ledger.note(Operator(time=EPOCH, act=Act.UNAUTHENTICATED, start=EPOCH, end=EPOCH, refused=7))
