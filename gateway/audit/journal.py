@@ -121,7 +121,7 @@ class Journal:
         self._batch: list[_Waiting] = []
         self._open: OrderedDict[Key, _Open] = OrderedDict()
         self._outage: _Outage | None = None
-        self._cut_due = self._stalled = self._full = self._closing = False
+        self._cut_due = self._stalled = self._full = self._closing = self._checking = False
         self._unchecked_pages = 0
         self._watchdog: asyncio.TimerHandle | None = None
         self._ticker: asyncio.TimerHandle | None = None
@@ -318,6 +318,8 @@ class Journal:
         for timer in (self._watchdog, self._ticker):
             if timer is not None:
                 timer.cancel()
+        for each in [*self._batch, *self._queue]:
+            self._fail(each)
         worker, self._worker = self._worker, None
         if worker is None:
             return
@@ -329,8 +331,15 @@ class Journal:
                 await done.wait()
 
     def _do(self, job: Job, done: Done) -> None:
-        if self._worker is not None:
-            self._worker.do(job, done)
+        worker = self._worker
+        if worker is None:
+            return
+
+        def still_ours(result: object, fault: StoreFault | None) -> None:
+            if self._worker is worker:  # else it is late news of a file that was given up
+                done(result, fault)
+
+        worker.do(job, still_ours)
 
     def _refuse_unless_well(self) -> None:
         if self._closing or self._outage is not None or len(self._queue) >= self._settings.waiting:
@@ -375,6 +384,8 @@ class Journal:
         if isinstance(fault, OutOfSpace):
             self._out_of_space(batch)
             return
+        if self.fault is not None:  # the file was found to be gone while this was written to it
+            fault = StoreFault(self.fault)
         if fault is not None:
             self._queue.extendleft(reversed(batch))
             self._poison(fault)
@@ -499,12 +510,13 @@ class Journal:
         if self.fault is not None:
             return
         self._tick_in(min(1.0, self._settings.check_every) if self._full else self._settings.check_every)
-        if self._stalled:
+        if self._stalled or self._checking:
             return
         if self._full:
             self._do(self._store.restore_ballast, self._ballasted)
             self._cut_soon()
         else:
+            self._checking = True
             self._do(partial(self._store.check, self._next - 1), self._checked)
 
     def _ballasted(self, restored: object, fault: StoreFault | None) -> None:
@@ -513,6 +525,7 @@ class Journal:
             self._end_outage()
 
     def _checked(self, _: object, fault: StoreFault | None) -> None:
+        self._checking = False
         if isinstance(fault, OutOfSpace):
             self._out_of_space([])
         elif fault is not None:

@@ -20,6 +20,7 @@ import orjson
 
 from gateway.audit.language import Codec, Derived, Id, Instant, Mac, NotRecordable, Range, Sha, Subset, Vocabulary
 from gateway.audit.words import (
+    OTHER_MODEL,
     Act,
     Agreement,
     Caller,
@@ -243,7 +244,7 @@ class Outcome:
             size=_capped(_SIZE, size),
             first_ms=_capped(_MILLISECONDS, first_ms),
             total_ms=_capped(_MILLISECONDS, total_ms),
-            served=None if served is None else vocabulary.known(Model, served) or vocabulary.word(Model, "other"),
+            served=None if served is None else vocabulary.known(Model, served) or OTHER_MODEL,
             provider_request=None if provider_request is None else Mac(provider_request),
             echo=echo,
         )

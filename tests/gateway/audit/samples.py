@@ -35,7 +35,7 @@ VOCABULARY = Vocabulary(
         Processor: ["openai-eu"],
         Agreement: ["openai-eu-2026-02"],
         Country: ["FR", "DE", "IE"],
-        Model: ["gpt-5.2-2026-01-15", "other"],
+        Model: ["gpt-5.2-2026-01-15", "a-model-of-tests"],
         ForcedName: ["store", "tools.strict", "stream_options.include_usage"],
         Conditional: ["inline-images"],
         Unscanned: ["image", "audio"],

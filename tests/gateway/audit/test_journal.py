@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from gateway.audit.boot import first_records, row_line
 from gateway.audit.journal import Settings
 from gateway.audit.language import Id, NotRecordable
 from gateway.audit.reader import Filters, Line, query
-from gateway.audit.record import Operator
+from gateway.audit.record import Operator, parse
 from gateway.audit.store import OutOfSpace, SqliteStore, StoreFault
 from gateway.audit.words import Act
 from gateway.errors import Code, Unavailable
@@ -371,6 +372,39 @@ async def test_an_unlinked_file_is_noticed(open_journal: Opener, directory: Path
 
     with pytest.raises(Unavailable):
         await journal.append(intent())
+
+
+async def test_a_replaced_file_is_noticed(open_journal: Opener, directory: Path) -> None:
+    """A copy under the same name is not the open file, however alike: what is written now would be lost."""
+    journal = await open_journal(Settings(timeout=10, check_every=0.01, ballast=0))
+    await journal.append(intent())
+    for name in ("journal.db", "journal.db-wal", "journal.db-shm"):
+        copy = (directory / name).read_bytes()
+        (directory / name).unlink()
+        (directory / name).write_bytes(copy)
+
+    await until(lambda: not journal.healthy)
+
+    with pytest.raises(Unavailable):
+        await journal.append(intent())
+
+
+async def test_a_call_left_open_long_ago_is_found(open_journal: Opener, directory: Path, tmp_path: Path) -> None:
+    """However many calls came and went since, a crash finds each that is still open, and only those."""
+    journal = await open_journal()
+    early, late = intent(), intent()
+    await journal.append(early)
+    for _ in range(20):
+        made = intent()
+        await journal.append(made)
+        await journal.append(outcome(made))
+    await journal.append(late)
+    shutil.copytree(directory, tmp_path / "crashed")
+
+    found = SqliteStore(tmp_path / "crashed", KEY)
+
+    assert [parse(each) for each in found.found.open_intents] == [early, late]
+    found.close()
 
 
 async def test_the_check_passes_while_all_is_well(open_journal: Opener) -> None:
