@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,14 +28,13 @@ from pathlib import Path
 
 from gateway.audit.boot import first_records, indeterminate, row_line
 from gateway.audit.language import Id, Sha
+from gateway.audit.open_calls import Key, OpenCall, OpenCalls
 from gateway.audit.record import Intent, Operator, Outcome, Record, Refusal
 from gateway.audit.store import OutOfSpace, SqliteStore, Store, StoreFault
 from gateway.audit.words import Act, Tenant
 from gateway.audit.worker import Done, Job, Worker
 from gateway.errors import Code, Unavailable
 from gateway.keys import new_boot_id
-
-Key = tuple[Id, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +73,6 @@ class _Waiting:
 
 
 @dataclass(slots=True)
-class _Open:
-    """A call whose intent was submitted and whose outcome is not durable.
-
-    `rseq` is None until the intent is durable, `closing` until an outcome is submitted; `also` are
-    further waiters for that outcome.
-    """
-
-    tenant: Tenant
-    rseq: int | None = None
-    closing: bool = False
-    also: list[asyncio.Future[int]] | None = None
-
-
-@dataclass(slots=True)
 class _Outage:
     start: int
     refused: int = 0
@@ -119,7 +104,7 @@ class Journal:
         self._next = 0
         self._queue: deque[_Waiting] = deque()
         self._batch: list[_Waiting] = []
-        self._open: OrderedDict[Key, _Open] = OrderedDict()
+        self._open = OpenCalls()
         self._outage: _Outage | None = None
         self._cut_due = self._stalled = self._full = self._closing = self._checking = False
         self._unchecked_pages = 0
@@ -127,8 +112,6 @@ class Journal:
         self._ticker: asyncio.TimerHandle | None = None
         self._still = asyncio.Event()
         self._still.set()
-        self._settled = asyncio.Event()
-        self._settled.set()
 
     @classmethod
     async def open(
@@ -207,7 +190,7 @@ class Journal:
 
     async def settled(self) -> None:
         """Wait until every intent has a durable outcome."""
-        await self._settled.wait()
+        await self._open.settled.wait()
 
     async def append(self, record: Record) -> int:
         """Write a record; its rseq, once it is durable.
@@ -238,16 +221,10 @@ class Journal:
         if isinstance(record, Intent):
             self._refuse_unless_well()
             waiting.key = record.call, record.attempt
-            if waiting.key in self._open:
-                raise ValueError("this attempt has its intent already")
-            self._open[waiting.key] = _Open(record.tenant)
-            self._settled.clear()
+            self._open.begin(waiting.key, record.tenant)
         elif isinstance(record, Outcome):
             waiting.key = record.call, record.attempt
-            held = self._open.get(waiting.key)
-            if held is None or held.closing:
-                raise ValueError("this attempt has no open intent")
-            held.closing = True
+            self._open.close(waiting.key)
         elif isinstance(record, Refusal):
             self._refuse_unless_well()
         self._enqueue(waiting)
@@ -273,7 +250,7 @@ class Journal:
         self._closing = True
         await self.drain(within)
         if self.fault is None and not self._batch:
-            left = [(key, held.tenant) for key, held in self._open.items() if not held.closing]
+            left = self._open.unclosed()
             for (call, attempt), tenant in left:
                 self.submit(indeterminate(self._clock(), call, attempt, tenant))
             self._put(Operator(time=self._clock(), act=Act.SHUTDOWN, closed=len(left)))
@@ -371,8 +348,7 @@ class Journal:
             self._still.set()
             return
         self._batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._settings.batch))]
-        oldest = next(iter(self._open.values()), None)
-        floor = self._next if oldest is None or oldest.rseq is None else oldest.rseq
+        floor = self._open.floor(self._next)
         commit = partial(self._store.commit, [each.line for each in self._batch], self._next, floor)
         self._do(commit, self._committed)
         if self._watchdog is None:
@@ -392,17 +368,17 @@ class Journal:
             return
         rseq = self._next
         for each in batch:
-            if each.key is not None:
+            held = self._open.get(each.key)
+            if held is not None and each.key is not None:
                 if isinstance(each.record, Intent):
-                    self._open[each.key].rseq = rseq
+                    held.rseq = rseq
                 else:
-                    _tell(self._open.pop(each.key).also, rseq)
+                    self._open.end(each.key)
+                    _tell(held.also, rseq)
             if not each.durable.done():
                 each.durable.set_result(rseq)
             rseq += 1
         self._next = rseq
-        if not self._open:
-            self._settled.set()
         self._unchecked_pages += 4 + len(batch) // 3  # measured: 5.4 for a commit of four
         if self._outage is not None:
             self._end_outage()
@@ -420,7 +396,7 @@ class Journal:
         self._begin_outage()
         kept: list[_Waiting] = []
         for each in [*batch, *self._queue]:
-            held = None if each.key is None else self._open.get(each.key)
+            held = self._open.get(each.key)
             if isinstance(each.record, Intent | Refusal) or (isinstance(each.record, Outcome) and _unwritten(held)):
                 self._drop(each)
             else:
@@ -489,16 +465,14 @@ class Journal:
 
     def _fail(self, waiting: _Waiting) -> None:
         _fail(waiting.durable)
-        held = None if waiting.key is None or isinstance(waiting.record, Intent) else self._open.get(waiting.key)
+        held = None if isinstance(waiting.record, Intent) else self._open.get(waiting.key)
         for durable in (held and held.also) or ():
             _fail(durable)
 
     def _drop(self, waiting: _Waiting) -> None:
         """Refuse what will never reach the disk."""
         if waiting.key is not None:
-            self._open.pop(waiting.key, None)
-            if not self._open:
-                self._settled.set()
+            self._open.end(waiting.key)
         self._refuse(waiting)
 
     def _tick_in(self, seconds: float) -> None:
@@ -539,7 +513,7 @@ def unavailable() -> Unavailable:
     )
 
 
-def _unwritten(held: _Open | None) -> bool:
+def _unwritten(held: OpenCall | None) -> bool:
     return held is None or held.rseq is None
 
 
