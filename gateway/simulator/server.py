@@ -127,7 +127,8 @@ class Simulator:
             case "GET", "ready":
                 return web.Response(text="ready")
             case "GET", "arrivals":
-                return web.Response(body=encode({"arrivals": [_shown(one) for one in self.arrivals]}))
+                shown: list[Value] = [_shown(one) for one in self.arrivals]
+                return web.Response(body=encode({"arrivals": shown}), content_type="application/json")
             case "POST", "reset":
                 self.reset()
                 return web.Response(status=204)

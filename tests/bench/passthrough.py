@@ -38,8 +38,11 @@ class _Passthrough:
 
 async def _serve(port: int, upstream: str) -> None:
     connector = aiohttp.TCPConnector(limit=0)
+    jar = aiohttp.DummyCookieJar()
     timeout = aiohttp.ClientTimeout(total=None)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
+    async with aiohttp.ClientSession(
+        connector=connector, cookie_jar=jar, timeout=timeout, auto_decompress=False
+    ) as session:
         application = web.Application(client_max_size=8 * 1024 * 1024)
         application.router.add_route("*", "/{path:.*}", _Passthrough(upstream, session).relay)
         runner = web.AppRunner(application, access_log=None, handler_cancellation=True)
