@@ -32,7 +32,7 @@ _HEADERS = b"openai-processing-ms: 1\r\nopenai-version: 2020-10-01\r\nx-request-
 def _plain(model: str) -> bytes:
     said = ("The call went well: the customer asked for an offer by Friday. " * 14)[:800]
     usage = {"prompt_tokens": 200, "completion_tokens": 160, "total_tokens": 360}
-    message = {"role": "assistant", "content": said, "refusal": None, "annotations": []}
+    message: dict[str, object] = {"role": "assistant", "content": said, "refusal": None, "annotations": []}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     document = {
         "id": "chatcmpl-00000000000000000000000000",

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import signal
+import ssl
 import sys
 import typing
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ import aiohttp
 import jsonschema
 import openai
 import pytest
+import trustme
 import yarl
 from openai.types.responses import ResponseStreamEvent
 
@@ -374,6 +376,29 @@ async def test_it_runs_as_a_process_of_its_own(tmp_path: Path, http: aiohttp.Cli
         code = await process.wait()
 
     assert code == 0
+
+
+async def test_it_speaks_tls_too(http: aiohttp.ClientSession) -> None:
+    """Given a certificate, it serves the same over TLS."""
+    authority = trustme.CA()
+    server, client = (ssl.SSLContext(kind) for kind in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT))
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.configure_trust(client)
+    async with Simulator(tls=server) as simulator:
+        async with http.post(f"{simulator.url}/v1/chat/completions", json=CHAT, headers=BEARER, ssl=client) as answer:
+            assert answer.status == 200
+
+        assert simulator.url.startswith("https://")
+
+
+async def test_a_script_that_cannot_be_played_is_told(simulator: Simulator, http: aiohttp.ClientSession) -> None:
+    """Where the simulated provider itself fails, the witness does not take it for the caller's doing."""
+    simulator.script(Scenario(items=({"type": "message", "content": [{"type": "novel"}]},)))
+    body = {"model": "gpt-simulated", "input": "Go", "stream": True}
+    async with http.post(f"{simulator.url}/v1/responses", json=body, headers=BEARER) as answer:
+        assert answer.status == 500
+
+    assert simulator.arrivals[0].end == "broken"
 
 
 async def test_a_script_with_an_unknown_word_is_refused(simulator: Simulator, http: aiohttp.ClientSession) -> None:
