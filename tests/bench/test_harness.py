@@ -70,20 +70,20 @@ async def test_the_open_loop_times_every_request(passthrough: Subject) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_streams_are_counted_and_vanish(upstream: Subject, passthrough: Subject) -> None:
+@pytest.mark.parametrize("model", [FLAT, HOLD])
+async def test_streams_are_counted_and_vanish(model: str, upstream: Subject, passthrough: Subject) -> None:
     """Chunks bear a clock from before they were read, and the provider sees its streams close."""
     port = upstream.target.port
-    for model in (FLAT, HOLD):
-        streams = Streams(passthrough.target, prompt(model, 64, random.Random(1), stream=True))
-        streams.chunks.timed = True
-        await streams.open(3, 5)
-        await _until(lambda: _is_open(port, 3))
-        await _until(lambda: _has(streams, 3))
-        streams.vanish()
+    streams = Streams(passthrough.target, prompt(model, 64, random.Random(1), stream=True))
+    streams.chunks.timed = True
+    await streams.open(3, 5)
+    await _until(lambda: _is_open(port, 3))
+    await _until(lambda: _has(streams, 3))
+    streams.vanish()
 
-        assert len(streams.chunks.delays) == streams.chunks.count
-        assert min(streams.chunks.delays) >= 0
-        await _until(lambda: _is_open(port, 0))
+    assert len(streams.chunks.delays) == streams.chunks.count
+    assert min(streams.chunks.delays) >= 0
+    await _until(lambda: _is_open(port, 0))
 
 
 async def _is_open(port: int, count: int) -> bool:
