@@ -25,6 +25,7 @@ from gateway.simulator import CREDENTIAL, Fault, Scenario, Simulator
 from gateway.simulator.question import MAX_PIECES, pieces, sample
 from gateway.simulator.scenario import read_scenario
 from providers import sse
+from providers.document import Document
 from tests.official_sdks import UNIQUE, strict
 
 CHAT = {"model": "gpt-simulated", "messages": [{"role": "user", "content": "Say this back"}]}
@@ -181,7 +182,7 @@ async def test_an_answer_is_the_same_again(simulator: Simulator, http: aiohttp.C
 
 @pytest.mark.parametrize(
     "fault",
-    [Fault.DIE_BEFORE_BODY, Fault.DIE_BEFORE_HEAD, Fault.DIE_MID_HEAD, Fault.DIE_MID_BODY],
+    [Fault.DIE_BEFORE_BODY, Fault.DIE_BEFORE_HEAD, Fault.DIE_MID_HEAD, Fault.DIE_MID_BODY, Fault.DIE_MID_STREAM],
 )
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
@@ -295,9 +296,9 @@ async def test_an_answer_can_show_retained_state(
     stream: bool, simulator: Simulator, http: aiohttp.ClientSession
 ) -> None:
     """Scripted fields, items, models and events appear in plain answers and in streams."""
-    items = ({"type": "file_search_call", "id": "fs_1", "queries": [], "status": "completed"},)
-    events = (("response.novel", {"type": "response.novel"}),)
-    merge = {"store": True, "conversation": {"id": "conv_1"}}
+    items: tuple[Document, ...] = ({"type": "file_search_call", "id": "fs_1", "queries": [], "status": "completed"},)
+    events: tuple[tuple[str, Document], ...] = (("response.novel", {"type": "response.novel"}),)
+    merge: Document = {"store": True, "conversation": {"id": "conv_1"}}
     simulator.script(Scenario(served_model="another", merge=merge, items=items, events=events))
     body = {"model": "gpt-simulated", "input": "Go", "stream": stream}
     async with http.post(f"{simulator.url}/v1/responses", json=body, headers=BEARER) as answer:
