@@ -118,9 +118,12 @@ class Simulator:
             document = read_document(body)
             received = Received(request, document, body, self._scenario(document), arrival)
             return await deliver(received, respond(received, self._credential), self.witness)
-        except (asyncio.CancelledError, OSError):
+        except asyncio.CancelledError:
             self.witness.ended(arrival, "caller_gone")
             raise
+        except ConnectionError:
+            self.witness.ended(arrival, "caller_gone")
+            return web.Response()
         finally:
             # The first note stands: this one remains only if answering failed here.
             self.witness.ended(arrival, "broken")

@@ -32,7 +32,7 @@ class Doses:
     starts: int
 
 
-FULL = Doses(passes=6, burst=0.8, latency=3.0, rounds=2, streams=2.0, held=1000, starts=3)
+FULL = Doses(passes=6, burst=0.8, latency=2.0, rounds=4, streams=1.2, held=1000, starts=2)
 QUICK = Doses(passes=2, burst=0.4, latency=1.0, rounds=1, streams=0.8, held=300, starts=1)
 
 

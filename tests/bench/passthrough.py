@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import sys
 
 import aiohttp
@@ -30,9 +31,11 @@ class _Passthrough:
                 return web.Response(status=answer.status, body=await answer.read(), headers=returned)
             response = web.StreamResponse(status=answer.status, headers=returned)
             await response.prepare(request)
-            async for chunk in answer.content.iter_any():
-                await response.write(chunk)
-            await response.write_eof()
+            # A caller that is gone ends the upstream request with this block, and is no error.
+            with contextlib.suppress(ConnectionResetError):
+                async for chunk in answer.content.iter_any():
+                    await response.write(chunk)
+                await response.write_eof()
             return response
 
 
