@@ -29,6 +29,7 @@ class Target:
     """
 
     wire: Provider
+    method: str
     path: str
     operation: Operation | None
     argument: str | None = None
@@ -57,12 +58,12 @@ class Targets:
         question = query if mark else None
         operation = self._exact.get((wire.name, method, path))
         if operation is not None:
-            return Target(wire, path, operation, None, question)
+            return Target(wire, method, path, operation, None, question)
         stem, _slash, last = path.rpartition("/")
         operation = self._stems.get((wire.name, method, f"{stem}/"))
         if operation is not None and _SEGMENT(last):
-            return Target(wire, path, operation, last, question)
-        return Target(wire, path, None, None, question)
+            return Target(wire, method, path, operation, last, question)
+        return Target(wire, method, path, None, None, question)
 
     def _wire(self, raw_path: str, headers: Mapping[str, str]) -> tuple[Provider, str]:
         for wire in self._wires.values():

@@ -114,8 +114,9 @@ class Provider:
         list_models: model ids, and the parsed query -> the body of the model list.
         show_model: model id -> the body of one model.
         asks_stream: whether the request document asks for a stream.
-        ask_usage: make a streaming request ask for the usage event (in place, in a tree of ours); the
-            parameter's name if that changed it, else None.
+        ask_usage: make a streaming request ask for the usage event (in place, in a tree of ours);
+            whether that changed it.
+        usage_parameter: the name of the parameter that `ask_usage` sets, or empty.
         is_usage_event: whether a stream event exists only because usage was asked for.
     """
 
@@ -135,11 +136,12 @@ class Provider:
     list_models: Callable[[tuple[str, ...], Mapping[str, str]], bytes]
     show_model: Callable[[str], bytes]
     asks_stream: Callable[[Document], bool]
-    ask_usage: Callable[[Operation, Document], str | None]
+    ask_usage: Callable[[Operation, Document], bool]
     is_usage_event: Callable[[Operation, Document], bool]
     constant_headers: Mapping[str, str] = field(default_factory=dict)
     telltale_header: str | None = None
     end_mark: bytes = b""
+    usage_parameter: str = ""
 
     def operation(self, name: str) -> Operation:
         """The operation of that name.

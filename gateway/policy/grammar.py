@@ -127,6 +127,8 @@ class _Loader:
         self._shapes: dict[str, Shape] = {}
         self._raw_shapes: dict[str, object] = {}
         self._vocabulary: set[str] = set()
+        self._forced: set[str] = set()
+        self._unscanned: set[str] = set()
         self._grants: dict[str, str] = {}
         self._traits: dict[str, frozenset[str]] = {}
         self._sources: dict[str, tuple[str, str]] = {}
@@ -183,6 +185,8 @@ class _Loader:
             traits=self._traits,
             vocabulary=frozenset(self._vocabulary),
             shapes=self._shapes,
+            forced=frozenset(self._forced | ({self._wire.usage_parameter} - {""})),
+            unscanned=frozenset(self._unscanned),
             traits_needed={name: frozenset(_traits(verdict)) for name, verdict in operations.items()},
             sources=self._sources,
         )
@@ -281,6 +285,7 @@ class _Loader:
             rule = self._rule(entry, scope.into("strictness"), refusal=True)
             flag, schema = str(entry.get("flag")), str(entry.get("schema"))
             label = str(entry.get("label", flag))
+            self._forced.add(label)
             shape.strictness = Strictness(flag, schema, entry.get("absent_is_strict") is True, label, rule)
 
     def _complete_union(self, shape: Union, raw: Mapping[str, object], scope: _Scope) -> None:
@@ -353,6 +358,7 @@ class _Loader:
         for item in types:
             if item not in _MAGIC:
                 self._report(scope.into("types").path, "this media type has no known leading bytes")
+        self._unscanned.add(str(raw["inline"]))
         if raw["form"] not in ("data_url", "base64"):
             self._report(scope.into("form").path, "write `data_url` or `base64`")
         return Inline(
@@ -411,6 +417,7 @@ class _Loader:
 
     def _force(self, raw: Mapping[str, object], scope: _Scope, rule: Rule, label: str) -> Force:
         value = raw["force"]
+        self._forced.add(str(raw.get("label", label)))
         contrary = str(raw.get("contrary", "refuse"))
         if contrary not in {"refuse", "replace"}:
             self._report(scope.into("contrary").path, "write `refuse` or `replace`")
@@ -429,6 +436,7 @@ class _Loader:
 
     def _force_by(self, raw: Mapping[str, object], scope: _Scope, rule: Rule, label: str) -> ForceBy:
         trait = str(raw["force_by"])
+        self._forced.add(label)
         cases = self._mapping(raw.get("cases"), scope.into("cases"))
         if frozenset(cases) != self._traits.get(trait):
             self._report(scope.into("cases").path, "give one case for each value that `traits:` lists, no more")

@@ -90,10 +90,9 @@ def _stream(entry: Entry, document: Document, walk: Walk) -> tuple[bool, bool]:
     """Whether the answer is a stream, and whether a usage event that nobody asked for must be hidden."""
     if not entry.wire.asks_stream(document):
         return False, False
-    label = entry.wire.ask_usage(entry.operation, document)
-    if label is None:
+    if not entry.wire.ask_usage(entry.operation, document):
         return True, False
-    walk.forced.append(Forced(label, "true"))
+    walk.forced.append(Forced(entry.wire.usage_parameter, "true"))
     return True, True
 
 

@@ -26,6 +26,8 @@ class Surface:
         traits: trait -> the values a registry entry may give it.
         vocabulary: every field name that the surface knows; the only words a path may hold.
         shapes: the compiled shapes by name, for `check`, `try` and the drift alarm.
+        forced: every name that a forced parameter can have in the header and the record.
+        unscanned: every kind of inline content that can pass without a scan.
         traits_needed: operation -> traits that a model must have to be asked it.
         sources: source key -> (page, date read).
     """
@@ -40,6 +42,8 @@ class Surface:
     traits: Mapping[str, frozenset[str]]
     vocabulary: frozenset[str]
     shapes: Mapping[str, Shape]
+    forced: frozenset[str]
+    unscanned: frozenset[str]
     traits_needed: Mapping[str, frozenset[str]]
     sources: Mapping[str, tuple[str, str]]
 
@@ -79,6 +83,18 @@ class Surface:
             raise UpstreamError(
                 Code.RESPONSE_NOT_ALLOWED, "the answer names a model that the entry does not declare", where="model"
             )
+
+    def refusal_of(self, method: str, path: str) -> Rule | None:
+        """The rule that refuses a path of this wire, for a 404 that explains itself; None where no rule names it."""
+        segments = path.split("/")
+        for key, rule in self.refused_paths.items():
+            verb, _space, template = key.partition(" ")
+            steps = template.split("/")
+            if verb != method or len(steps) != len(segments):
+                continue
+            if all(step == segment or step.startswith("{") for step, segment in zip(steps, segments, strict=True)):
+                return rule
+        return None
 
     def _check(self, namespace: str, name: str, granted: frozenset[str]) -> None:
         verdict = self.answers.get(namespace, {}).get(name)

@@ -23,7 +23,7 @@ TOY = Provider(
     list_models=lambda models, query: b"[]",
     show_model=lambda model: b"{}",
     asks_stream=lambda document: document.get("stream") is True,
-    ask_usage=lambda operation, document: None,
+    ask_usage=lambda operation, document: False,
     is_usage_event=lambda operation, document: False,
 )
 

@@ -1,0 +1,28 @@
+# Two stages, non-root, locked by hash. The base image must carry a digest; none is invented here:
+#   docker build --build-arg BASE=python:3.11-slim-bookworm@sha256:... .
+ARG BASE
+FROM ${BASE} AS build
+ARG BASE
+RUN case "${BASE}" in *@sha256:????????????????????????????????????????????????????????????????) ;; \
+      *) echo "BASE must name an image by digest: IMAGE@sha256:..." >&2; exit 1 ;; esac
+WORKDIR /build
+COPY requirements.lock pyproject.toml README.md ./
+RUN python -m venv /opt/gateway \
+ && /opt/gateway/bin/python -m pip install --no-cache-dir --require-hashes --requirement requirements.lock
+COPY gateway gateway
+COPY providers providers
+RUN /opt/gateway/bin/python -m pip install --no-cache-dir --no-deps --no-build-isolation .
+
+FROM ${BASE}
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin gateway \
+ && install -d -o gateway -g gateway -m 0700 /var/lib/gateway
+COPY --from=build /opt/gateway /opt/gateway
+COPY config /etc/gateway
+USER 10001
+VOLUME /var/lib/gateway
+EXPOSE 8080 9090
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=2s --start-period=10s CMD ["/opt/gateway/bin/python", "-I", "-c", \
+  "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9090/healthz', timeout=1)"]
+ENTRYPOINT ["/opt/gateway/bin/python", "-I", "-m", "gateway"]
+CMD ["serve", "--config", "/etc/gateway"]

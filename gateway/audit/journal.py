@@ -1,0 +1,567 @@
+"""The commit point: a record is either on the disk or its caller is told that it is not.
+
+Group commit without a window: whatever was submitted while the previous commit was syncing goes
+into the next one, and an idle journal commits at once. All state belongs to the event loop; one
+thread does nothing but run one SQL statement a batch, so it takes the interpreter's lock twice
+for a whole batch. The order of submission is the order of rows.
+
+What goes wrong, and what then holds:
+
+* the disk hangs: after `timeout` every waiter is refused, and every later intent at once, until
+  the commit returns. A row whose waiter gave up may still land; the ledger closes it then.
+* the disk is full: nothing of the batch landed. The ballast is released so that open calls can be
+  closed; intents and refusals are refused until the ballast fits again; a `gap` record says so.
+* any other error: nobody can know what landed, so the journal is poisoned and refuses all until
+  `recover` (or a restart) has read the file back as a new boot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from gateway.audit.language import Id, NotRecordable, Sha
+from gateway.audit.record import Intent, Operator, Outcome, Record, Refusal, canonical, parse
+from gateway.audit.store import Found, OutOfSpace, SqliteStore, Store, StoreFault, line
+from gateway.audit.words import Act, Result, Tenant
+from gateway.errors import Code, Unavailable
+from gateway.keys import new_boot_id
+
+T = TypeVar("T")
+Key = tuple[Id, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Bounds of the journal. Times in seconds.
+
+    Attributes:
+        timeout: the longest a waiter waits for the disk.
+        waiting: most intents and refusals that may wait; outcomes are bounded by open calls.
+        batch: most rows of one commit.
+        check_every: between checks that the open file is still the file of that name.
+        ballast: bytes kept for closing calls when the disk is full.
+    """
+
+    timeout: float = 0.25
+    waiting: int = 8192
+    batch: int = 512
+    check_every: float = 5.0
+    ballast: int = 64 * 2**20
+
+
+def now() -> int:
+    """Microseconds since 1970, UTC."""
+    return time.time_ns() // 1000
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A record on its way to the disk."""
+
+    record: Record
+    line: str
+    key: Key | None
+    durable: asyncio.Future[int]
+    since: float
+
+
+@dataclass(slots=True)
+class _Open:
+    """A call whose intent was submitted and whose outcome is not durable. `rseq` is None until the intent is."""
+
+    tenant: Tenant
+    rseq: int | None = None
+    closing: bool = False
+
+
+@dataclass(slots=True)
+class _Outage:
+    start: int
+    refused: int = 0
+
+
+class Journal:
+    """The journal of one process. Every method is for the event loop that opened it.
+
+    Attributes:
+        boot: this start's random id.
+        fault: why the journal is poisoned, for the operator; None while it is not.
+    """
+
+    def __init__(
+        self, opener: Callable[[], Store], configuration: Sha, clock: Callable[[], int], settings: Settings
+    ) -> None:
+        """Use `open`."""
+        self._opener = opener
+        self._configuration = configuration
+        self._clock = clock
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._reset()
+
+    def _reset(self) -> None:
+        self.boot = Id(new_boot_id())
+        self.fault: str | None = None
+        self._next = 0
+        self._queue: deque[_Waiting] = deque()
+        self._batch: list[_Waiting] = []
+        self._open: OrderedDict[Key, _Open] = OrderedDict()
+        self._outage: _Outage | None = None
+        self._cut_due = self._stalled = self._full = self._closing = False
+        self._unchecked_pages = 0
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._ticker: asyncio.TimerHandle | None = None
+        self._still = asyncio.Event()
+        self._still.set()
+
+    @classmethod
+    async def open(
+        cls,
+        directory: Path,
+        key: bytes,
+        *,
+        configuration: Sha,
+        clock: Callable[[], int] = now,
+        settings: Settings | None = None,
+        opener: Callable[[], Store] | None = None,
+    ) -> Journal:
+        """Open or make the journal in `directory`, encrypted under the 32 bytes of `key`.
+
+        Before it returns, and in one commit, the new boot has said whether the previous one ended
+        cleanly and has closed every call that it left open as `indeterminate`.
+
+        Args:
+            configuration: digest of the configuration in force, for the boot record.
+            clock: microseconds since 1970, UTC.
+            opener: makes the store, in the journal's thread; tests give a faulty one.
+
+        Raises:
+            StoreFault: the file cannot be used; the gateway must not start.
+        """
+        settings = settings or Settings()
+        journal = cls(
+            opener or partial(SqliteStore, directory, key, ballast=settings.ballast), configuration, clock, settings
+        )
+        await journal._start()
+        return journal
+
+    async def recover(self) -> None:
+        """After a poisoning: read the file back as a new boot, which closes what was open as `indeterminate`.
+
+        A call under way keeps that outcome; concluding it later has no effect.
+
+        Raises:
+            StoreFault: the file still cannot be used; the journal stays poisoned.
+        """
+        if self.fault is None or self._closing:
+            return
+        fault = self.fault
+        await self._stop()
+        self._reset()
+        self.fault = fault
+        await self._start()
+        self.fault = None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether an intent would be accepted now. Readiness follows it."""
+        return self.fault is None and not (self._stalled or self._full or self._closing)
+
+    @property
+    def open_calls(self) -> int:
+        """How many intents have no durable outcome."""
+        return len(self._open)
+
+    def holds(self, call: Id, attempt: int) -> bool:
+        """Whether the intent of this attempt is durable or may still become so, and nothing closes it yet."""
+        held = self._open.get((call, attempt))
+        return held is not None and not held.closing
+
+    async def append(self, record: Record) -> int:
+        """Write a record; its rseq, once it is durable.
+
+        Cancelling the wait does not take the record back.
+
+        Raises:
+            NotRecordable: a value is outside its domain.
+            Unavailable: it is not known to be durable (`audit_unavailable`).
+        """
+        return await self.submit(record)
+
+    def submit(self, record: Record) -> asyncio.Future[int]:
+        """Queue a record now; the future gives its rseq once it is durable, or Unavailable.
+
+        From here on the record needs nobody to wait for it: an outcome that was submitted is
+        written even if every task of its call is cancelled.
+
+        Raises:
+            NotRecordable: a value is outside its domain.
+            Unavailable: the journal is poisoned or closed; or, for intents and refusals, it
+                hangs, is full, or has too many waiting.
+            ValueError: a second intent for one attempt, or an outcome without an open intent.
+        """
+        body = canonical(record).decode("ascii")
+        waiting = _Waiting(record, "", None, self._loop.create_future(), self._loop.time())
+        if self.fault is not None:
+            raise unavailable()
+        if isinstance(record, Intent):
+            self._refuse_unless_well()
+            waiting.key = record.call, record.attempt
+            if waiting.key in self._open:
+                raise ValueError("this attempt has its intent already")
+            self._open[waiting.key] = _Open(record.tenant)
+            waiting.line = line(record.time, "intent", record.call, record.attempt, body)
+        elif isinstance(record, Outcome):
+            waiting.key = record.call, record.attempt
+            held = self._open.get(waiting.key)
+            if held is None or held.closing:
+                raise ValueError("this attempt has no open intent")
+            held.closing = True
+            waiting.line = line(record.time, "outcome", record.call, record.attempt, body)
+        elif isinstance(record, Refusal):
+            self._refuse_unless_well()
+            waiting.line = line(record.time, "refusal", record.call, 0, body)
+        else:
+            waiting.line = line(record.time, "operator", None, 0, body)
+        self._enqueue(waiting)
+        return waiting.durable
+
+    async def drain(self, within: float) -> bool:
+        """Wait until nothing is on its way to the disk; False if that took longer than `within` seconds."""
+        try:
+            async with asyncio.timeout(within):
+                await self._still.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def close(self, within: float = 5.0) -> None:
+        """End cleanly: close what is still open as `indeterminate`, write `shutdown`, release the file.
+
+        At most `within` seconds for what is on its way and again for the end itself. Calling it
+        twice is fine.
+        """
+        if self._closing:
+            return
+        self._closing = True
+        await self.drain(within)
+        if self.fault is None and not self._batch:
+            left = [(key, held.tenant) for key, held in self._open.items() if not held.closing]
+            for (call, attempt), tenant in left:
+                self.submit(_indeterminate(self._clock(), call, attempt, tenant))
+            self._put(Operator(time=self._clock(), act=Act.SHUTDOWN, closed=len(left)))
+            await self.drain(within)
+        await self._stop()
+        self.fault = self.fault or "closed"
+
+    async def _start(self) -> None:
+        self._worker: _Worker[object] = _Worker(self._loop)
+        opened: asyncio.Future[tuple[Store, int]] = self._loop.create_future()
+
+        def settle(result: object, fault: StoreFault | None) -> None:
+            if opened.done():
+                return
+            if fault is not None:
+                opened.set_exception(fault)
+            elif isinstance(result, tuple):
+                opened.set_result(result)
+
+        self._worker.do(self._begin, settle)
+        try:
+            self._store, self._next = await opened
+        except StoreFault:
+            self._worker.stop()
+            raise
+        self._tick_in(self._settings.check_every)
+
+    def _begin(self) -> tuple[Store, int]:
+        """In the worker's thread: open the file and write this boot's first rows, in one commit."""
+        store = self._opener()
+        try:
+            rows = first_records(store.found, self.boot, self._configuration, self._clock())
+            store.begin([_line(record) for record in rows])
+        except BaseException:
+            with contextlib.suppress(StoreFault):
+                store.close()
+            raise
+        return store, len(rows)
+
+    async def _stop(self) -> None:
+        for timer in (self._watchdog, self._ticker):
+            if timer is not None:
+                timer.cancel()
+        done = asyncio.Event()
+        self._worker.do(self._store.close, lambda _result, _fault: done.set())
+        self._worker.stop()
+        with contextlib.suppress(TimeoutError):  # the disk hangs: the thread is left behind, with the lock
+            async with asyncio.timeout(self._settings.timeout * 20):
+                await done.wait()
+
+    def _refuse_unless_well(self) -> None:
+        if self._closing or self._outage is not None or len(self._queue) >= self._settings.waiting:
+            if self._outage is not None:
+                self._outage.refused += 1
+            raise unavailable()
+
+    def _put(self, record: Operator) -> None:
+        self._enqueue(_Waiting(record, _line(record), None, self._loop.create_future(), self._loop.time()))
+
+    def _enqueue(self, waiting: _Waiting) -> None:
+        self._queue.append(waiting)
+        self._still.clear()
+        if self._stalled:
+            _fail(waiting)
+        self._cut_soon()
+
+    def _cut_soon(self) -> None:
+        # At the end of this turn of the loop: whatever else becomes ready in it comes along.
+        if not self._cut_due and not self._batch:
+            self._cut_due = True
+            self._loop.call_soon(self._cut)
+
+    def _cut(self) -> None:
+        self._cut_due = False
+        if self._batch or self.fault is not None:
+            return
+        if not self._queue:
+            self._still.set()
+            return
+        self._batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._settings.batch))]
+        oldest = next(iter(self._open.values()), None)
+        floor = self._next if oldest is None or oldest.rseq is None else oldest.rseq
+        commit = partial(self._store.commit, [each.line for each in self._batch], self._next, floor)
+        self._worker.do(commit, self._committed)
+        if self._watchdog is None:
+            self._watchdog = self._loop.call_later(self._settings.timeout, self._watch)
+
+    def _committed(self, _: object, fault: StoreFault | None) -> None:
+        batch, self._batch = self._batch, []
+        self._stalled = False
+        if isinstance(fault, OutOfSpace):
+            self._out_of_space(batch)
+            return
+        if fault is not None:
+            self._queue.extendleft(reversed(batch))
+            self._poison(fault)
+            return
+        rseq = self._next
+        for each in batch:
+            if each.key is not None:
+                if isinstance(each.record, Intent):
+                    self._open[each.key].rseq = rseq
+                else:
+                    del self._open[each.key]
+            if not each.durable.done():
+                each.durable.set_result(rseq)
+            rseq += 1
+        self._next = rseq
+        self._unchecked_pages += 3 + len(batch)
+        if self._outage is not None:
+            self._end_outage()
+        self._checkpoint_if_due()
+        self._cut_soon()
+
+    def _checkpoint_if_due(self) -> None:
+        # Of some 4 KiB each. Better in a quiet moment, at the latest when the log is 16 MiB.
+        if self._unchecked_pages > (4000 if self._queue else 1000):
+            self._unchecked_pages = 0
+            self._worker.do(self._store.checkpoint, self._checked)
+
+    def _out_of_space(self, batch: list[_Waiting]) -> None:
+        """Nothing of `batch` landed. Keep what closes calls, refuse the rest, and make room."""
+        self._begin_outage()
+        kept: list[_Waiting] = []
+        for each in [*batch, *self._queue]:
+            held = None if each.key is None else self._open.get(each.key)
+            if isinstance(each.record, Intent | Refusal) or (isinstance(each.record, Outcome) and _unwritten(held)):
+                if each.key is not None:
+                    self._open.pop(each.key, None)
+                self._refuse(each)
+            else:
+                kept.append(each)
+        self._queue = deque(kept)
+        if not self._full:
+            self._full = True
+            self._tick_in(min(1.0, self._settings.check_every))
+            self._worker.do(self._store.release_ballast, lambda _result, _fault: self._cut_soon())
+
+    def _poison(self, fault: StoreFault) -> None:
+        self.fault = str(fault)
+        for each in self._queue:
+            _fail(each)
+        self._queue.clear()
+        self._still.set()
+
+    def _watch(self) -> None:
+        self._watchdog = None
+        oldest = self._oldest()
+        if oldest is None or self._stalled:
+            return
+        left = oldest.since + self._settings.timeout - self._loop.time()
+        if left > 0:
+            self._watchdog = self._loop.call_later(left, self._watch)
+        else:
+            # One more turn: if it was the loop that stood still, the commit's answer is waiting in it.
+            self._loop.call_soon(self._overdue, oldest)
+
+    def _oldest(self) -> _Waiting | None:
+        if self._batch:
+            return self._batch[0]
+        return self._queue[0] if self._queue else None
+
+    def _overdue(self, oldest: _Waiting) -> None:
+        if self._oldest() is not oldest:
+            self._watch()
+            return
+        self._stalled = bool(self._batch)
+        self._begin_outage()
+        for each in self._batch:
+            self._refuse(each)
+        waiting, self._queue = self._queue, deque()
+        for each in waiting:
+            if isinstance(each.record, Intent | Refusal):
+                if each.key is not None:
+                    del self._open[each.key]
+                self._refuse(each)
+            else:
+                _fail(each)
+                self._queue.append(each)
+
+    def _begin_outage(self) -> None:
+        if self._outage is None:
+            self._outage = _Outage(self._clock())
+
+    def _end_outage(self) -> None:
+        if self._outage is not None and not self._full:
+            outage, self._outage = self._outage, None
+            end = max(self._clock(), outage.start)
+            gap = Operator(time=end, act=Act.GAP, start=outage.start, end=end, refused=outage.refused)
+            self._put(gap)
+
+    def _refuse(self, waiting: _Waiting) -> None:
+        if self._outage is not None and isinstance(waiting.record, Intent | Refusal):
+            self._outage.refused += 1
+        _fail(waiting)
+
+    def _tick_in(self, seconds: float) -> None:
+        if self._ticker is not None:
+            self._ticker.cancel()
+        self._ticker = self._loop.call_later(seconds, self._tick)
+
+    def _tick(self) -> None:
+        if self.fault is not None:
+            return
+        self._tick_in(min(1.0, self._settings.check_every) if self._full else self._settings.check_every)
+        if self._stalled:
+            return
+        if self._full:
+            self._worker.do(self._store.restore_ballast, self._ballasted)
+            self._cut_soon()
+        else:
+            self._worker.do(partial(self._store.check, self._next - 1), self._checked)
+
+    def _ballasted(self, restored: object, fault: StoreFault | None) -> None:
+        if fault is None and restored is True:
+            self._full = False
+            self._end_outage()
+
+    def _checked(self, _: object, fault: StoreFault | None) -> None:
+        if isinstance(fault, OutOfSpace):
+            self._out_of_space([])
+        elif fault is not None:
+            self._poison(fault)
+
+
+class _Worker(Generic[T]):
+    """One thread that does jobs in order and tells the loop. A daemon: a hanging disk must not hold the process."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], object], Callable[[object, StoreFault | None], None]] | None]
+        self._jobs = queue.SimpleQueue()
+        threading.Thread(target=self._run, name="journal", daemon=True).start()
+
+    def do(self, job: Callable[[], object], done: Callable[[object, StoreFault | None], None]) -> None:
+        """Run `job` in the thread, then `done(result, fault)` in the loop."""
+        self._jobs.put((job, done))
+
+    def stop(self) -> None:
+        """Let the thread end after the jobs it has."""
+        self._jobs.put(None)
+
+    def _run(self) -> None:
+        while (task := self._jobs.get()) is not None:
+            job, done = task
+            result: object = None
+            fault: StoreFault | None = StoreFault("the journal's thread died")
+            try:
+                result = job()
+                fault = None
+            except StoreFault as error:
+                fault = error
+            finally:
+                with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever would ask
+                    self._loop.call_soon_threadsafe(done, result, fault)
+
+
+def first_records(found: Found, boot: Id, configuration: Sha, time: int) -> list[Record]:
+    """What a boot writes first, given what the file held: `boot`, and for each open call its outcome.
+
+    Raises:
+        StoreFault: the file holds what this release cannot read.
+    """
+    if found.first is None or found.last is None:
+        return [Operator(time=time, act=Act.BOOT, started=boot, configuration=configuration)]
+    try:
+        first, last = parse(found.first), parse(found.last)
+        left = [parse(each) for each in found.open_intents]
+    except NotRecordable:
+        raise StoreFault("the journal holds records that this release cannot read") from None
+    clean = isinstance(last, Operator) and last.act is Act.SHUTDOWN
+    previous = first.started if isinstance(first, Operator) else None
+    records: list[Record] = [
+        Operator(time=time, act=Act.BOOT, started=boot, previous=previous, configuration=configuration, clean=clean)
+    ]
+    for intent in left:
+        if isinstance(intent, Intent):
+            records.append(_indeterminate(time, intent.call, intent.attempt, intent.tenant))
+    if not clean:
+        records.append(Operator(time=time, act=Act.RECOVERY, closed=len(left)))
+    return records
+
+
+def unavailable() -> Unavailable:
+    """The refusal of a call that cannot be recorded."""
+    return Unavailable(
+        Code.AUDIT_UNAVAILABLE, "The audit record cannot be written, so nothing left. Try again shortly."
+    )
+
+
+def _line(record: Record) -> str:
+    call = None if isinstance(record, Operator) else record.call
+    attempt = record.attempt if isinstance(record, Intent | Outcome) else 0
+    return line(record.time, record.KIND, call, attempt, canonical(record).decode("ascii"))
+
+
+def _indeterminate(time: int, call: Id, attempt: int, tenant: Tenant) -> Outcome:
+    return Outcome(time=time, call=call, attempt=attempt, tenant=tenant, result=Result.INDETERMINATE)
+
+
+def _unwritten(held: _Open | None) -> bool:
+    return held is None or held.rseq is None
+
+
+def _fail(waiting: _Waiting) -> None:
+    if not waiting.durable.done():
+        waiting.durable.set_exception(unavailable())
+        waiting.durable.exception()  # marks it as seen: the waiter may have gone, and that is no news

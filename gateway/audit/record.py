@@ -1,0 +1,489 @@
+"""The records: what is written about each call, and everything else that may ever be written.
+
+Four kinds. An `Intent` is durable before a byte leaves; an `Outcome` closes it; a `Refusal` is
+the whole story of a call that never left; an `Operator` record is about the gateway itself. Every
+field is of the closed language, so a record has no place for content. The number of redactions is
+kept without their categories: a category beside a person's hash would be special-category data.
+
+Where a record stands in the journal (`boot`, `rseq`) is not part of it: the journal decides that
+at commit, and a `Row` is the two together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+import orjson
+
+from gateway.audit.language import Codec, Derived, Id, Instant, Mac, NotRecordable, Range, Sha, Subset, Vocabulary
+from gateway.audit.words import (
+    Act,
+    Agreement,
+    Caller,
+    Conditional,
+    Country,
+    Echo,
+    ErrorClass,
+    Finish,
+    ForcedName,
+    Model,
+    OperationName,
+    Processor,
+    Purpose,
+    Result,
+    RuleSource,
+    Tenant,
+    Tls,
+    Unscanned,
+    Wire,
+    named,
+)
+from gateway.errors import Code, GatewayError
+from gateway.exchange import CleanCall, Entry, Grant
+from providers.provider import Usage
+
+VERSION = 1
+GREATEST_BYTES = 4096
+"""A canonical record is never longer. The longest that configuration can cause must fit, and is refused if not."""
+
+
+Attempt = Annotated[int, Range(0, 15), Derived()]
+Count = Annotated[int, Range(0, 2**16 - 1)]
+Tokens = Annotated[int, Range(0, 2**24 - 1)]
+Size = Annotated[int, Range(0, 2**28, step=256)]
+Milliseconds = Annotated[int, Range(0, 2**24 - 1)]
+Status = Annotated[int, Range(100, 599)]
+Total = Annotated[int, Range(0, 2**40), Derived()]
+
+_COUNT = Range(0, 2**16 - 1)
+_TOKENS = Range(0, 2**24 - 1)
+_SIZE = Range(0, 2**28, step=256)
+_MILLISECONDS = Range(0, 2**24 - 1)
+_FEW = Range(0, 15)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How much of what a request holds, where the wire can tell: counts only."""
+
+    messages: int | None = None
+    tools: int | None = None
+    images: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """One attempt is about to leave. Durable before its first byte."""
+
+    KIND: ClassVar[str] = "intent"
+
+    time: Instant
+    call: Id
+    attempt: Attempt
+    tenant: Tenant
+    configuration: Sha
+    caller: Caller
+    key: Id
+    purpose: Purpose
+    subject: Mac | None
+    wire: Wire
+    operation: OperationName
+    processor: Processor
+    agreement: Annotated[Agreement, Derived()]
+    countries: Annotated[tuple[Country, ...], Subset(40), Derived()]
+    model: Model
+    tls: Annotated[Tls, Derived()]
+    stream: bool
+    size: Size
+    messages: Count | None = None
+    tools: Count | None = None
+    images: Count | None = None
+    redactions: Count
+    forced: Annotated[tuple[ForcedName, ...], Subset(64)] | None = None
+    conditionals: Annotated[tuple[Conditional, ...], Subset(32)] | None = None
+    unscanned: Annotated[tuple[tuple[Unscanned, Annotated[int, Range(0, 15)]], ...], Subset(8)] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        clean: CleanCall,
+        attempt: int,
+        *,
+        vocabulary: Vocabulary,
+        configuration: Sha,
+        time: int,
+        tls: Tls = Tls.TLS_1_3,
+        shape: Shape | None = None,
+    ) -> Intent:
+        """The intent of sending `clean` for the `attempt`th time (from 0), at `time` in microseconds.
+
+        Raises:
+            NotRecordable: a name in it is not registered, so it must not leave.
+        """
+        grant, word = clean.grant, vocabulary.word
+        entry, route = grant.call.entry, grant.route
+        shape = shape or _NO_SHAPE
+        return cls(
+            time=time,
+            call=Id(entry.call_id),
+            attempt=attempt,
+            tenant=word(Tenant, entry.tenant),
+            configuration=configuration,
+            caller=word(Caller, entry.caller),
+            key=Id(entry.key_id),
+            purpose=word(Purpose, entry.purpose),
+            subject=None if entry.subject is None else Mac(entry.subject),
+            wire=word(Wire, entry.wire.name),
+            operation=word(OperationName, entry.operation.name),
+            processor=word(Processor, route.processor),
+            agreement=word(Agreement, route.agreement),
+            countries=vocabulary.words(Country, route.countries),
+            model=word(Model, route.model),
+            tls=tls,
+            stream=grant.stream,
+            size=_SIZE.cap(grant.call.size),
+            messages=_capped(_COUNT, shape.messages),
+            tools=_capped(_COUNT, shape.tools),
+            images=_capped(_COUNT, shape.images),
+            redactions=_COUNT.cap(sum(clean.redactions.values())),
+            forced=vocabulary.words(ForcedName, {forced_name(each.where) for each in grant.forced}) or None,
+            conditionals=vocabulary.words(Conditional, grant.granted) or None,
+            unscanned=_unscanned(vocabulary, grant.unscanned),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How an attempt ended. Exactly one for each intent; durable before the caller's last byte.
+
+    `code` is set where the gateway itself ended the attempt. `sent` is whether any byte of the
+    request may have left; absent where recovery cannot know.
+    """
+
+    KIND: ClassVar[str] = "outcome"
+
+    time: Instant
+    call: Id
+    attempt: Attempt
+    tenant: Annotated[Tenant, Derived()]
+    result: Result
+    code: Code | None = None
+    sent: bool | None = None
+    status: Status | None = None
+    error: ErrorClass | None = None
+    finishes: Annotated[tuple[Finish, ...], Subset(4)] | None = None
+    input_tokens: Tokens | None = None
+    output_tokens: Tokens | None = None
+    cache_read_tokens: Tokens | None = None
+    cache_write_tokens: Tokens | None = None
+    reasoning_tokens: Tokens | None = None
+    chunks: Annotated[int, Range(0, 2**24 - 1)] | None = None
+    size: Size | None = None
+    first_ms: Milliseconds | None = None
+    total_ms: Milliseconds | None = None
+    served: Model | None = None
+    provider_request: Mac | None = None
+    echo: Echo | None = None
+
+    @classmethod
+    def of(
+        cls,
+        intent: Intent,
+        result: Result,
+        *,
+        vocabulary: Vocabulary,
+        time: int,
+        sent: bool | None = True,
+        code: Code | None = None,
+        status: int | None = None,
+        error: tuple[str, str] | None = None,
+        finishes: tuple[str, ...] = (),
+        usage: Usage | None = None,
+        chunks: int | None = None,
+        size: int | None = None,
+        first_ms: int | None = None,
+        total_ms: int | None = None,
+        served: str | None = None,
+        provider_request: str | None = None,
+        echo: Echo | None = None,
+    ) -> Outcome:
+        """The outcome of `intent`, from what the relay saw.
+
+        Whatever a provider chose is brought into its domain here (numbers are capped, words that
+        nobody registered become `other`), so an answer cannot make its own record fail.
+
+        Args:
+            error: the wire's (type, code), `("", "")` if the body had neither.
+            finishes: as the wire spells them.
+            served: the model that the answer names.
+            provider_request: the tenant's keyed hash of the provider's request id.
+        """
+        usage = usage or _NO_USAGE
+        reasons = sorted({named(Finish, word) for word in finishes})
+        return cls(
+            time=time,
+            call=intent.call,
+            attempt=intent.attempt,
+            tenant=intent.tenant,
+            result=result,
+            code=code,
+            sent=sent,
+            status=status if status is None or 100 <= status <= 599 else 599,
+            error=None if error is None else _error_class(*error),
+            finishes=tuple(reasons[:4]) or None,
+            input_tokens=_capped(_TOKENS, usage.input),
+            output_tokens=_capped(_TOKENS, usage.output),
+            cache_read_tokens=_capped(_TOKENS, usage.cache_read),
+            cache_write_tokens=_capped(_TOKENS, usage.cache_write),
+            reasoning_tokens=_capped(_TOKENS, usage.reasoning),
+            chunks=_capped(_TOKENS, chunks),
+            size=_capped(_SIZE, size),
+            first_ms=_capped(_MILLISECONDS, first_ms),
+            total_ms=_capped(_MILLISECONDS, total_ms),
+            served=None if served is None else vocabulary.known(Model, served) or vocabulary.word(Model, "other"),
+            provider_request=None if provider_request is None else Mac(provider_request),
+            echo=echo,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A known caller was refused and nothing left. What was not yet known when it failed is absent."""
+
+    KIND: ClassVar[str] = "refusal"
+
+    time: Instant
+    call: Id
+    configuration: Sha
+    code: Code
+    caller: Caller
+    key: Id
+    tenant: Tenant | None = None
+    purpose: Purpose | None = None
+    subject: Mac | None = None
+    wire: Wire | None = None
+    operation: OperationName | None = None
+    processor: Processor | None = None
+    model: Model | None = None
+    size: Size | None = None
+    source: RuleSource | None = None
+
+    @classmethod
+    def of(
+        cls,
+        entry: Entry,
+        error: GatewayError,
+        *,
+        vocabulary: Vocabulary,
+        configuration: Sha,
+        time: int,
+        grant: Grant | None = None,
+    ) -> Refusal:
+        """The refusal of a call that was opened; `grant` if it failed only after it was judged.
+
+        Raises:
+            NotRecordable: a name in it is not registered.
+        """
+        word = vocabulary.word
+        return cls(
+            time=time,
+            call=Id(entry.call_id),
+            configuration=configuration,
+            code=error.code,
+            caller=word(Caller, entry.caller),
+            key=Id(entry.key_id),
+            tenant=word(Tenant, entry.tenant),
+            purpose=word(Purpose, entry.purpose),
+            subject=None if entry.subject is None else Mac(entry.subject),
+            wire=word(Wire, entry.wire.name),
+            operation=word(OperationName, entry.operation.name),
+            processor=None if grant is None else word(Processor, grant.route.processor),
+            model=None if grant is None else word(Model, grant.route.model),
+            size=None if grant is None else _SIZE.cap(grant.call.size),
+            source=_source(vocabulary, error),
+        )
+
+    @classmethod
+    def at_door(
+        cls,
+        call_id: str,
+        caller: str,
+        key_id: str,
+        error: GatewayError,
+        *,
+        vocabulary: Vocabulary,
+        configuration: Sha,
+        time: int,
+        wire: str | None = None,
+        operation: str | None = None,
+    ) -> Refusal:
+        """The refusal of a known caller whose call could not be opened (no tenant, no such operation).
+
+        Raises:
+            NotRecordable: a name in it is not registered.
+        """
+        return cls(
+            time=time,
+            call=Id(call_id),
+            configuration=configuration,
+            code=error.code,
+            caller=vocabulary.word(Caller, caller),
+            key=Id(key_id),
+            wire=None if wire is None else vocabulary.word(Wire, wire),
+            operation=None if operation is None else vocabulary.word(OperationName, operation),
+            source=_source(vocabulary, error),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """Something about the gateway itself. Which fields an act bears:
+
+    boot: `started`, this boot's id; `previous`, the one before, and whether it ended `clean`ly, absent at the
+        very first; `configuration`; `release`.
+    shutdown: `closed`, how many open calls were closed as indeterminate on the way out.
+    configuration: `configuration` now in force, `parent` before it.
+    key: the `key` of a caller that was made or revoked (`enabled`).
+    gap: from `start` to `end` nothing could be written; `refused` calls were turned away.
+    recovery: `closed`, how many calls of the previous boot were closed as indeterminate.
+    unauthenticated: `refused` strangers between `start` and `end`.
+    """
+
+    KIND: ClassVar[str] = "operator"
+
+    time: Instant
+    act: Annotated[Act, Derived()]
+    configuration: Sha | None = None
+    parent: Sha | None = None
+    release: Sha | None = None
+    started: Id | None = None
+    previous: Id | None = None
+    clean: Annotated[bool, Derived()] | None = None
+    key: Id | None = None
+    enabled: Annotated[bool, Derived()] | None = None
+    closed: Total | None = None
+    refused: Total | None = None
+    start: Instant | None = None
+    end: Instant | None = None
+
+
+Record = Intent | Outcome | Refusal | Operator
+KINDS: tuple[type[Record], ...] = (Intent, Outcome, Refusal, Operator)
+
+_CODECS: dict[type[Record], Codec] = {kind: Codec(kind) for kind in KINDS}
+_BY_NAME: dict[object, type[Record]] = {kind.KIND: kind for kind in KINDS}
+_OPTIONS = orjson.OPT_SORT_KEYS
+_INDEX = re.compile(r"\[\d+\]")
+
+CAPACITY_BITS = 457
+"""All that a caller and a provider together can say through one attempt (intent and outcome), in bits.
+
+The sum of log2 of the domain sizes of every field they influence, rounded up; keyed hashes are
+outside it, because nobody without the tenant's key can steer them. A new field changes this
+number, and a test holds it.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A record at its place: the `rseq`th of a boot, counted from 0 without gaps."""
+
+    boot: Id
+    rseq: int
+    record: Record = field(repr=False)
+
+
+def capacity() -> float:
+    """What `CAPACITY_BITS` publishes, computed from the types."""
+    return _CODECS[Intent].bits + _CODECS[Outcome].bits
+
+
+def canonical(record: Record) -> bytes:
+    """The one form of a record: JSON, keys sorted, no spaces, ASCII, integers only, absent keys omitted.
+
+    Everything about it is checked here, on the way to the disk.
+
+    Raises:
+        NotRecordable: a value is outside its domain, or the record is too long.
+    """
+    values: dict[str, object] = {"kind": record.KIND, "v": VERSION}
+    _CODECS[type(record)].encode(record, values)
+    return _written(values)
+
+
+def canonical_row(row: Row) -> bytes:
+    """The canonical form of a record with its place: what the log commits to.
+
+    Raises:
+        NotRecordable: as `canonical`.
+    """
+    if type(row.boot) is not Id or type(row.rseq) is not int or row.rseq < 0:
+        raise NotRecordable("rseq")
+    values: dict[str, object] = {"boot": row.boot, "kind": row.record.KIND, "rseq": row.rseq, "v": VERSION}
+    _CODECS[type(row.record)].encode(row.record, values)
+    return _written(values)
+
+
+def parse(written: bytes) -> Record:
+    """The record that `canonical` wrote.
+
+    Raises:
+        NotRecordable: it is not the canonical form of any record.
+    """
+    values = _read(written)
+    kind = _BY_NAME.get(values.pop("kind", None))
+    if kind is None or values.pop("v", None) != VERSION:
+        raise NotRecordable("kind")
+    record = _CODECS[kind].decode(values)
+    if not isinstance(record, KINDS) or canonical(record) != written:
+        raise NotRecordable("form")
+    return record
+
+
+def forced_name(where: str) -> str:
+    """A forced parameter's name without array indices: a position in the request is not a name."""
+    return _INDEX.sub("", where)
+
+
+def _written(values: Mapping[str, object]) -> bytes:
+    written = orjson.dumps(values, option=_OPTIONS)
+    if len(written) > GREATEST_BYTES:
+        raise NotRecordable("length")
+    return written
+
+
+def _read(written: bytes) -> dict[str, object]:
+    try:
+        values = orjson.loads(written)
+    except orjson.JSONDecodeError:
+        raise NotRecordable("form") from None
+    if not isinstance(values, dict):
+        raise NotRecordable("form")
+    return values
+
+
+def _capped(span: Range, value: int | None) -> int | None:
+    return None if value is None else span.cap(value)
+
+
+def _error_class(kind: str, code: str) -> ErrorClass:
+    # The code says more than the type where both are known.
+    specific = named(ErrorClass, code)
+    return named(ErrorClass, kind) if specific is ErrorClass.OTHER else specific
+
+
+def _unscanned(vocabulary: Vocabulary, counts: Mapping[str, int]) -> tuple[tuple[Unscanned, int], ...] | None:
+    pairs = sorted((vocabulary.word(Unscanned, kind), _FEW.cap(count)) for kind, count in counts.items())
+    return tuple(pairs) or None
+
+
+def _source(vocabulary: Vocabulary, error: GatewayError) -> RuleSource | None:
+    # `Rule.source` is a key and the date it was read; the configuration digest already fixes the date.
+    return None if error.rule is None else vocabulary.word(RuleSource, error.rule.source.partition(" ")[0])
+
+
+_NO_SHAPE = Shape()
+_NO_USAGE = Usage()

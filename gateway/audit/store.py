@@ -1,0 +1,366 @@
+"""The file under the journal: an encrypted SQLite database that one thread writes.
+
+Everything that touches the disk is here and blocks; the journal calls it from its own thread.
+Pages are encrypted and authenticated by SQLite3 Multiple Ciphers, in the database and in the
+write-ahead log alike; temporary storage is memory (compiled in). SQLite itself must be 3.51.3
+or later: before, two connections to one write-ahead log could lose a commit (sqlite.org/wal.html,
+"WAL-reset bug"). Even so exactly one connection writes and checkpoints.
+
+A row's key is `boot number << 40 | rseq`, so a boot's rows are contiguous and in order, and the
+sequencer can consume them by range. `floor` is the lowest rseq whose call was still open when
+the row was committed: recovery reads from there, however long the journal is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import fcntl
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+import apsw
+
+LEAST_SQLITE = (3, 51, 3)
+FILE_NAME = "journal.db"
+RSEQ_BITS = 40
+KIND_LETTERS = {"intent": "i", "outcome": "o", "refusal": "r", "operator": "p"}
+APPLICATION_ID = 0x7A726731  # "zrg1"
+
+_SCHEMA = """
+CREATE TABLE record(
+  seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind TEXT NOT NULL, call BLOB, attempt INTEGER NOT NULL,
+  floor INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE UNIQUE INDEX record_call ON record(call, attempt, kind) WHERE call IS NOT NULL;
+CREATE INDEX record_time ON record(time);
+"""
+
+# One statement commits a whole batch: bound, stepped and synced while the interpreter's lock is
+# free. A row arrives as its columns in fixed widths (see `line`), so SQLite parses no JSON.
+_COMMIT = """
+INSERT INTO record SELECT ?2 + rowid, CAST(substr(value, 1, 16) AS INTEGER), substr(value, 17, 1),
+  unhex(substr(value, 19, 32)), instr('123456789abcdef', substr(value, 18, 1)), ?3, substr(value, 51)
+FROM carray(?1)
+"""
+
+_OPEN_INTENTS = """
+SELECT intent.body FROM record AS intent WHERE intent.seq BETWEEN ?1 AND ?2 AND intent.kind = 'i' AND NOT EXISTS (
+  SELECT 1 FROM record AS outcome
+  WHERE outcome.call = intent.call AND outcome.attempt = intent.attempt AND outcome.kind = 'o')
+"""
+
+
+class Cipher(enum.StrEnum):
+    """How pages are encrypted and authenticated.
+
+    AEGIS: AEGIS-256, a 256-bit authenticated cipher built of AES rounds (draft-irtf-cfrg-aegis-aead),
+        which the processor's AES instructions carry out: half the cost of a commit of ten records.
+    SQLCIPHER: AES-256-CBC with HMAC-SHA-512 (SQLCipher 4), for whoever must answer "AES-256" to the letter.
+    """
+
+    AEGIS = "aegis"
+    SQLCIPHER = "sqlcipher"
+
+
+class StoreFault(Exception):
+    """The journal's file cannot be trusted or used. The text names the file and a reason, never content."""
+
+
+class OutOfSpace(StoreFault):
+    """The disk is full. Nothing of the batch was written; the file is sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the file held when it was opened: the previous boot, if any, and what it left open.
+
+    `boot` is its number (0: there was none), `first` and `last` its first and last record,
+    `open_intents` the intents that have no outcome; all in canonical form.
+    """
+
+    boot: int
+    last: bytes | None
+    first: bytes | None
+    open_intents: tuple[bytes, ...]
+
+
+class Store(Protocol):
+    """What the journal needs of its file. Called from one thread."""
+
+    found: Found
+
+    def begin(self, lines: Sequence[str]) -> None: ...
+    def commit(self, lines: Sequence[str], first: int, floor: int) -> None: ...
+    def checkpoint(self) -> None: ...
+    def check(self, last: int) -> None: ...
+    def release_ballast(self) -> bool: ...
+    def restore_ballast(self) -> bool: ...
+    def close(self) -> None: ...
+
+
+def line(time: int, kind: str, call: str | None, attempt: int, body: str) -> str:
+    """A row as `commit` takes it: time (16 digits), kind (a letter), attempt (a hex digit), call (32), body."""
+    return f"{time:016d}{KIND_LETTERS[kind]}{attempt:x}{call or _NO_CALL}{body}"
+
+
+_NO_CALL = "-" * 32  # not hex, so that unhex() makes it NULL
+
+
+class SqliteStore:
+    """The journal's file, open for writing. Holds the lock that keeps a second writer out.
+
+    Args:
+        directory: made with mode 0700 if absent; must be ours alone.
+        key: 32 bytes.
+        cipher: must be what the file was made with.
+        ballast: bytes kept allocated beside the journal, to be released when the disk is full so
+            that calls under way can still be closed.
+        vfs: SQLite's name of the file system layer; tests put a faulty one beneath.
+
+    Raises:
+        StoreFault: another writer, a wrong key, a damaged file, an old SQLite, a wrong owner.
+    """
+
+    def __init__(
+        self, directory: Path, key: bytes, *, cipher: Cipher = Cipher.AEGIS, ballast: int = 0, vfs: str = ""
+    ) -> None:
+        _refuse_old_sqlite()
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        refuse_open_to_others(directory)
+        self._path = directory / FILE_NAME
+        self._ballast_path, self._ballast = directory / "ballast", ballast
+        self._arguments = (key, cipher, vfs)
+        self._lock = _lock(directory / "journal.lock")
+        try:
+            self._create_file()
+            with _translated(self._path):
+                self._connection = self._connect()
+                self.found = self._read()
+                # Rewrites what a dying process left in the log, from the cache, under a sync that
+                # must succeed: a sync that failed before may have left clean-looking pages unwritten.
+                with contextlib.suppress(apsw.BusyError):  # a reader is at work; the next checkpoint does it
+                    self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self.restore_ballast()
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self.boot = self.found.boot + 1
+        self._files: dict[str, tuple[int, int]] = {}
+
+    def commit(self, lines: Sequence[str], first: int, floor: int) -> None:
+        """Write rows `first`, `first + 1`, ... of this boot, and return when they are on the disk.
+
+        All of them or none. `lines` are made by `line`.
+
+        Raises:
+            OutOfSpace: nothing was written.
+            StoreFault: whether they were written is unknown; this store must not be used again.
+        """
+        with _translated(self._path):
+            self._connection.execute(_COMMIT, (apsw.carray(tuple(lines)), self._seq(first) - 1, floor))
+
+    def begin(self, lines: Sequence[str]) -> None:
+        """Write the first rows of this boot and remember which files they went to.
+
+        Raises:
+            StoreFault: as `commit`; out of space counts as unusable here.
+        """
+        self.commit(lines, 0, 0)
+        self._files = self._identities()
+
+    def checkpoint(self) -> None:
+        """Bring the log's pages into the database, so that the log can start over.
+
+        Raises:
+            OutOfSpace, StoreFault: as `commit`. Never left to SQLite's own, which swallows a failed sync.
+        """
+        with _translated(self._path):
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def check(self, last: int) -> None:
+        """Ask whether the open files are still the ones in the directory, and read row `last` back.
+
+        Raises:
+            StoreFault: they are not: what is written now would be lost.
+        """
+        if self._identities() != self._files:
+            raise StoreFault(f"{self._path}: the open journal is no longer the file of that name")
+        with _translated(self._path), contextlib.closing(reading(self._path, *self._arguments)) as probe:
+            if not probe.execute("SELECT 1 FROM record WHERE seq = ?", (self._seq(last),)).fetchone():
+                raise StoreFault(f"{self._path}: the last row cannot be read back")
+
+    def release_ballast(self) -> bool:
+        """Give the ballast's space to the journal; whether there was any."""
+        try:
+            self._ballast_path.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def restore_ballast(self) -> bool:
+        """Allocate the ballast again; False if the disk has no room for it."""
+        try:
+            descriptor = os.open(self._ballast_path, os.O_WRONLY | os.O_CREAT, 0o600)
+        except OSError:
+            return False
+        try:
+            if self._ballast:
+                os.posix_fallocate(descriptor, 0, self._ballast)
+        except OSError:
+            self.release_ballast()
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+    def close(self) -> None:
+        """Close the file and release the lock. Checkpoints, so that a copy of the directory is whole.
+
+        Raises:
+            StoreFault: the last checkpoint failed; the lock is released all the same.
+        """
+        try:
+            with _translated(self._path):
+                try:
+                    self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                finally:
+                    self._connection.close()
+        finally:
+            os.close(self._lock)
+
+    def _seq(self, rseq: int) -> int:
+        return self.boot << RSEQ_BITS | rseq
+
+    def _create_file(self) -> None:
+        if self._path.exists():
+            refuse_open_to_others(self._path)
+            return
+        os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        descriptor = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _connect(self) -> apsw.Connection:
+        connection = _keyed(self._path, apsw.SQLITE_OPEN_READWRITE, *self._arguments)
+        try:
+            _prepare(connection, self._path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _read(self) -> Found:
+        execute = self._connection.execute
+        last = execute("SELECT seq, floor, body FROM record ORDER BY seq DESC LIMIT 1").fetchone()
+        if last is None:
+            return Found(0, None, None, ())
+        seq, floor, body = cast(tuple[int, int, str], last)
+        boot = seq >> RSEQ_BITS
+        first = boot << RSEQ_BITS
+        heads = execute("SELECT body FROM record WHERE seq = ?", (first,)).fetchall()
+        if not heads:
+            raise StoreFault(f"{self._path}: the last boot has no first row")
+        intents = execute(_OPEN_INTENTS, (first + floor, seq)).fetchall()
+        head, *left = (str(each).encode() for (each,) in [*heads, *intents])
+        return Found(boot, body.encode(), head, tuple(left))
+
+    def _identities(self) -> dict[str, tuple[int, int]]:
+        found = {}
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(OSError):
+                status = self._path.with_name(self._path.name + suffix).stat()
+                found[suffix] = (status.st_dev, status.st_ino)
+        return found
+
+
+def _prepare(connection: apsw.Connection, path: Path) -> None:
+    """Set durability, and make the table in a new file."""
+    if connection.pragma("journal_mode", "wal") != "wal":
+        raise StoreFault(f"{path}: the file system does not carry a write-ahead log")
+    connection.execute("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0").fetchall()
+    if connection.pragma("application_id") == 0:
+        with connection:
+            connection.execute(_SCHEMA)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}").fetchall()
+    elif connection.pragma("application_id") != APPLICATION_ID:
+        raise StoreFault(f"{path}: not a journal")
+
+
+def reading(path: Path, key: bytes, cipher: Cipher = Cipher.AEGIS, vfs: str = "") -> apsw.Connection:
+    """A connection that only reads, also while another process writes. The caller closes it.
+
+    Raises:
+        StoreFault: a wrong key, no such file, not a journal.
+    """
+    with _translated(path):
+        connection = _keyed(path, apsw.SQLITE_OPEN_READONLY, key, cipher, vfs)
+        if connection.pragma("application_id") != APPLICATION_ID:
+            connection.close()
+            raise StoreFault(f"{path}: not a journal")
+        return connection
+
+
+def refuse_open_to_others(path: Path) -> None:
+    """Check that a file or directory is ours alone.
+
+    Raises:
+        StoreFault: another user owns it or may use it.
+    """
+    status = path.stat()
+    if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
+        raise StoreFault(f"{path}: must belong to this user alone (mode 700 or 600)")
+
+
+def _keyed(path: Path, flags: int, key: bytes, cipher: Cipher, vfs: str) -> apsw.Connection:
+    connection = apsw.Connection(str(path), flags, vfs or None)
+    try:
+        connection.pragma("cipher", cipher.value)
+        if cipher is Cipher.AEGIS:
+            connection.pragma("algorithm", "aegis-256")
+        else:
+            connection.pragma("legacy", 0)
+        # A raw key: it is random already, so stretching it would only cost time.
+        connection.execute(f"PRAGMA key = 'raw:{key.hex()}'").fetchall()
+        connection.set_busy_timeout(1000)
+        connection.execute("SELECT 1 FROM sqlite_schema").fetchone()  # the first page must decrypt
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _refuse_old_sqlite() -> None:
+    version = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
+    if version < LEAST_SQLITE:
+        raise StoreFault("SQLite is older than 3.51.3 and can lose commits of a write-ahead log")
+
+
+def _lock(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise StoreFault(f"{path}: another process writes this journal") from None
+    return descriptor
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours. Their text is dropped: it may quote a statement."""
+    try:
+        yield
+    except apsw.FullError:
+        raise OutOfSpace(f"{path}: the disk is full") from None
+    except apsw.NotADBError:
+        raise StoreFault(f"{path}: a wrong key, or not a journal") from None
+    except apsw.Error as error:
+        raise StoreFault(f"{path}: {type(error).__name__}") from None
+    except OSError as error:
+        raise StoreFault(f"{path}: errno {error.errno}") from None

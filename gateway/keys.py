@@ -1,0 +1,351 @@
+"""Everything secret: the master key, what it seals, tenants' keys, caller keys, call ids.
+
+The only door of `cryptography`. No function here shows a secret in a repr, an error or a log;
+a caller key's text leaves once, from `mint_caller_key`, and only its digest is kept.
+
+On disk, under one directory (0700, files 0600, ours): `master.keys` unless it is kept elsewhere,
+and what it seals: `journal.sealed` and `tenants/DIGEST.sealed`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import stat
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+KEY_BYTES = 32
+NONCE_BYTES = 12  # NIST SP 800-38D section 5.2.1.1: 96 bits, the only length GCM takes without hashing it
+MASTER_FILE = "master.keys"
+
+_MASTER_LINE = re.compile(r"([0-9a-f]{8}) ([0-9a-f]{64})")
+_MAGIC = b"zrs1"
+_CALLER_KEY = re.compile(r"zrg_([0-9a-f]{16})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})")
+_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_NOBODY = hashlib.sha256(b"no caller has this digest").hexdigest()
+
+
+class KeyFault(Exception):
+    """A key file is missing, readable by others, or not what this keyring sealed.
+
+    The text names a file and a reason, never key material.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class _Master:
+    key_id: str
+    secret: bytes = field(repr=False)
+
+
+class Keyring:
+    """The master keys and what they seal. One process at a time writes; reads are cached.
+
+    Rotation: add a line to the master file (`add_master`), then `reseal`. The newest line seals,
+    every line unseals, so a line may go once `reseal` has run and no backup needs it.
+    """
+
+    __slots__ = ("_directory", "_masters", "_tenants")
+
+    def __init__(self, directory: Path, masters: Iterable[_Master]) -> None:
+        """Use `open`; this is its last step."""
+        self._directory = directory
+        self._masters = {master.key_id: master for master in masters}
+        self._tenants: dict[str, bytes] = {}
+
+    def __repr__(self) -> str:
+        return f"Keyring({str(self._directory)!r}, {len(self._masters)} master keys)"
+
+    @classmethod
+    def open(cls, directory: Path, *, master: Path | None = None, create: bool = False) -> Keyring:
+        """Read the master keys of a state.
+
+        Args:
+            directory: where sealed keys live; made with mode 0700 if `create`.
+            master: the master file if it is kept outside the state, which is better: a copy of
+                the state is then useless by itself.
+            create: make a first master key where there is none. Only at first start: a master
+                that vanished later must be restored, never replaced.
+
+        Raises:
+            KeyFault: something is missing, malformed, or open to others.
+        """
+        path = directory / MASTER_FILE if master is None else master
+        if create:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not path.exists():
+                if any(directory.rglob("*.sealed")):
+                    raise KeyFault(f"{path}: the master key is gone but sealed keys remain; restore it")
+                _write_new(path, f"{_new_master_line()}\n".encode())
+        _refuse_open_to_others(directory, directory=True)
+        return cls(directory, _read_masters(path))
+
+    @property
+    def newest(self) -> str:
+        """The id of the master key that seals."""
+        return next(reversed(self._masters))
+
+    def seal(self, purpose: str, plain: bytes) -> bytes:
+        """Encrypt under the newest master key, bound to `purpose`: magic, key id, nonce, AES-256-GCM text and tag."""
+        master = self._masters[self.newest]
+        head = _MAGIC + bytes.fromhex(master.key_id)
+        nonce = os.urandom(NONCE_BYTES)
+        return head + nonce + AESGCM(master.secret).encrypt(nonce, plain, head + purpose.encode())
+
+    def unseal(self, purpose: str, sealed: bytes) -> bytes:
+        """Decrypt what `seal` made for the same purpose, under any master key of the file.
+
+        Raises:
+            KeyFault: damaged, of another purpose, or of a master key that is not here.
+        """
+        head, rest = sealed[:8], sealed[8:]
+        master = self._masters.get(head[4:].hex()) if head[:4] == _MAGIC else None
+        if master is None:
+            raise KeyFault(f"{purpose}: sealed under a master key that is not here")
+        try:
+            return AESGCM(master.secret).decrypt(rest[:NONCE_BYTES], rest[NONCE_BYTES:], head + purpose.encode())
+        except (InvalidTag, ValueError):
+            raise KeyFault(f"{purpose}: damaged, or sealed for something else") from None
+
+    def reseal(self) -> int:
+        """Seal everything anew under the newest master key; the number of files that changed.
+
+        A kill half-way leaves each file whole, under the old or the new key. Run again to finish.
+        """
+        changed = 0
+        for path in sorted(self._directory.rglob("*.sealed")):
+            sealed = _read(path)
+            if sealed[4:8].hex() != self.newest:
+                purpose = path.relative_to(self._directory).with_suffix("").as_posix()
+                _replace(path, self.seal(purpose, self.unseal(purpose, sealed)))
+                changed += 1
+        return changed
+
+    def journal_key(self) -> bytes:
+        """The journal's 256-bit database key, made at first use. Random, so the master can rotate without it."""
+        return self._secret("journal")
+
+    def tenant_mac(self, tenant: str, label: str, value: str) -> str:
+        """A keyed hash of a tenant's value: HMAC-SHA-256 (RFC 2104) cut to 128 bits, 32 hex digits.
+
+        `label` separates fields: the same value under another label gives another hash.
+        Without the tenant's key nobody can test a guess; once it is destroyed, neither can we.
+        """
+        key = self._tenants.get(tenant) or self._tenant_key(tenant)
+        words = label.encode()
+        message = len(words).to_bytes(2) + words + value.encode("utf-8", "surrogatepass")
+        return hmac.digest(key, message, "sha256")[:16].hex()
+
+    def destroy_tenant(self, tenant: str) -> bool:
+        """Forget the tenant's key, here and on disk, so that its hashes can never be linked again.
+
+        Returns whether there was one. What a file system or a backup keeps of an unlinked file
+        stays sealed under the master key.
+        """
+        self._tenants.pop(tenant, None)
+        path = self._directory / f"{_tenant_name(tenant)}.sealed"
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        _sync_directory(path.parent)
+        return True
+
+    def _tenant_key(self, tenant: str) -> bytes:
+        key = self._tenants[tenant] = self._secret(_tenant_name(tenant))
+        return key
+
+    def _secret(self, purpose: str) -> bytes:
+        """The random 32 bytes kept under `purpose`, made at first use."""
+        path = self._directory / f"{purpose}.sealed"
+        try:
+            return self.unseal(purpose, _read(path))
+        except FileNotFoundError:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            secret = os.urandom(KEY_BYTES)
+            _write_new(path, self.seal(purpose, secret))
+            return secret
+
+
+def add_master(path: Path) -> str:
+    """Append a new master key to a master file; its id. It seals from the next `Keyring.open` on.
+
+    Raises:
+        KeyFault: the file is malformed or open to others.
+    """
+    _read_masters(path)
+    line = _new_master_line()
+    _replace(path, _read(path) + f"{line}\n".encode())
+    return line[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class CallerKey:
+    """A fresh caller key. `text` is shown once to its owner; `digest` is what configuration keeps."""
+
+    key_id: str
+    text: str = field(repr=False)
+    digest: str
+
+
+def mint_caller_key() -> CallerKey:
+    """A caller key `zrg_ID_SECRETCHECK`: 16 hex digits, 43 base-62 digits (256 bits), 6 of a CRC-32.
+
+    The prefix and the check digits let a secret scanner find a leaked key without false alarms,
+    and the public id says which to revoke. The digest may be a plain SHA-256: nobody can guess
+    256 random bits.
+    """
+    key_id = os.urandom(8).hex()
+    body = f"zrg_{key_id}_{_base62(int.from_bytes(os.urandom(KEY_BYTES)), 43)}"
+    text = body + _check_digits(body)
+    return CallerKey(key_id, text, digest_caller_key(text))
+
+
+def digest_caller_key(text: str) -> str:
+    """SHA-256 of a key's whole text, 64 hex digits."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def caller_key_id(text: str) -> str | None:
+    """The public id of a well-formed key, or None. Says nothing about whether the key is known."""
+    match = _CALLER_KEY.fullmatch(text)
+    if match is None or _check_digits(text[:-6]) != match[3]:
+        return None
+    return match[1]
+
+
+def check_caller_key(text: str, digests: Mapping[str, str]) -> str | None:
+    """The id of the key if it is one of `digests` (id -> digest), else None.
+
+    An unknown id costs the same comparison as a known one, so timing does not tell them apart.
+    """
+    key_id = caller_key_id(text)
+    expected = _NOBODY if key_id is None else digests.get(key_id, _NOBODY)
+    return key_id if hmac.compare_digest(digest_caller_key(text), expected) else None
+
+
+def new_call_id(clock: Callable[[], int], entropy: Callable[[int], bytes] = os.urandom) -> str:
+    """A UUIDv7 (RFC 9562 section 5.7) as 32 hex digits: 48 bits of milliseconds, 74 random bits.
+
+    `clock` gives nanoseconds since 1970.
+    """
+    milliseconds = clock() // 1_000_000 & 0xFFFF_FFFF_FFFF
+    chance = int.from_bytes(entropy(10))
+    high = milliseconds << 16 | 0x7000 | chance >> 64 & 0x0FFF
+    low = 1 << 63 | chance & 0x3FFF_FFFF_FFFF_FFFF
+    return f"{high << 64 | low:032x}"
+
+
+def new_boot_id() -> str:
+    """128 random bits as 32 hex digits: one start of the process."""
+    return os.urandom(16).hex()
+
+
+def sha256_hex(public: bytes) -> str:
+    """SHA-256 of *public* material (configuration, a released file). Never of anything a caller sent."""
+    return hashlib.sha256(public).hexdigest()
+
+
+def _tenant_name(tenant: str) -> str:
+    # A digest, because a file name must neither be steered by an id nor show it.
+    return f"tenants/{hashlib.sha256(b'zr-tenant/1' + tenant.encode()).hexdigest()[:32]}"
+
+
+def _new_master_line() -> str:
+    return f"{os.urandom(4).hex()} {os.urandom(KEY_BYTES).hex()}"
+
+
+def _read_masters(path: Path) -> list[_Master]:
+    try:
+        text = _read(path).decode("ascii")
+    except FileNotFoundError:
+        raise KeyFault(f"{path}: there is no master key") from None
+    except UnicodeDecodeError:
+        raise KeyFault(f"{path}: not a master key file") from None
+    masters: list[_Master] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        match = _MASTER_LINE.fullmatch(line)
+        if match is None or any(match[1] == known.key_id for known in masters):
+            raise KeyFault(f"{path}:{number}: a line is `ID KEY`, 8 and 64 hex digits, each id once")
+        masters.append(_Master(match[1], bytes.fromhex(match[2])))
+    if not masters:
+        raise KeyFault(f"{path}: there is no master key")
+    return masters
+
+
+def _read(path: Path) -> bytes:
+    _refuse_open_to_others(path)
+    return path.read_bytes()
+
+
+def _refuse_open_to_others(path: Path, *, directory: bool = False) -> None:
+    """Raises KeyFault unless `path` is a plain file (or directory) of ours that nobody else can use."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        if directory:
+            raise KeyFault(f"{path}: there is no key directory") from None
+        raise
+    right_kind = stat.S_ISDIR(status.st_mode) if directory else stat.S_ISREG(status.st_mode)
+    if not right_kind:
+        raise KeyFault(f"{path}: not a plain {'directory' if directory else 'file'}")
+    if status.st_uid != os.geteuid():
+        raise KeyFault(f"{path}: belongs to another user")
+    if status.st_mode & 0o077:
+        raise KeyFault(f"{path}: others may use it; run chmod {'700' if directory else '600'} on it")
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Write a file that must not exist yet, durably; a reader sees the whole of it or nothing."""
+    staged = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    _write_synced(staged, content)
+    try:
+        os.link(staged, path)  # unlike a rename, this never replaces a key that another process just made
+    except FileExistsError:
+        raise KeyFault(f"{path}: another process made it at this moment; start again") from None
+    finally:
+        staged.unlink()
+    _sync_directory(path.parent)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    staged = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    _write_synced(staged, content)
+    staged.replace(path)
+    _sync_directory(path.parent)
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _base62(number: int, digits: int) -> str:
+    text = ""
+    for _ in range(digits):
+        number, digit = divmod(number, 62)
+        text = _BASE62[digit] + text
+    return text
+
+
+def _check_digits(body: str) -> str:
+    return _base62(zlib.crc32(body.encode("ascii")), 6)

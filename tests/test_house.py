@@ -1,0 +1,152 @@
+"""The house: who may import whom, and through which door each dependency comes in."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted([*ROOT.glob("gateway/**/*.py"), *ROOT.glob("providers/**/*.py")])
+
+# A module may import its own floor and those below; on floor 2 the three rooms never import each other.
+FLOORS: dict[str, int] = {
+    "providers": 0,
+    "gateway": 0,
+    "gateway.categories": 1,
+    "gateway.errors": 1,
+    "gateway.exchange": 1,
+    "gateway.keys": 1,
+    "gateway.policy": 2,
+    "gateway.redaction": 2,
+    "gateway.audit": 2,
+    "gateway.callers": 3,
+    "gateway.config": 3,
+    "gateway.delivery": 3,
+    "gateway.intake": 3,
+    "gateway.limits": 3,
+    "gateway.listener": 3,
+    "gateway.logs": 3,
+    "gateway.metrics": 3,
+    "gateway.operations": 3,
+    "gateway.relay": 3,
+    "gateway.targets": 3,
+    "gateway.upstream": 3,
+    "gateway.vocabulary": 3,
+    "gateway.app": 4,
+    "gateway.cli": 4,
+    "gateway.demo": 4,
+    "gateway.simulator": 4,
+    "gateway.trial": 4,
+    "gateway.__main__": 4,
+}
+PEERS = ("gateway.policy", "gateway.redaction", "gateway.audit")
+
+DOORS: dict[str, tuple[str, ...]] = {
+    "aiohttp": (
+        "gateway.listener",
+        "gateway.upstream",
+        "gateway.operations",
+        "gateway.relay",
+        "gateway.app",
+        "gateway.simulator",
+    ),
+    "apsw": ("gateway.audit.journal", "gateway.audit.reader", "gateway.audit.store"),
+    "cryptography": ("gateway.keys",),
+    "presidio_analyzer": ("gateway.redaction.engine", "gateway.redaction.recognizers"),
+    "prometheus_client": ("gateway.metrics",),
+    "redis": ("gateway.replicas",),
+    "yaml": ("gateway.config",),
+    "openai": ("providers.openai",),
+    "anthropic": ("providers.anthropic",),
+    "spacy": (),
+    "httpx": (),
+    "requests": (),
+}
+
+
+def name_of(path: Path) -> str:
+    parts = list(path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def floor_of(module: str) -> int:
+    parts = module.split(".")
+    for length in range(len(parts), 0, -1):
+        floor = FLOORS.get(".".join(parts[:length]))
+        if floor is not None:
+            return floor
+    raise AssertionError(f"{module} stands on no floor: give it one")
+
+
+def room_of(module: str) -> str | None:
+    return next((peer for peer in PEERS if module == peer or module.startswith(peer + ".")), None)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=[name_of(path) for path in SOURCES])
+def test_imports_go_downward(path: Path) -> None:
+    """A module imports its own floor and below; the wires import nothing of ours; peers never meet."""
+    module = name_of(path)
+    ours = {found for found in imports_of(path) if found.split(".")[0] in ("gateway", "providers")}
+
+    above = {found for found in ours if floor_of(found) > floor_of(module)}
+    across = {found for found in ours if room_of(module) and room_of(found) not in (None, room_of(module))}
+
+    assert not above
+    assert not across
+    if module.startswith("providers"):
+        assert not {found for found in ours if found.startswith("gateway")}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=[name_of(path) for path in SOURCES])
+def test_each_dependency_has_its_door(path: Path) -> None:
+    """A dependency comes in through the modules that are its door and no others."""
+    module = name_of(path)
+
+    outside = {
+        found
+        for found in imports_of(path)
+        for dependency, doors in DOORS.items()
+        if found.split(".")[0] == dependency
+        and not any(module == door or module.startswith(door + ".") for door in doors)
+    }
+
+    assert not outside
+
+
+def test_no_module_gives_up_its_name() -> None:
+    """There is no module of leftovers, and every module says what it owns."""
+    names = {path.stem for path in SOURCES}
+    silent = [name_of(path) for path in SOURCES if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))]
+
+    assert not names & {"utils", "common", "helpers", "base", "manager", "misc"}
+    assert not silent
+
+
+def test_the_gateway_knows_no_wire_by_name() -> None:
+    """Enforcement knows no path, field or event of a provider; those are in `providers/` and in data."""
+    words = ("/v1/", "chat.completion", "previous_response_id", "message_start", "anthropic", "openai")
+    telling = {
+        f"{name_of(path)}: {word}"
+        for path in SOURCES
+        if name_of(path).startswith("gateway")
+        and not name_of(path).startswith(("gateway.simulator", "gateway.demo", "gateway.cli"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value
+        for word in words
+        if word in node.value
+    }
+
+    assert not telling
