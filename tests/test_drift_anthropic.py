@@ -49,10 +49,12 @@ def load(tree: object) -> Surface:
     return surface
 
 
+WRITTEN: dict[str, typing.Any] = yaml.safe_load(SURFACE_FILE.read_text("utf-8"))
+
+
 def written() -> dict[str, typing.Any]:
-    """The surface file as YAML reads it."""
-    tree: dict[str, typing.Any] = yaml.safe_load(SURFACE_FILE.read_text("utf-8"))
-    return tree
+    """A copy of the surface file as YAML reads it."""
+    return copy.deepcopy(WRITTEN)
 
 
 @pytest.fixture(scope="module")
@@ -374,7 +376,7 @@ EDITS = {
 @pytest.mark.parametrize(("edit", "name"), EDITS.values(), ids=EDITS)
 def test_alarm_names_what_a_surface_lacks(edit: Callable[[dict[str, typing.Any]], None], name: str) -> None:
     """Taking one entry out of the surface makes the alarm name it."""
-    tree = copy.deepcopy(written())
+    tree = written()
     edit(tree)
 
     missing = drift(load(tree), "messages", beta_create_params.MessageCreateParamsNonStreaming)

@@ -79,6 +79,13 @@ def request(**change: Value) -> Document:
     return {"model": "claude-opus-5", "max_tokens": 10, "messages": [{"role": "user", "content": "Hi"}], **change}
 
 
+def without_nulls(value: Value) -> Value:
+    """The same document without its nulls, which say nothing on this wire."""
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
 def saying(*blocks: Value, role: str = "user") -> Document:
     """A request whose only message has these blocks."""
     return request(messages=[{"role": role, "content": list(blocks)}])
@@ -160,9 +167,8 @@ def test_parameter_leaves_as_it_came(change: dict[str, Value]) -> None:
 
     kept = read(document, walk())
 
-    assert {key: value for key, value in kept.items() if value not in (None, {"user_id": None})} == {
-        key: value for key, value in document.items() if value not in (None, [], {"user_id": None})
-    } | ({"metadata": {}} if "metadata" in document else {})
+    expected = {key: value for key, value in document.items() if value != []}
+    assert without_nulls(kept) == without_nulls(expected)
 
 
 FALLBACK: Value = [{"model": "claude-sonnet-5", "max_tokens": 5}]
@@ -372,7 +378,7 @@ BLOCKS: dict[str, Document] = {
 def test_block_leaves_as_it_came(block: Document) -> None:
     """A block that keeps nothing leaves unchanged, in a user's turn and in a replayed answer."""
     for role in ("user", "assistant"):
-        assert read(saying(block, role=role), walk()) == saying(block, role=role)
+        assert without_nulls(read(saying(block, role=role), walk())) == without_nulls(saying(block, role=role))
 
 
 AT = "messages[0].content[0]"
@@ -433,7 +439,8 @@ REFUSED_BLOCKS: dict[str, tuple[Document, Code, str]] = {
         UNSCANNABLE,
         f"{AT}.signature",
     ),
-    "redacted thinking that is no base64": ({"type": "redacted_thinking", "data": "Jane"}, UNSCANNABLE, f"{AT}.data"),
+    "redacted thinking that is no base64": ({"type": "redacted_thinking", "data": "Jane!"}, UNSCANNABLE, f"{AT}.data"),
+    "a word that happens to be base64": ({"type": "redacted_thinking", "data": "diabetes"}, UNSCANNABLE, f"{AT}.data"),
     "an id that is a sentence": (
         {"type": "tool_use", "id": "Jane has cancer", "name": "n", "input": {}},
         UNKNOWN,
@@ -598,7 +605,9 @@ def test_inline_bytes_are_counted_and_must_be_what_they_say() -> None:
 
 def test_signed_text_is_sealed_and_signatures_are_opaque() -> None:
     """The redactor sees signed text as such, and no signature at all."""
-    kept = read(saying(BLOCKS["thinking"], BLOCKS["compaction"], BLOCKS["redacted thinking"], role="assistant"), walk())
+    kept = read(
+        saying(BLOCKS["thinking"], BLOCKS["a compaction"], BLOCKS["redacted thinking"], role="assistant"), walk()
+    )
 
     thinking, compaction, redacted = typing.cast("typing.Any", kept)["messages"][0]["content"]
     assert (type(thinking["thinking"]), type(thinking["signature"])) == (Sealed, Opaque)
@@ -1005,13 +1014,10 @@ def test_client_replays_a_parsed_answer_of_its_own() -> None:
             {"role": "user", "content": [result]},
         ],
     )
-    client.beta.messages.create(
-        model="m",
-        max_tokens=9,
-        messages=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": first.content}],  # type: ignore[typeddict-item]
-    )
+    third = client.beta.messages.create(model="m", max_tokens=9, messages=[{"role": "user", "content": "Hi"}])
+    client.beta.messages.create(model="m", max_tokens=9, messages=[{"role": "assistant", "content": third.content}])
 
     for document in sent:
         kept = read(document, walk())
-        assert kept == document
-    assert isinstance(typing.cast("typing.Any", kept)["messages"][1]["content"][4]["id"], Identifier)
+        assert without_nulls(kept) == without_nulls(document)
+    assert isinstance(typing.cast("typing.Any", kept)["messages"][0]["content"][4]["id"], Identifier)

@@ -63,8 +63,14 @@ def test_count_of_tokens_shows_its_number() -> None:
     assert ANTHROPIC.observe(COUNT_TOKENS, body) == Observation(usage=Usage(input=42))
 
 
-TOOL_USE = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "x"}}
-PAGE = {"type": "page_location", "cited_text": "x", "document_index": 0, "start_page_number": 1, "end_page_number": 2}
+TOOL_USE: Document = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "x"}}
+PAGE: Document = {
+    "type": "page_location",
+    "cited_text": "x",
+    "document_index": 0,
+    "start_page_number": 1,
+    "end_page_number": 2,
+}
 KINDS = {
     "a hosted tool by its name": (TOOL_USE, (("block", "server_tool_use"), ("tool", "web_search"))),
     "a direct caller": (
@@ -99,9 +105,9 @@ def test_blocks_show_their_kinds_whole_and_streamed(block: Document, kinds: tupl
     assert ANTHROPIC.observe_event(MESSAGES, "content_block_start", event).kinds == kinds
 
 
-REMOVAL = {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "n"}}
-CONTAINER = {"id": "container_1", "expires_at": "2026-11-25T00:00:00Z"}
-COUNTS = {"input_tokens": 1, "output_tokens": 1}
+REMOVAL: Document = {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "n"}}
+CONTAINER: Document = {"id": "container_1", "expires_at": "2026-11-25T00:00:00Z"}
+COUNTS: Document = {"input_tokens": 1, "output_tokens": 1}
 ECHOES: dict[str, tuple[dict[str, object], str]] = {
     "a container": ({"container": CONTAINER}, "container"),
     "diagnostics": ({"diagnostics": {"cache_miss_reason": None}}, "diagnostics"),
@@ -166,7 +172,7 @@ def test_unknown_stop_reason_is_never_quoted() -> None:
 
 # --- streams ------------------------------------------------------------------------------------
 
-USAGE = {"output_tokens": 12, "input_tokens": 9, "cache_read_input_tokens": 0}
+USAGE: Document = {"output_tokens": 12, "input_tokens": 9, "cache_read_input_tokens": 0}
 EVENTS: dict[str, tuple[Document, Observation]] = {
     "start": (
         {"type": "message_start", "message": {**message(), "content": [], "stop_reason": None}},
@@ -456,6 +462,6 @@ def test_stream_is_asked_by_true_only(value: bool | str | None, stream: bool) ->
     document: Document = {"stream": value}
 
     assert ANTHROPIC.asks_stream(document) is stream
-    assert ANTHROPIC.ask_usage(MESSAGES, document) is None
+    assert ANTHROPIC.ask_usage(MESSAGES, document) is False
     assert not ANTHROPIC.is_usage_event(MESSAGES, document)
     assert document == {"stream": value}
