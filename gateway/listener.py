@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -134,8 +134,7 @@ class Protocol(web.RequestHandler):
             self._peer = None
             self._manager = None  # so that connection_lost finds nothing to undo
             self._force_close = True
-            if isinstance(transport, asyncio.Transport):
-                transport.abort()
+            cast("asyncio.Transport", transport).abort()  # uvloop's is one in all but its class
             return
         super().connection_made(transport)
         self._head_timer = self._loop.call_later(self._options.head_seconds, self._head_is_late)
@@ -151,14 +150,14 @@ class Protocol(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        before = self._request_count
         super().data_received(data)
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():  # bytes came, and still no whole head
-            if self._head_timer is None:
-                self._head_timer = self._loop.call_later(self._options.head_seconds, self._head_is_late)
-        elif self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        if self._request_count != before:  # a whole head
+            if self._head_timer is not None:
+                self._head_timer.cancel()
+                self._head_timer = None
+        elif self._head_timer is None and not (self._request_in_progress or self._messages or self._force_close):
+            self._head_timer = self._loop.call_later(self._options.head_seconds, self._head_is_late)
 
     def _head_is_late(self) -> None:
         self._head_timer = None

@@ -43,22 +43,13 @@ MAX_INTERIM: Final = 16
 _ONE_WRITE: Final = 32 * 1024
 """Bodies up to this size are copied behind the head; larger ones are written by themselves."""
 
-_FRAMING = frozenset(
-    [
-        "connection",
-        "content-encoding",
-        "content-length",
-        "cookie",
-        "expect",
-        "host",
-        "keep-alive",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ]
-)
+_FRAMING = frozenset({"connection", "content-encoding", "content-length", "cookie", "expect", "host", "keep-alive"}) | {
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+}
 """Names that a table or a grant may not set: they say where a message ends or who is spoken to."""
 
 _VALUE = re.compile(r"[\x20-\x7e]*")
