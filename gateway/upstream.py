@@ -54,7 +54,7 @@ _FRAMING = frozenset({"connection", "content-encoding", "content-length", "cooki
 
 _VALUE = re.compile(r"[\x20-\x7e]*")
 _NAME = re.compile(r"[A-Za-z0-9-]+")
-_BASE_URL = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._-]+)*")
+_BASE_URL = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 
 
 class Truncated(UpstreamError):

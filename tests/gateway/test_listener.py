@@ -7,7 +7,7 @@ import contextlib
 import io
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -241,7 +241,7 @@ def test_detached_logger_drops_what_aiohttp_would_print() -> None:
     handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
 
     try:
-        raise ValueError(CONTENT.decode())
+        int(CONTENT)
     except ValueError:
         detached_logger(handler).exception("Error handling %s", CONTENT)
 
@@ -525,7 +525,7 @@ def test_close_lets_answers_end_and_takes_no_new_ones(run: Run[None]) -> None:
             answer = asyncio.ensure_future(speak(port, post(HOST, b"Content-Length: 0")))
             await began.wait()
             await listener.stop_accepting()
-            with pytest.raises(OSError, match=".*"):
+            with pytest.raises(ConnectionRefusedError):
                 await asyncio.open_connection("127.0.0.1", port)
             go_on.set()
 
