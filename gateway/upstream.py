@@ -11,8 +11,6 @@ No text of an exception leaves this module: the library's texts quote URLs and r
 from __future__ import annotations
 
 import asyncio
-import re
-import socket
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,40 +19,23 @@ from types import TracebackType
 from typing import Final
 
 import aiohttp
-import certifi
-from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.client_reqrep import ClientRequest
-from aiohttp.connector import AddrInfoType, Connection
+from aiohttp.connector import Connection
 from aiohttp.http import RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EofStream, StreamReader
 from multidict import CIMultiDictProxy
-from yarl import URL
 
 from gateway.addresses import Vet, is_loopback, is_public
+from gateway.endpoints import Connector, Endpoint, Resolver, Target, failed, header_lines, target, tls_context
 from gateway.errors import Code, Unavailable, UpstreamError
 from gateway.exchange import Admission, CleanCall, Route
-from providers.provider import Operation, Provider
 
 MAX_INTERIM: Final = 16
 """Interim (1xx) answers read before the provider is given up. RFC 9110 section 15.2 lets it send any number."""
 
 _ONE_WRITE: Final = 32 * 1024
 """Bodies up to this size are copied behind the head; larger ones are written by themselves."""
-
-_FRAMING = frozenset({"connection", "content-encoding", "content-length", "cookie", "expect", "host", "keep-alive"}) | {
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-}
-"""Names that a table or a grant may not set: they say where a message ends or who is spoken to."""
-
-_VALUE = re.compile(r"[\x20-\x7e]*")
-_NAME = re.compile(r"[A-Za-z0-9-]+")
-_BASE_URL = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 
 
 class Truncated(UpstreamError):
@@ -91,80 +72,6 @@ class UpstreamOptions:
     ca_file: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where a registry entry lets content go. `unsafe_plaintext` allows http, and then only to loopback."""
-
-    base_url: str
-    unsafe_plaintext: bool = False
-
-
-def tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    """TLS 1.3 with verified chain and name. Made by hand, since the library's default obeys `SSLKEYLOGFILE`."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.verify_flags |= ssl.VERIFY_X509_STRICT
-    context.load_verify_locations(cafile=ca_file if ca_file is not None else certifi.where())
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-class Resolver(AbstractResolver):
-    """The system's resolver, for the listed names only."""
-
-    def __init__(self) -> None:
-        self.names: frozenset[str] = frozenset()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Addresses of a listed name.
-
-        Raises:
-            OSError: unlisted, or unknown to the system.
-        """
-        if host not in self.names:
-            raise OSError(None, "not a listed name")
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
-        return [
-            ResolveResult(
-                hostname=host, host=str(address[0]), port=int(address[1]), family=kind, proto=proto, flags=_NUMERIC
-            )
-            for kind, _type, proto, _name, address in found
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-
-_NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
-
-
-class _Destination(ClientRequest):
-    """What the connector needs to know of an endpoint. It is never sent: it has no body and no credential."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """An endpoint made ready: everything of a request that does not change."""
-
-    destination: _Destination
-    connector: aiohttp.TCPConnector
-    host: str
-    prefix: str
-    heads: dict[tuple[str, str], tuple[bytes, frozenset[str]]]
-
-    def head(self, wire: Provider, operation: Operation) -> tuple[bytes, frozenset[str]]:
-        """Request line and constant headers as bytes, and every name that nothing else may set."""
-        key = (wire.name, operation.name)
-        if (made := self.heads.get(key)) is None:
-            line = f"{operation.method} {self.prefix}{operation.path} HTTP/1.1\r\nHost: {self.host}\r\n"
-            constant = {"Accept-Encoding": "identity", **wire.constant_headers}
-            made = (line.encode("ascii") + _lines(constant, _FRAMING), _FRAMING.union(map(str.lower, constant)))
-            self.heads[key] = made
-        return made
-
-
 class Upstream:
     """The listed endpoints and the connections to them. Belongs to one event loop.
 
@@ -193,11 +100,11 @@ class Upstream:
         self.in_flight = 0
         self._loop = asyncio.get_running_loop()
         self._resolver = Resolver() if resolver is None else resolver
-        self._context = tls_context(options.ca_file)
-        self._verified = self._connector(vet)
-        self._plain = self._connector(is_loopback)
+        context = tls_context(options.ca_file)
+        self._verified = Connector(context, self._resolver, vet, options.keepalive_seconds)
+        self._plain = Connector(context, self._resolver, is_loopback, options.keepalive_seconds)
         self._timeout = aiohttp.ClientTimeout(total=None, connect=options.connect_seconds)
-        self._targets: Mapping[str, _Target] = {}
+        self._targets: Mapping[str, Target] = {}
         self.replace(endpoints)
 
     def replace(self, endpoints: Iterable[Endpoint]) -> None:
@@ -206,9 +113,9 @@ class Upstream:
         Raises:
             ValueError: as at construction; then nothing has changed.
         """
-        targets = {endpoint.base_url: self._target(endpoint) for endpoint in endpoints}
+        targets = {endpoint.base_url: target(endpoint, self._verified, self._plain) for endpoint in endpoints}
         self._targets = targets
-        self._resolver.names = frozenset(target.destination.host for target in targets.values())
+        self._resolver.names = frozenset(made.destination.host for made in targets.values())
 
     def send(self, clean: CleanCall, _admission: Admission, credential: str) -> Sending:
         """Send a clean, admitted call; use as `async with upstream.send(...) as reply:`.
@@ -227,40 +134,11 @@ class Upstream:
         await self._verified.close()
         await self._plain.close()
 
-    def _connector(self, vet: Vet) -> aiohttp.TCPConnector:
-        def vetted(info: AddrInfoType) -> socket.socket:
-            family, kind, proto, _name, address = info
-            if not vet(str(address[0])):
-                raise OSError(None, "not a permitted address")
-            return socket.socket(family, kind, proto)
-
-        return aiohttp.TCPConnector(
-            ssl=self._context,
-            limit=0,  # the pool would queue; `send` refuses instead
-            keepalive_timeout=self.options.keepalive_seconds,
-            resolver=self._resolver,
-            socket_factory=vetted,
-        )
-
-    def _target(self, endpoint: Endpoint) -> _Target:
-        if not _BASE_URL.fullmatch(endpoint.base_url):
-            raise ValueError("a base URL is https://host[:port][/path], without a slash at its end")
-        url = URL(endpoint.base_url, encoded=True)
-        plain = url.scheme == "http"
-        if plain and not endpoint.unsafe_plaintext:
-            raise ValueError("http needs unsafe_plaintext")
-        host = url.host_port_subcomponent
-        if host is None:
-            raise ValueError("a base URL names a host")
-        destination = _Destination("POST", url, loop=self._loop, ssl=self._context)
-        prefix = url.raw_path.rstrip("/")
-        return _Target(destination, self._plain if plain else self._verified, host, prefix, {})
-
-    def _find(self, route: Route) -> _Target:
+    def _find(self, route: Route) -> Target:
         try:
             return self._targets[route.base_url]
         except KeyError:
-            raise _failed("The endpoint is not listed.", retryable=False) from None
+            raise failed("The endpoint is not listed.", retryable=False) from None
 
 
 class Sending:
@@ -295,20 +173,20 @@ class Sending:
     async def _exchange(self) -> Reply:
         upstream, options = self._upstream, self._upstream.options
         grant = self._clean.grant
-        target = upstream._find(grant.route)
+        where = upstream._find(grant.route)
         entry = grant.call.entry
         body = self._clean.body
-        constant, taken = target.head(entry.wire, entry.operation)
+        constant, taken = where.head(entry.wire, entry.operation)
         varying = {
             **entry.wire.credential(self._credential),
             **grant.headers,
             "Content-Type": self._clean.content_type,
         }
-        head = constant + _lines(varying, taken) + b"Content-Length: %d\r\n\r\n" % len(body)
-        protocol = await self._connect(target)
+        head = constant + header_lines(varying, taken) + b"Content-Length: %d\r\n\r\n" % len(body)
+        protocol = await self._connect(where)
         transport = protocol.transport
         if transport is None:
-            raise _failed("The provider closed the connection.", retryable=True)
+            raise failed("The provider closed the connection.", retryable=True)
         protocol.set_response_params(
             read_until_eof=True,
             auto_decompress=False,
@@ -329,19 +207,19 @@ class Sending:
         self._reply = Reply(message, payload, transport, options.max_answer_bytes)
         return self._reply
 
-    async def _connect(self, target: _Target) -> ResponseHandler:
+    async def _connect(self, where: Target) -> ResponseHandler:
         upstream = self._upstream
         while True:
             try:
-                connection = await target.connector.connect(target.destination, [], upstream._timeout)
+                connection = await where.connector.connect(where.destination, [], upstream._timeout)
             except TimeoutError:
                 raise UpstreamError(
                     Code.UPSTREAM_TIMEOUT, "The provider could not be reached in time.", retryable=True
                 ) from None
             except aiohttp.ClientSSLError:
-                raise _failed("The provider's TLS could not be verified.", retryable=True) from None
+                raise failed("The provider's TLS could not be verified.", retryable=True) from None
             except (aiohttp.ClientError, OSError):
-                raise _failed("The provider could not be reached.", retryable=True) from None
+                raise failed("The provider could not be reached.", retryable=True) from None
             self._connection = connection
             protocol = connection.protocol
             if protocol is not None and not protocol.should_close and protocol.is_connected():
@@ -417,7 +295,7 @@ class Reply:
             raise Truncated from None
         self.received += len(chunk)
         if self.received > self._limit:
-            raise _failed("The provider's answer is too large.", retryable=False)
+            raise failed("The provider's answer is too large.", retryable=False)
         return chunk
 
     async def read(self) -> bytes:
@@ -447,39 +325,20 @@ async def _read_head(protocol: ResponseHandler) -> tuple[RawResponseMessage, Str
     except TimeoutError:
         raise UpstreamError(Code.UPSTREAM_TIMEOUT, "The provider did not answer in time.", retryable=False) from None
     except (aiohttp.ClientError, HttpProcessingError, EofStream, OSError, ValueError):
-        raise _failed("The provider broke the connection before it answered.", retryable=False) from None
-    raise _failed("The provider sent only interim answers.", retryable=False)
+        raise failed("The provider broke the connection before it answered.", retryable=False) from None
+    raise failed("The provider sent only interim answers.", retryable=False)
 
 
 def _check_head(message: RawResponseMessage, limit: int) -> None:
     if message.code == 101 or 300 <= message.code <= 399 or message.upgrade:
-        raise _failed("The provider sent the call elsewhere.", retryable=False)
+        raise failed("The provider sent the call elsewhere.", retryable=False)
     if message.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise _failed("The provider's answer is encoded.", retryable=False)
+        raise failed("The provider's answer is encoded.", retryable=False)
     length = message.headers.get("Content-Length", "0")
     if len(length) > 15 or int(length) > limit:
-        raise _failed("The provider's answer is too large.", retryable=False)
+        raise failed("The provider's answer is too large.", retryable=False)
 
 
 def _expire(waiting: ResponseHandler | StreamReader) -> None:
     """A deadline passed: whoever waits for the answer is woken with the error."""
     waiting.set_exception(aiohttp.SocketTimeoutError())
-
-
-def _failed(reason: str, *, retryable: bool) -> UpstreamError:
-    return UpstreamError(Code.UPSTREAM_FAILED, reason, retryable=retryable)
-
-
-def _lines(headers: Mapping[str, str], taken: frozenset[str]) -> bytes:
-    """Header lines.
-
-    Raises:
-        UpstreamError: a name is taken or comes twice, or a name or value could end its line; nothing was sent.
-    """
-    names = {name.lower() for name in headers}
-    if len(names) != len(headers) or not names.isdisjoint(taken):
-        raise _failed("A header of the call would be sent twice.", retryable=False)
-    for name, value in headers.items():
-        if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
-            raise _failed("A header of the call cannot be sent.", retryable=False)
-    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode("ascii")

@@ -15,8 +15,9 @@ import trustme
 from aiohttp.abc import ResolveResult
 
 from gateway.addresses import is_public
+from gateway.endpoints import Endpoint, Resolver, tls_context
 from gateway.errors import Code, GatewayError, Unavailable, UpstreamError
-from gateway.upstream import Endpoint, Reply, Resolver, Truncated, Upstream, UpstreamOptions, tls_context
+from gateway.upstream import Reply, Truncated, Upstream, UpstreamOptions
 
 from .conftest import Run
 from .exchanges import ADMISSION, clean_call
@@ -436,14 +437,16 @@ def test_slow_caller_slows_the_provider(run: Run[None]) -> None:
                 sent += 65536
 
         options = replace(OPTIONS, max_answer_bytes=1_000_000_000, read_bufsize=16 * 1024)
-        async with provider(flood, options) as (_fake, upstream, url):
-            async with upstream.send(clean_call(url), ADMISSION, KEY) as reply:
-                await asyncio.sleep(0.3)
-                held = sent
-                await asyncio.sleep(0.3)
+        async with (
+            provider(flood, options) as (_fake, upstream, url),
+            upstream.send(clean_call(url), ADMISSION, KEY) as reply,
+        ):
+            await asyncio.sleep(0.3)
+            held = sent
+            await asyncio.sleep(0.3)
 
-                assert sent == held < 32 << 20
-                assert len(await reply.next()) < 1 << 20
+            assert sent == held < 32 << 20
+            assert len(await reply.next()) < 1 << 20
 
     run(scenario())
 
@@ -496,7 +499,7 @@ async def test_header_that_could_end_its_line_or_another_is_not_sent(headers: di
 )
 async def test_odd_endpoint_is_not_listed(endpoint: Endpoint) -> None:
     """Only plain https base URLs are listed, and http only where it is called unsafe."""
-    with pytest.raises(ValueError, match="base URL|unsafe_plaintext"):
+    with pytest.raises(ValueError, match=r"base URL|unsafe_plaintext"):
         Upstream(OPTIONS, [endpoint])
 
 
@@ -598,10 +601,12 @@ def test_tls_1_3_with_a_verified_name_carries_the_call(run: Run[None], tmp_path:
     """The positive control: right name, trusted root, TLS 1.3."""
 
     async def scenario() -> None:
-        async with tls_provider(tmp_path, "api.example.com") as (_fake, upstream, url):
-            async with upstream.send(clean_call(url), ADMISSION, KEY) as reply:
-                assert reply.tls_version == "TLSv1.3"
-                assert await reply.read() == b"{}"
+        async with (
+            tls_provider(tmp_path, "api.example.com") as (_fake, upstream, url),
+            upstream.send(clean_call(url), ADMISSION, KEY) as reply,
+        ):
+            assert reply.tls_version == "TLSv1.3"
+            assert await reply.read() == b"{}"
 
     run(scenario())
 
