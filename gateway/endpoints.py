@@ -122,7 +122,7 @@ class Connector(aiohttp.TCPConnector):
             socket_factory=vetted,
         )
         self.context = context
-        self._factory = functools.partial[ResponseHandler](_Answers, loop=self._loop)
+        self._factory = functools.partial(_Answers, loop=self._loop)  # type: ignore[assignment]  # of a subclass
 
 
 class Destination(ClientRequest):
@@ -176,6 +176,7 @@ def target(endpoint: Endpoint, verified: Connector, plain: Connector) -> Target:
 
 
 def failed(reason: str, *, retryable: bool) -> UpstreamError:
+    """The error of a call that the provider failed. `reason` is ours."""
     return UpstreamError(Code.UPSTREAM_FAILED, reason, retryable=retryable)
 
 
