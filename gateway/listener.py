@@ -34,6 +34,9 @@ _BROKEN = (
     b'{"type":"error","error":{"type":"api_error","message":"The gateway could not answer this request.",'
     b'"code":null,"param":null}}'
 )
+_CANCELLED_SECONDS = 1.0
+"""How long cancelled handlers are waited for."""
+
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
@@ -185,9 +188,11 @@ class Protocol(web.RequestHandler):
         try:
             await super().start()
         finally:
-            # `close` waits for the buffer to be read; a caller that never reads would hold it for ever.
-            if transport is not None and transport.get_write_buffer_size():
-                self._loop.call_later(self._options.write_seconds, transport.abort)
+            if transport is not None:
+                transport.close()  # an idle connection that was told to end has not done it
+                # This waits for the buffer to be read; a caller that never reads would hold it for ever.
+                if transport.get_write_buffer_size():
+                    self._loop.call_later(self._options.write_seconds, transport.abort)
 
     def handle_error(
         self,
@@ -255,6 +260,22 @@ class Server(web.Server):
     ) -> Request:
         size = self.options.client_max_size
         return Request(message, payload, protocol, writer, task, self._loop, client_max_size=size)
+
+    async def drain(self, seconds: float) -> None:
+        """Let every answer in progress end, at most `seconds`; then cancel its handler and break its connection.
+
+        The library's own `shutdown` takes its time-out twice and does not wait for what it cancels.
+        """
+        self.pre_shutdown()
+        tasks = [task for connection in self.connections if (task := connection._task_handler) is not None]
+        if tasks:
+            _done, late = await asyncio.wait(tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=_CANCELLED_SECONDS)
+        for connection in self.connections:
+            connection.force_close()
 
     def welcome(self, peer: str) -> bool:
         """Count a connection in, unless there are too many."""
@@ -350,7 +371,7 @@ class Listener:
         """Wait for answers in progress, at most `seconds` (default: the option), then cancel them."""
         await self.stop_accepting()
         if self._server is not None:
-            await self._server.shutdown(self.options.shutdown_seconds if seconds is None else seconds)
+            await self._server.drain(self.options.shutdown_seconds if seconds is None else seconds)
 
 
 def _tls(options: ListenerOptions) -> ssl.SSLContext | None:

@@ -202,7 +202,8 @@ class Sending:
             transport.write(body)
         message, payload = await _read_head(protocol)
         self._timer.cancel()
-        self._timer = upstream._loop.call_later(options.total_seconds, _expire, payload)
+        if not payload.is_eof():  # a short answer is here already
+            self._timer = upstream._loop.call_later(options.total_seconds, _expire, payload)
         _check_head(message, options.max_answer_bytes)
         self._reply = Reply(message, payload, transport, options.max_answer_bytes)
         return self._reply

@@ -534,6 +534,50 @@ def test_close_lets_answers_end_and_takes_no_new_ones(run: Run[None]) -> None:
     run(scenario())
 
 
+def test_idle_connection_ends_with_the_port(run: Run[None]) -> None:
+    """A kept connection is closed when the port stops accepting, so that its caller goes elsewhere."""
+
+    async def scenario() -> None:
+        async with listening() as listener:
+            reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+            writer.write(post(HOST, b"Content-Length: 0"))
+            await reader.readuntil(b"/v1/x 0")
+            await listener.stop_accepting()
+
+            assert await reader.read() == b""
+            writer.close()
+
+    run(scenario())
+
+
+def test_close_cancels_what_does_not_end(run: Run[None]) -> None:
+    """A handler that outlives the drain is cancelled once, may finish its own clean-up, and its caller sees a break."""
+
+    async def scenario() -> None:
+        began = asyncio.Event()
+        cleaned: list[str] = []
+
+        async def endless(_request: web.BaseRequest) -> web.StreamResponse:
+            began.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0.05)
+                cleaned.append("whole")
+            raise AssertionError
+
+        async with listening(endless) as listener:
+            answer = asyncio.ensure_future(speak(listener.port, post(HOST, b"Content-Length: 0")))
+            await began.wait()
+            async with asyncio.timeout(1):
+                await listener.close(0.1)
+
+            assert await answer == b""
+            assert cleaned == ["whole"]
+
+    run(scenario())
+
+
 async def tls_answer(port: int, context: ssl.SSLContext) -> tuple[bytes, str | None, str | None]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost")
     writer.write(post(HOST, b"Content-Length: 0", CLOSE))
