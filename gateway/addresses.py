@@ -18,6 +18,7 @@ Vet: TypeAlias = Callable[[str], bool]
 _DENIED = tuple(
     ipaddress.ip_network(text)
     for text in (
+        "::/96",  # IPv4-compatible
         "100.64.0.0/10",  # carrier-grade NAT
         "192.0.0.0/24",  # protocol assignments
         "192.88.99.0/24",  # 6to4 relay anycast
@@ -43,14 +44,11 @@ def is_public(address: str) -> bool:
         return False
     if not parsed.is_global or parsed.is_multicast or parsed.is_reserved or parsed.is_unspecified:
         return False
-    if isinstance(parsed, ipaddress.IPv6Address) and (parsed.ipv4_mapped is not None or parsed in _V4_COMPATIBLE):
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
         return False
     if any(parsed.version == network.version and parsed in network for network in _DENIED):
         return False
     return not _is_ours(parsed)
-
-
-_V4_COMPATIBLE = ipaddress.IPv6Network("::/96")
 
 
 def is_loopback(address: str) -> bool:

@@ -110,6 +110,19 @@ def test_table_is_bounded_and_forgetting_grants_nothing() -> None:
     limits.admit("c", ALLOWANCE)
 
 
+def test_caller_with_a_call_in_flight_is_not_forgotten() -> None:
+    """However long a call takes, its place stays counted."""
+    clock = Clock()
+    limits = Limits(100, clock, max_callers=1)
+    held = limits.admit("a", ALLOWANCE)
+    clock.now += 3600
+
+    with pytest.raises(Unavailable):
+        limits.admit("b", ALLOWANCE)
+    held.leave()
+    limits.admit("b", ALLOWANCE)
+
+
 @settings(deadline=None)
 @given(
     st.integers(1, 120),
