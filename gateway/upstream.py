@@ -52,7 +52,7 @@ class UpstreamOptions:
     Attributes:
         max_in_flight: calls at once; more are refused at once, never queued.
         connect_seconds: name, connection and handshake together.
-        head_seconds: from the last byte of the request to the answer's head.
+        head_seconds: from the request to the answer's head.
         idle_seconds: the longest silence within an answer's body.
         total_seconds: from the answer's head to its last byte.
         max_answer_bytes: larger answers are cut off.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from providers.sse import EventTooLong, Splitter, build, fields
@@ -67,6 +67,7 @@ def split(pieces: list[bytes]) -> tuple[list[bytes], bytes]:
     return events, splitter.rest
 
 
+@settings(deadline=None)
 @given(STREAMS, st.lists(st.integers(0, 200), max_size=20))
 @example(b"data: a\r\n\r\ndata: b\r\n\r\n", list(range(24)))
 @example(b"data: a\n\rdata: b\n\n", list(range(24)))
@@ -132,6 +133,7 @@ def test_fields_of_an_event(event: bytes, wanted: tuple[str, bytes]) -> None:
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\r\n")).filter(lambda name: not name.startswith(" "))
 
 
+@settings(deadline=None)
 @given(NAMES, st.binary().filter(lambda data: b"\r" not in data))
 def test_built_event_reads_back(name: str, data: bytes) -> None:
     """What is built is one event, and reads as what it was built from."""
