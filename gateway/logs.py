@@ -136,8 +136,8 @@ def word(value: str | None) -> str | None:
     return value if value is None or _WORD.fullmatch(value) else "?"
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def _now() -> datetime:
+    return datetime.now(UTC)  # orjson writes RFC 3339, at a fifth of isoformat's time
 
 
 class ScrubbedRecord(logging.LogRecord):

@@ -13,7 +13,6 @@ scanned; the subclasses below are exemptions that only a judgement makes.
 from __future__ import annotations
 
 import json
-import re
 from typing import NoReturn, TypeAlias
 
 import orjson
@@ -25,8 +24,7 @@ MAX_DEPTH = 64
 MAX_NODES = 20_000
 MAX_INTEGER = 2**53
 
-_KEY_END = re.compile(rb'"[ \n\r\t]*:')
-_WITHIN = re.compile(rb'\\"[ \n\r\t]*:')
+_NUMBERS = frozenset({int, float})
 
 
 class Opaque(str):
@@ -75,8 +73,9 @@ def parse(data: bytes) -> Document:
         raise NotStrict("the body is not valid JSON in UTF-8") from None
     if type(tree) is not dict:
         raise NotStrict("the body is not a JSON object")
-    pairs, doubtful = _measure(tree)
-    if doubtful or _key_marks(data) != pairs:
+    strings, doubtful = _measure(tree)
+    # A duplicate key leaves no trace in the tree but that the text holds more strings than the tree does.
+    if doubtful or not _holds_strings(data, strings):
         return _parse_slowly(data)
     return tree
 
@@ -94,50 +93,56 @@ def serialise(tree: Document) -> bytes:
 
 
 def _measure(tree: Document) -> tuple[int, bool]:
-    """Count key-value pairs; say whether a number needs the slow reader.
+    """Count strings, keys among them; say whether a number needs the slow reader.
 
     Raises:
         NotStrict: too deep, too many nodes, or a NUL in a key.
     """
-    pairs = nodes = 0
+    strings = nodes = 0
     doubtful = False
     level: list[Value] = [tree]
     for _depth in range(MAX_DEPTH):
         below: list[Value] = []
         for container in level:
             if type(container) is dict:
-                pairs += len(container)
-                if "\0" in "".join(container):
-                    raise NotStrict("a key holds a NUL character")
-                values = list(container.values())
+                strings += len(container)
+                values = _values(container)
             else:
                 values = container  # type: ignore[assignment]  # only lists and dicts are collected
             nodes += len(values)
             for value in values:
                 kind = type(value)
-                if kind is dict or kind is list:
+                if kind is str:
+                    strings += 1
+                elif kind is dict or kind is list:
                     below.append(value)
-                elif (kind is int or kind is float) and not -MAX_INTEGER <= value <= MAX_INTEGER:  # type: ignore[operator]
+                elif kind in _NUMBERS and not -MAX_INTEGER <= value <= MAX_INTEGER:  # type: ignore[operator]
                     doubtful = True
         if nodes > MAX_NODES:
             raise NotStrict(f"the body has more than {MAX_NODES} values")
         if not below:
-            return pairs, doubtful
+            return strings, doubtful
         level = below
     raise NotStrict(f"the body is nested deeper than {MAX_DEPTH} levels")
 
 
-def _key_marks(data: bytes) -> int:
-    """How many keys the text may hold: never fewer than it does, so that equal to the pairs means none twice.
+def _values(container: Document) -> list[Value]:
+    if "\0" in "".join(container):
+        raise NotStrict("a key holds a NUL character")
+    return list(container.values())
 
-    A key ends in `"`, white space, `:`. The same within a string begins with `\\"`, and is left out
-    unless the text also has `\\\\"`, where a backslash may belong to the one before it.
+
+def _holds_strings(data: bytes, strings: int) -> bool:
+    """Whether the text (which is JSON) holds exactly that many strings, keys among them.
+
+    Every string has two quotes of its own; any other is escaped. Backslashes stand in strings only, and a
+    run of them begins an escape: without its pairs, one is left before a quote exactly if that is escaped.
     """
-    if b'" ' in data or b'"\n' in data or b'"\r' in data or b'"\t' in data:
-        marks, within = len(_KEY_END.findall(data)), len(_WITHIN.findall(data))
-    else:
-        marks, within = data.count(b'":'), data.count(b'\\":')
-    return marks if within and b'\\\\"' in data else marks - within
+    quotes = data.count(b'"')
+    if quotes == 2 * strings:
+        return True
+    escaped = data.replace(b"\\\\", b"").count(b'\\"')
+    return quotes - escaped == 2 * strings
 
 
 def _parse_slowly(data: bytes) -> Document:
