@@ -1,1 +1,1 @@
-"""The tests: a mirror of the source."""
+"""The tests mirror the source."""

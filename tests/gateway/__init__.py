@@ -1,1 +1,1 @@
-"""Tests of the enforcement half."""
+"""Tests of the enforcement."""

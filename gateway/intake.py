@@ -1,0 +1,176 @@
+"""The raw request: what is looked at before anything is believed, and how its body is read.
+
+Decisions are taken on the raw target (`request.raw_path`), never on `request.path`, which is decoded, nor on
+`request.url` and `request.host`, which the caller writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from typing import Final
+
+from aiohttp import web
+from aiohttp.http import HttpVersion11
+from aiohttp.streams import StreamReader
+from multidict import CIMultiDictProxy
+
+from gateway.errors import Code, Refused
+
+SERVER_NAME: Final = "gateway"
+
+
+class Request(web.BaseRequest):
+    """A request whose answer never names our software, and closes the connection where it must."""
+
+    ATTRS = web.BaseRequest.ATTRS | frozenset({"closes"})
+
+    closes = False
+    """The rest of this connection cannot be trusted or is not worth reading: close it after the answer."""
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        response.headers["Server"] = SERVER_NAME
+        if self.closes:
+            response.force_close()
+            response.headers["Connection"] = "close"
+
+
+_SINGLE = frozenset(
+    {
+        b"authorization",
+        b"x-api-key",
+        b"content-type",
+        b"content-length",
+        b"transfer-encoding",
+        b"host",
+        b"expect",
+        b"anthropic-version",
+    }
+)
+_FORBIDDEN = frozenset({b"content-encoding", b"upgrade", b"trailer", b"http2-settings"})
+_PORT = re.compile(r":[0-9]{1,5}")
+
+
+def check_head(request: web.BaseRequest, names: frozenset[str]) -> None:
+    """Refuse a head that another parser might read differently, or that is not addressed to us.
+
+    Accepted is HTTP/1.1 with a target that begins with `/`, one of the names as Host, no encoding of the body
+    but the chunked transfer, and one line of each header that decides something (RFC 9112 sections 3.2, 6 and 11.2).
+    The connection ends with the answer.
+
+    Args:
+        request: the raw request.
+        names: allowed hosts, lower case, without port; empty allows every one (`any_name`).
+
+    Raises:
+        Refused: `body_invalid`.
+    """
+    reason = _head_fault(request, names)
+    if reason is not None:
+        _close_after(request)
+        raise Refused(Code.BODY_INVALID, reason)
+
+
+def _head_fault(request: web.BaseRequest, names: frozenset[str]) -> str | None:
+    if request.version != HttpVersion11:
+        return "Only HTTP/1.1 is spoken here."
+    if not request.raw_path.startswith("/"):
+        return "The request target must begin with a slash."
+    return _lines_fault(request) or _values_fault(request.headers, names)
+
+
+def _lines_fault(request: web.BaseRequest) -> str | None:
+    lines = [name.lower() for name, _value in request._message.raw_headers]
+    unique = set(lines)
+    if not unique.isdisjoint(_FORBIDDEN):
+        return "Content-Encoding, Upgrade and Trailer are not accepted."
+    if len(unique) != len(lines) and _has_double(lines):
+        return "A header that may appear once appears twice."
+    return None
+
+
+def _values_fault(headers: CIMultiDictProxy[str], names: frozenset[str]) -> str | None:
+    coding = headers.get("Transfer-Encoding")
+    if coding is not None and (coding != "chunked" or "Content-Length" in headers):
+        return "The only Transfer-Encoding accepted is chunked, without Content-Length."
+    if headers.get("Expect", "100-continue").lower() != "100-continue":
+        return "The only expectation accepted is 100-continue."
+    if names and _PORT.sub("", headers.get("Host", "").lower()) not in names:
+        return "The Host header names no host that is served here."
+    return None
+
+
+def _has_double(lines: list[bytes]) -> bool:
+    seen: set[bytes] = set()
+    for name in lines:
+        if name in seen and (name in _SINGLE or name.startswith(b"x-gateway-")):
+            return True
+        seen.add(name)
+    return False
+
+
+async def invite(request: web.BaseRequest) -> None:
+    """Tell a caller who waits for it to send the body; call this once the caller is known.
+
+    The server itself never does, so a stranger is not asked to upload.
+    """
+    if "Expect" in request.headers and not request.content.is_eof():
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # an answer can still replace it
+
+
+async def read_body(request: web.BaseRequest, limit: int, seconds: float) -> bytes:
+    """The whole body as it came.
+
+    A refused upload is answered without being read to its end, and the connection closes after it.
+
+    Args:
+        request: the raw request.
+        limit: largest size in bytes.
+        seconds: by when the last byte must be here.
+
+    Raises:
+        Refused: `body_too_large`, or `body_invalid` if it is malformed, cut short or late.
+    """
+    length = request.content_length
+    if length is not None and length > limit:
+        _close_after(request)
+        raise Refused(Code.BODY_TOO_LARGE, f"The body is larger than {limit} bytes.")
+    content = request.content
+    try:
+        if content.is_eof():  # the usual case: the body came with the head
+            body = content.read_nowait()
+        else:
+            body = await _gather(content, limit, seconds)
+    except TimeoutError:
+        _close_after(request)
+        raise Refused(Code.BODY_INVALID, f"The body was not complete after {seconds:g} seconds.") from None
+    except (web.RequestPayloadError, ConnectionError, ValueError):
+        _close_after(request)
+        raise Refused(Code.BODY_INVALID, "The body is not framed as HTTP/1.1 asks.") from None
+    if len(body) > limit:
+        _close_after(request)
+        raise Refused(Code.BODY_TOO_LARGE, f"The body is larger than {limit} bytes.")
+    return body
+
+
+async def _gather(content: StreamReader, limit: int, seconds: float) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async with asyncio.timeout(seconds):
+        while size <= limit and (part := await content.readany()):
+            parts.append(part)
+            size += len(part)
+    return b"".join(parts)
+
+
+def _close_after(request: web.BaseRequest) -> None:
+    if isinstance(request, Request):
+        request.closes = True
+
+
+def abort(request: web.BaseRequest) -> None:
+    """Break the connection now, so that a begun answer cannot look complete."""
+    with contextlib.suppress(AttributeError):
+        request.transport.abort()  # type: ignore[union-attr]  # None once it is closed
