@@ -22,8 +22,10 @@ A *SHAPE* is
   {map: SHAPE}                          an object with keys of digits
   {types: {string|list|object|number|boolean|null: VERDICT}}     by JSON type
   {inline: KIND, form: data_url|base64, types: [MEDIA]}          bytes that no scan can read
+  {url: {data: VERDICT, other: VERDICT}}                         a data URL, or any other string
 An entry of `shapes:` may also be
-  {fields: {NAME: VERDICT}, required: [..], strictness: {flag, schema, absent_is_strict, label}}
+  {fields: {NAME: VERDICT}, required: [..], strictness: {flag, schema, absent_is_strict, label},
+   needed: {NAME: CODE}}                  without it the provider would keep data; its verdict says `instead`
   {by: FIELD, cases: {VALUE: VERDICT}, absent: CASE, absent_with: {KEY: CASE}}
 and gives `source` (and `read`) to everything below it that has none of its own.
 
@@ -65,6 +67,7 @@ from gateway.policy.rules import (
     Strictness,
     Text,
     Union,
+    Url,
     Verdict,
     Walk,
     freeze,
@@ -93,6 +96,10 @@ _MAGIC: Mapping[str, tuple[bytes, ...]] = {
     "application/pdf": (b"%PDF-",),
     "audio/wav": (b"RIFF",),
     "audio/mpeg": (b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2"),
+    "audio/flac": (b"fLaC",),
+    "audio/ogg": (b"OggS",),
+    "audio/webm": (b"\x1aE\xdf\xa3",),
+    "audio/mp4": tuple(bytes((0, 0, 0, size)) + b"ftyp" for size in range(16, 68, 4)),
 }
 
 
@@ -266,7 +273,7 @@ class _Loader:
                     self._name_case(getattr(verdict, "shape", None), shape.by, key)
 
     def _complete_object(self, shape: Object, raw: Mapping[str, object], scope: _Scope) -> None:
-        self._unknown(raw, {"fields", "required", "strictness"} | _COMMON, scope)
+        self._unknown(raw, {"fields", "required", "needed", "strictness"} | _COMMON, scope)
         for key, entry in self._mapping(raw["fields"], scope.into("fields")).items():
             self._vocabulary.add(key)
             verdict = self._verdict(entry, scope.into("fields", key), label=key)
@@ -279,6 +286,14 @@ class _Loader:
         for key in shape.required:
             if key not in shape.fields:
                 self._report(scope.into("required").path, "a required field is not among `fields`")
+        for key, code in self._mapping(raw.get("needed") or {}, scope.into("needed")).items():
+            here = scope.into("needed", key)
+            if key not in shape.fields:
+                self._report(here.path, "a needed field is not among `fields`")
+            elif shape.fields[key].rule.instead is None:
+                self._report(here.path, "its verdict under `fields` must say what a caller should do `instead`")
+            else:
+                shape.needed[key] = self._code(code, here.path)
         if "strictness" in raw:
             entry = self._mapping(raw["strictness"], scope.into("strictness"))
             self._unknown(entry, {"flag", "schema", "absent_is_strict", "label"} | _COMMON, scope.into("strictness"))
@@ -337,7 +352,7 @@ class _Loader:
         self._report(scope.path, "no shape has this name")
         return _NOTHING
 
-    def _anonymous(self, raw: Mapping[str, object], scope: _Scope) -> Shape:
+    def _anonymous(self, raw: Mapping[str, object], scope: _Scope) -> Shape:  # noqa: PLR0911  # one return for each form
         rule = self._rule({}, scope, refusal=False)
         keys = set(raw) - _COMMON
         if keys == {"values"}:
@@ -349,6 +364,12 @@ class _Loader:
         if keys == {"types"}:
             cases = self._mapping(raw["types"], scope.into("types"))
             return ByType(rule, {key: self._verdict(entry, scope.into("types", key)) for key, entry in cases.items()})
+        if keys == {"url"}:
+            kinds = self._mapping(raw["url"], scope.into("url"))
+            if kinds.keys() != {"data", "other"}:
+                return self._no_shape(scope)
+            data, other = (self._verdict(kinds[kind], scope.into("url", kind)) for kind in ("data", "other"))
+            return Url(rule, data, other)
         if keys == {"inline", "form", "types"}:
             return self._inline(raw, scope, rule)
         return self._no_shape(scope)

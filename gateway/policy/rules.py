@@ -260,6 +260,21 @@ class Inline:
         return Opaque(value)
 
 
+@dataclass(frozen=True, slots=True)
+class Url:
+    """A URL, told apart by whether it holds the data itself (RFC 2397) or points at it."""
+
+    rule: Rule
+    data: Verdict
+    other: Verdict
+
+    def read(self, value: Value, walk: Walk) -> Value:
+        if type(value) is not str:
+            raise Misfit(Code.PARAMETER_UNKNOWN, "a string is expected here", self.rule)
+        verdict = self.data if value.startswith("data:") else self.other
+        return verdict.read(value, walk)  # type: ignore[return-value]  # a string is never dropped
+
+
 # --- containers ---------------------------------------------------------------------------------
 
 
@@ -376,6 +391,7 @@ class Object:
     name: str
     fields: dict[str, Verdict] = field(default_factory=dict)
     required: tuple[str, ...] = ()
+    needed: dict[str, Code] = field(default_factory=dict)
     absent: list[tuple[str, Force | ForceBy]] = field(default_factory=list)
     strictness: Strictness | None = None
 
@@ -397,7 +413,7 @@ class Object:
                 raise
             if kept is not DROPPED:
                 out[key] = kept  # type: ignore[assignment]  # DROPPED was excluded
-        if self.absent or self.required or self.strictness is not None:
+        if self.absent or self.required or self.needed or self.strictness is not None:
             self._complete(value, out, walk)
         return out
 
@@ -408,6 +424,10 @@ class Object:
         for name in self.required:
             if value.get(name) is None:
                 raise self._misfit(name, Code.BODY_INVALID, "a required field is missing")
+        for name, code in self.needed.items():
+            if value.get(name) is None:
+                rule = self.fields[name].rule
+                raise self._misfit(name, code, "what the provider does without this field would keep data", rule)
         if self.strictness is not None:
             self._settle_strictness(self.strictness, value, out, walk)
 

@@ -1,0 +1,335 @@
+"""What an answer of the OpenAI wire shows, whole or event by event: names and numbers, never text.
+
+Everything here that could betray kept state, or a hosted tool at work, becomes a kind or an echo for
+the surface to judge. The fields are those of `openai` 3.57.0 and of `store`, which the API answers
+though the client's types do not list it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from providers import openai_errors
+from providers.document import Document, Value
+from providers.provider import Observation, Operation, Usage
+
+_FINISHES = frozenset(
+    {
+        "stop",
+        "length",
+        "tool_calls",
+        "function_call",
+        "content_filter",
+        "completed",
+        "incomplete",
+        "failed",
+        "cancelled",
+        "max_output_tokens",
+    }
+)
+# An event without which a stream is not complete.
+_TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "transcript.text.done"})
+_STATE = ("conversation", "previous_response_id", "prompt", "access_programs", "prompt_cache_diagnostics")
+_UNNAMED = Observation("unnamed")
+_END = Observation(terminal=True)
+
+
+@dataclass(slots=True)
+class _Sight:
+    """What is seen of one answer or event while it is read."""
+
+    kinds: list[tuple[str, str]] = field(default_factory=list)
+    echoes: list[str] = field(default_factory=list)
+    finishes: list[str] = field(default_factory=list)
+    usage: Usage | None = None
+    error: str | None = None
+
+    def observation(self, event: str, holder: Document, *, terminal: bool = False) -> Observation:
+        model, identifier = holder.get("model"), holder.get("id")
+        return Observation(
+            event,
+            tuple(self.kinds),
+            tuple(self.echoes),
+            model=model if isinstance(model, str) else None,
+            usage=self.usage,
+            finishes=tuple(self.finishes),
+            response_id=identifier if isinstance(identifier, str) else None,
+            terminal=terminal,
+            error=self.error,
+        )
+
+    def finish(self, reason: Value) -> None:
+        if reason is not None:
+            self.finishes.append(reason if isinstance(reason, str) and reason in _FINISHES else "other")
+
+    # chat
+
+    def choice(self, choice: Value, key: str) -> None:
+        """A choice, whose message or delta stands under `key`."""
+        if type(choice) is not dict:
+            self.echoes.append("form")
+            return
+        self.finish(choice.get("finish_reason"))
+        message = choice.get(key)
+        if type(message) is not dict:
+            if message is not None:
+                self.echoes.append("form")
+            return
+        if message.get("tool_calls"):
+            for call in _list(message["tool_calls"]):
+                # A delta names its type only in the first piece of a call.
+                if (kind := _type(call)) or key == "message":
+                    self.kinds.append(("item", _CALLS.get(kind, kind)))
+        if message.get("function_call") is not None:
+            self.kinds.append(("item", "function_call"))
+        if message.get("audio") is not None:
+            self.echoes.append("audio")
+        if message.get("annotations"):
+            self.annotations(message["annotations"])
+        if type(parts := message.get("content")) is list:
+            for part in parts:
+                self.part(part)
+
+    # responses
+
+    def response(self, response: Document) -> None:
+        """A response object: the fields that only kept state fills, then everything typed in it."""
+        for name in _STATE:
+            if response.get(name) is not None:
+                self.echoes.append(name)
+        for name in ("store", "background"):
+            if response.get(name):
+                self.echoes.append(name)
+        if response.get("metadata"):
+            self.echoes.append("metadata")
+        if response.get("status") == "queued":
+            self.echoes.append("queued")
+        if response.get("prompt_cache_retention") == "24h":
+            self.echoes.append("prompt_cache_retention_24h")
+        options = response.get("prompt_cache_options")
+        if type(options) is dict and options.get("ttl") == "12h":
+            self.echoes.append("prompt_cache_ttl_12h")
+        if response.get("moderation") is not None:
+            self.echoes.append("moderation")
+        if type(error := response.get("error")) is dict:
+            self.error = openai_errors.error_code({"error": error})[1] or "unknown"
+        self._tool_usage(response.get("tool_usage"))
+        for tool in _list(response.get("tools")):
+            self.tool(tool)
+        for item in _list(response.get("output")):
+            self.item(item)
+        self.counters(response.get("usage"), "input_tokens", "output_tokens")
+        if response.get("status") in ("completed", "incomplete", "failed", "cancelled"):
+            details = response.get("incomplete_details")
+            self.finish(details.get("reason") if type(details) is dict else response["status"])
+
+    def item(self, item: Value) -> None:
+        """An output item. What has no type is an item without a name, which no surface allows."""
+        kind = _type(item)
+        if type(item) is not dict:
+            self.kinds.append(("item", kind))
+            return
+        if kind in ("tool_search_call", "tool_search_output"):
+            kind = f"{kind}:{_variant(item.get('execution'), 'server')}"
+        self.kinds.append(("item", kind))
+        for part in _list(item.get("content")):
+            self.part(part)
+        for part in _list(item.get("summary")):
+            self.part(part)
+        for tool in _list(item.get("tools")):
+            self.tool(tool)
+        if item.get("container_id") is not None or _type(item.get("environment")) not in ("", "local"):
+            self.echoes.append("container")
+        output = item.get("output")
+        if kind.endswith("_output") and type(output) is list:
+            for part in output:
+                if type(part) is dict and part.get("file_id") is not None:
+                    self.echoes.append("file_id")
+
+    def part(self, part: Value) -> None:
+        """A content part."""
+        self.kinds.append(("part", _CHAT_PARTS.get(kind := _type(part), kind)))
+        if type(part) is dict:
+            if part.get("annotations"):
+                self.annotations(part["annotations"])
+            if part.get("file_id") is not None:
+                self.echoes.append("file_id")
+
+    def annotations(self, annotations: Value) -> None:
+        """Annotations, each of which may point at a stored file or show a search."""
+        for annotation in annotations if type(annotations) is list else [annotations]:
+            self.kinds.append(("annotation", _type(annotation)))
+
+    def tool(self, tool: Value) -> None:
+        """A tool that the response repeats; where a variant decides what is kept, it is part of the name."""
+        kind = _type(tool)
+        if type(tool) is not dict:
+            self.kinds.append(("tool", kind))
+            return
+        if kind == "shell":
+            kind = f"shell:{_type(tool.get('environment')) or 'container_auto'}"
+        elif kind == "tool_search":
+            kind = f"tool_search:{_variant(tool.get('execution'), 'server')}"
+        elif kind.startswith("web_search") and tool.get("external_web_access") is not False:
+            self.echoes.append("live_web_access")
+        self.kinds.append(("tool", kind))
+        for member in _list(tool.get("tools")):
+            self.tool(member)
+
+    # usage
+
+    def counters(self, usage: Value, asked: str, answered: str) -> None:
+        """Token counts, and a cache that was written though none may be."""
+        if type(usage) is not dict:
+            return
+        before, after = usage.get(f"{asked}_details"), usage.get(f"{answered}_details")
+        read = write = reasoning = None
+        if type(before) is dict:
+            read, write = _count(before.get("cached_tokens")), _count(before.get("cache_write_tokens"))
+            if write or _positive(before.get("cache_write_tokens_details")):
+                self.echoes.append("cache_write")
+        if type(after) is dict:
+            reasoning = _count(after.get("reasoning_tokens"))
+        self.usage = Usage(_count(usage.get(asked)), _count(usage.get(answered)), read, write, reasoning)
+
+    def _tool_usage(self, usage: Value) -> None:
+        if type(usage) is dict:
+            if _positive(usage.get("web_search")):
+                self.echoes.append("web_search_usage")
+            if _positive(usage.get("image_gen")):
+                self.echoes.append("image_generation_usage")
+
+
+_CALLS = {"function": "function_call", "custom": "custom_tool_call"}
+_CHAT_PARTS = {"text": "output_text"}
+
+
+# --- whole answers --------------------------------------------------------------------------------
+
+
+def observe(operation: Operation, document: Document) -> Observation:
+    """What a whole answer shows."""
+    sight = _Sight()
+    if operation.dialect == "chat":
+        _chat(sight, document, "message")
+    elif operation.dialect == "responses":
+        if document.get("object") != "response" or type(document.get("output")) is not list:
+            sight.echoes.append("form")
+        sight.response(document)
+    elif operation.dialect == "transcription":
+        sight.counters(document.get("usage"), "input_tokens", "output_tokens")
+    else:
+        sight.counters(document.get("usage"), "prompt_tokens", "completion_tokens")
+    return sight.observation("", document)
+
+
+def _chat(sight: _Sight, document: Document, key: str) -> None:
+    choices = document.get("choices")
+    if type(choices) is not list:
+        sight.echoes.append("form")
+    else:
+        for choice in choices:
+            sight.choice(choice, key)
+    if document.get("metadata"):
+        sight.echoes.append("metadata")
+    if document.get("store"):
+        sight.echoes.append("store")
+    if document.get("moderation") is not None:
+        sight.echoes.append("moderation")
+    sight.counters(document.get("usage"), "prompt_tokens", "completion_tokens")
+
+
+# --- stream events --------------------------------------------------------------------------------
+
+
+def observe_event(operation: Operation, name: str, data: Document | None) -> Observation:
+    """What one stream event shows.
+
+    A client acts on the type in an event's data and may act on its name, so where the two differ no
+    judgement of one would hold for the other: it is then an event that no surface names.
+    """
+    if operation.dialect == "chat":
+        return _chunk(name, data)
+    if data is None:
+        return _UNNAMED
+    if data.get("error") is not None:  # whatever its name, the client raises it
+        return _failure(data)
+    kind = data.get("type")
+    if type(kind) is not str or name not in ("", kind):
+        return _UNNAMED
+    if (plain := _PLAIN.get(kind)) is not None:
+        return plain
+    if kind == "error":
+        return _failure(data)
+    sight = _Sight()
+    if "response" in data:
+        response = data["response"]
+        if type(response) is not dict:
+            return _UNNAMED
+        sight.response(response)
+        return sight.observation(kind, response, terminal=kind in _TERMINAL)
+    if "item" in data:
+        sight.item(data["item"])
+    if "part" in data:
+        sight.part(data["part"])
+    if "annotation" in data:
+        sight.annotations(data["annotation"])
+    if kind == "transcript.text.done":
+        sight.counters(data.get("usage"), "input_tokens", "output_tokens")
+    return Observation(kind, tuple(sight.kinds), tuple(sight.echoes), usage=sight.usage, terminal=kind in _TERMINAL)
+
+
+# Events that hold nothing but a piece of text and where it goes: most of a stream, so each is one look-up.
+_PLAIN = {
+    kind: Observation(kind)
+    for kind in (
+        "response.output_text.delta",
+        "response.function_call_arguments.delta",
+        "response.custom_tool_call_input.delta",
+        "response.reasoning_text.delta",
+        "response.reasoning_summary_text.delta",
+        "response.refusal.delta",
+        "transcript.text.delta",
+    )
+}
+
+
+def _chunk(name: str, data: Document | None) -> Observation:
+    if data is None:
+        return _END
+    if data.get("error") is not None:
+        return _failure(data)
+    if name or data.get("object") != "chat.completion.chunk":
+        return _UNNAMED
+    sight = _Sight()
+    _chat(sight, data, "delta")
+    return sight.observation("chat.completion.chunk", data)
+
+
+def _failure(data: Document) -> Observation:
+    kind, code = openai_errors.error_code(data)
+    return Observation("error", error=code or kind or "unknown")
+
+
+# --- small things ---------------------------------------------------------------------------------
+
+
+def _type(value: Value) -> str:
+    kind = value.get("type") if type(value) is dict else None
+    return kind if isinstance(kind, str) else ""
+
+
+def _variant(value: Value, otherwise: str) -> str:
+    return otherwise if value is None else value if isinstance(value, str) else ""
+
+
+def _list(value: Value) -> list[Value]:
+    return value if type(value) is list else []
+
+
+def _count(value: Value) -> int | None:
+    return value if type(value) is int else None
+
+
+def _positive(counters: Value) -> bool:
+    return type(counters) is dict and any(type(count) is int and count > 0 for count in counters.values())
