@@ -26,9 +26,7 @@ _LOOK_ALIKE = dict(
         "аАвВеЕкКмМнНоОрРсСтТуУхХіІјЈѕЅԁԛԝһӏүґ"  # noqa: RUF001
         "αΑβΒεΕΖηΗιΙκΚΜνΝοΟρΡτΤυΥχΧγω"  # noqa: RUF001
         "ıłŁøØđĐðħĦŧŦɑɡɩɪʀʏᴀʙᴄᴅᴇɢʜᴊᴋʟᴍɴᴏᴘᴛᴜᴠᴡᴢŋɐƒƅ",  # noqa: RUF001
-        "aAbBeEkKmMhHoOpPcCtTyYxXiIjJsSdqwhlyr"
-        "aAbBeEZnHiIkKMvNoOpPtTuYxXyw"
-        "ilLoOdDdhHtTagiirYabcdeghjklmnoptuvwznafb",
+        "aAbBeEkKmMhHoOpPcCtTyYxXiIjJsSdqwhlyraAbBeEZnHiIkKMvNoOpPtTuYxXywilLoOdDdhHtTagiirYabcdeghjklmnoptuvwznafb",
         strict=True,
     )
 )
@@ -193,4 +191,15 @@ def _ideographic(code: int) -> bool:
     return 0x2E80 <= code <= 0xA4CF or 0xAC00 <= code <= 0xD7A3 or 0x17000 <= code <= 0x1AFFF or code >= 0x20000
 
 
-_SIMPLE = {"Zs": " ", "Zl": "\n", "Zp": "\n", "Pd": "-", "Pi": '"', "Pf": '"', "Cc": " ", "Cs": " ", "Co": " ", "Cn": " "}
+_SIMPLE = {
+    "Zs": " ",
+    "Zl": "\n",
+    "Zp": "\n",
+    "Pd": "-",
+    "Pi": '"',
+    "Pf": '"',
+    "Cc": " ",
+    "Cs": " ",
+    "Co": " ",
+    "Cn": " ",
+}

@@ -383,7 +383,12 @@ def _read_custom(draft: _Draft, path: Path, category: Category, value: Plain) ->
         where = (*path, "patterns", index)
         pattern = _table(draft, where, item, frozenset({"name", "regex", "score"}))
         title, regex, score = pattern.get("name"), pattern.get("regex"), pattern.get("score")
-        if not isinstance(title, str) or not isinstance(regex, str) or not isinstance(score, float) or not 0 < score <= 1:
+        if (
+            not isinstance(title, str)
+            or not isinstance(regex, str)
+            or not isinstance(score, float)
+            or not 0 < score <= 1
+        ):
             draft.fault(where, "a pattern needs a name, a regex, and a score above 0 and at most 1.0")
         elif _regexp(draft, where, fold_rule(regex)) is not None:
             patterns.append(Pattern(title, fold_rule(regex), score))
@@ -394,9 +399,7 @@ def _read_custom(draft: _Draft, path: Path, category: Category, value: Plain) ->
     elif not patterns and not words:
         draft.fault(path, "a recogniser needs `patterns` or a `deny_list`")
     else:
-        draft.custom.append(
-            Linear(category.value, name, patterns, words, deny_score)
-        )
+        draft.custom.append(Linear(category.value, name, patterns, words, deny_score))
 
 
 class Linear(PatternRecognizer):  # type: ignore[misc]  # presidio is untyped at this seam
