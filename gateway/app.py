@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, time_ns
+from types import MappingProxyType
 from typing import BinaryIO
 
 import uvloop
@@ -26,7 +27,7 @@ from gateway.audit.language import Sha
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Operator
 from gateway.audit.words import Act
-from gateway.config import Bundle, Settings, load
+from gateway.config import Bundle, load, schemas_mark
 from gateway.endpoints import Endpoint
 from gateway.errors import Code, ConfigurationError, Unavailable
 from gateway.keys import Keyring
@@ -37,7 +38,7 @@ from gateway.metrics import Metrics
 from gateway.operations import operations_handler
 from gateway.passage import InForce, Passage
 from gateway.process import close_core_dumps, concerns
-from gateway.redaction.detector import Detector
+from gateway.redaction.detector import Detector, Patience
 from gateway.redaction.redactor import Redactor, typed, untyped
 from gateway.relay import Relay
 from gateway.targets import Targets
@@ -67,7 +68,7 @@ class Application:
         directory: Path,
         state: Path | None = None,
         *,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
         stream: BinaryIO | None = None,
     ) -> None:
         self._directory = directory
@@ -102,14 +103,15 @@ class Application:
         handler = logging.StreamHandler(sys.stderr)
         silence(handler)
         logger = detached_logger(handler)
-        keyring = Keyring.open(settings.state / "keys", master=settings.master_key, create=True)
+        state = self._state or bundle.state
+        keyring = Keyring.open(state / "keys", master=bundle.master_key, create=True)
         self._detector, self._journal = await asyncio.gather(
             self._detect(bundle),
             Journal.open(
-                settings.state / "journal",
+                state / "journal",
                 keyring.journal_key(),
                 configuration=Sha(bundle.digest),
-                settings=JournalSettings(ballast=settings.journal.ballast_bytes),
+                settings=_journal_settings(bundle),
             ),
         )
         self._ledger = Ledger(self._journal)
@@ -118,7 +120,7 @@ class Application:
             bundle.registry.entries,
         )
         self._force = self._derive(bundle)
-        self._upstream = Upstream(_upstream_options(settings), _endpoints(bundle))
+        self._upstream = Upstream(_upstream_options(bundle), _endpoints(bundle))
         self._relay = Relay(
             in_force=lambda: self._force,
             keyring=keyring,
@@ -127,8 +129,8 @@ class Application:
             limits=Limits(settings.limits.in_flight, monotonic),
             report=self._report,
         )
-        self._listener = Listener(_listener_options(settings), logger, self._malformed)
-        self._operations = Listener(_operations_options(settings), logger)
+        self._listener = Listener(_listener_options(bundle), logger, self._malformed)
+        self._operations = Listener(_operations_options(bundle), logger)
         checks = {
             "journal": lambda: self._journal.healthy,
             "redactor": lambda: self._detector is None or self._detector.healthy,
@@ -146,7 +148,7 @@ class Application:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._listener.stop_accepting()
-        await self._ledger.drain(self._force.bundle.settings.limits.shutdown_seconds)
+        await self._ledger.drain(self._force.bundle.settings.limits.drain_seconds)
         self._relay.stopping = True
         await self._listener.close(1.0)
         await self._operations.close(1.0)
@@ -188,13 +190,15 @@ class Application:
     # parts
 
     def _load(self) -> Bundle:
-        return load(self._directory, self._environment, state=self._state)
+        return load(self._directory, self._environment, wires=PROVIDERS, state=self._state)
 
     async def _detect(self, bundle: Bundle) -> Detector | None:
         if bundle.settings.redaction.unsafe_redaction_off:
             self._log.event("unsafe_redaction_off")
             return None
-        detector = Detector(bundle.recognizers, workers=bundle.settings.redaction.workers)
+        redaction = bundle.settings.redaction
+        patience = Patience(redaction.base_seconds, redaction.seconds_per_mebibyte)
+        detector = Detector(bundle.recognizers, redaction.workers, patience, redaction.remembered)
         await detector.start()
         return detector
 
@@ -209,13 +213,13 @@ class Application:
                 surfaces=surfaces,
                 registry=bundle.registry,
                 tenants=bundle.tenants,
-                callers=bundle.callers.ids,
+                callers=bundle.callers.services,
                 purposes=bundle.settings.purposes,
             ),
             digest=Sha(bundle.digest),
             redactor=None if self._detector is None else Redactor(self._detector, known_keys, placeholder),
             targets=Targets(PROVIDERS),
-            host_names=_listener_options(bundle.settings).allowed_names,
+            host_names=_listener_options(bundle).allowed_names,
         )
 
     # what it says of itself
@@ -275,12 +279,12 @@ class Application:
     # what it watches
 
     async def _watch(self) -> None:
-        """Reload when a caller key was made or revoked, or a schema approved."""
-        seen = self._force.bundle.watched()
+        """Reload when a schema was approved or withdrawn. (Caller keys are looked at by `Callers` itself.)"""
+        seen = schemas_mark(self._directory)
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             self._metrics.journal_healthy.set(1 if self._journal.healthy else 0)
-            now = self._force.bundle.watched()
+            now = schemas_mark(self._directory)
             if now != seen and await self.reload():
                 seen = now
 
@@ -345,33 +349,54 @@ def _endpoints(bundle: Bundle) -> list[Endpoint]:
     return [Endpoint(base_url, unsafe_plaintext) for base_url, unsafe_plaintext in bundle.registry.endpoints]
 
 
-def _listener_options(settings: Settings) -> ListenerOptions:
-    listen = settings.listen
+def _listener_options(bundle: Bundle) -> ListenerOptions:
+    listen, limits = bundle.settings.listen, bundle.settings.limits
     return ListenerOptions(
         host=listen.host,
         port=listen.port,
         names=frozenset(listen.names),
-        certificate=listen.certificate,
-        private_key=listen.private_key,
+        certificate=None if listen.tls is None else bundle.path(listen.tls.certificate),
+        private_key=None if listen.tls is None else bundle.path(listen.tls.private_key),
         unsafe_plaintext=listen.unsafe_plaintext,
-        client_max_size=settings.limits.body_bytes,
+        client_max_size=limits.body_bytes,
+        write_seconds=limits.write_seconds,
+        max_connections=limits.connections,
+        max_connections_per_peer=limits.connections_per_peer,
     )
 
 
-def _operations_options(settings: Settings) -> ListenerOptions:
-    operations = settings.operations
+def _operations_options(bundle: Bundle) -> ListenerOptions:
+    operations = bundle.settings.operations
     return ListenerOptions(
-        host=operations.host, port=operations.port, any_name=True, unsafe_plaintext=operations.unsafe_plaintext
+        host=operations.host,
+        port=operations.port,
+        any_name=True,
+        certificate=None if operations.tls is None else bundle.path(operations.tls.certificate),
+        private_key=None if operations.tls is None else bundle.path(operations.tls.private_key),
+        unsafe_plaintext=operations.unsafe_plaintext,
     )
 
 
-def _upstream_options(settings: Settings) -> UpstreamOptions:
-    limits = settings.limits
+def _upstream_options(bundle: Bundle) -> UpstreamOptions:
+    limits, upstream = bundle.settings.limits, bundle.settings.upstream
     return UpstreamOptions(
         max_in_flight=limits.in_flight,
         connect_seconds=limits.connect_seconds,
         head_seconds=limits.first_byte_seconds,
         idle_seconds=limits.idle_seconds,
         total_seconds=limits.total_seconds,
-        ca_file=settings.ca_file,
+        max_answer_bytes=limits.answer_bytes,
+        keepalive_seconds=upstream.keepalive_seconds,
+        ca_file=None if upstream.authorities is None else bundle.path(upstream.authorities),
+    )
+
+
+def _journal_settings(bundle: Bundle) -> JournalSettings:
+    journal = bundle.settings.journal
+    return JournalSettings(
+        timeout=journal.timeout_seconds,
+        waiting=journal.waiting,
+        batch=journal.batch,
+        check_every=journal.check_seconds,
+        ballast=journal.ballast_bytes,
     )
