@@ -18,7 +18,16 @@ from gateway.categories import Category
 from gateway.redaction.findings import Finding, add
 from gateway.redaction.folding import Folded, fold
 from gateway.redaction.plain import Plain
-from gateway.redaction.recognizers import BREAK, LANGUAGE, Compiled, Example, Report, SpecialCategories, compile_rules, ignore
+from gateway.redaction.recognizers import (
+    BREAK,
+    LANGUAGE,
+    Compiled,
+    Example,
+    Report,
+    SpecialCategories,
+    compile_rules,
+    ignore,
+)
 
 _SELF_TEST = 24
 _CATEGORIES = tuple(category.value for category in Category)

@@ -1,7 +1,7 @@
 """Text as the scanner sees it: one plain ASCII shadow, and the way back to the original's code points.
 
 The shadow has accents and look-alike letters folded, invisible characters gone, odd spaces and
-dashes made plain, and spelled-out words (`H.I.V.`, `d i a b e t e s`) closed up. What cannot be
+dashes made plain, fillers (`uh`, `euh`) gone, and spelled-out words (`H.I.V.`, `d i a b e t e s`) closed up. What cannot be
 folded stays as a mark that matches nothing. Mostly a character becomes one character, so that an
 offset is the same in both; where it does not, an `_Edits` knows. (UAX 15 for the compatibility
 forms, UTS 39 for look-alikes.)
@@ -26,9 +26,7 @@ _LOOK_ALIKE = dict(
         "аАвВеЕкКмМнНоОрРсСтТуУхХіІјЈѕЅԁԛԝһӏүґ"  # noqa: RUF001
         "αΑβΒεΕΖηΗιΙκΚΜνΝοΟρΡτΤυΥχΧγω"  # noqa: RUF001
         "ıłŁøØđĐðħĦŧŦɑɡɩɪʀʏᴀʙᴄᴅᴇɢʜᴊᴋʟᴍɴᴏᴘᴛᴜᴠᴡᴢŋɐƒƅ",  # noqa: RUF001
-        "aAbBeEkKmMhHoOpPcCtTyYxXiIjJsSdqwhlyr"
-        "aAbBeEZnHiIkKMvNoOpPtTuYxXyw"
-        "ilLoOdDdhHtTagiirYabcdeghjklmnoptuvwznafb",
+        "aAbBeEkKmMhHoOpPcCtTyYxXiIjJsSdqwhlyraAbBeEZnHiIkKMvNoOpPtTuYxXywilLoOdDdhHtTagiirYabcdeghjklmnoptuvwznafb",
         strict=True,
     )
 )
@@ -36,6 +34,7 @@ _SPELLED = re2.compile(
     rb"[\x00-\x08\x0b-\x1f\x7f]"
     rb"|\b[A-Za-z](?:(?: [A-Za-z]){2,}|(?:\.[A-Za-z]){2,}\.?|(?:-[A-Za-z]){2,}|(?: \. ?[A-Za-z]){2,}"
     rb"|(?:_[A-Za-z]){2,}|(?:\. [A-Za-z]){2,}\.?)\b"
+    rb"|[ ,]+(?:uh|um|uhm|erm|euh|heu|Uh|Um|Euh)\b[,.]?"
 )
 _BETWEEN = re.compile(r"[^A-Za-z]+")
 _MANY = 48
@@ -146,7 +145,8 @@ def _close_up(shadow: str, spans: list[tuple[int, int]], edits: list[_Edits]) ->
     parts: list[str] = []
     done = 0
     for start, end in spans:
-        closed = _BETWEEN.sub("", shadow[start:end])  # a lone control character becomes nothing
+        first = shadow[start]
+        closed = "" if first in " ," else _BETWEEN.sub("", shadow[start:end])  # fillers and controls become nothing
         pieces.append((start, end, len(closed)))
         parts.append(shadow[done:start])
         parts.append(closed)
@@ -193,4 +193,15 @@ def _ideographic(code: int) -> bool:
     return 0x2E80 <= code <= 0xA4CF or 0xAC00 <= code <= 0xD7A3 or 0x17000 <= code <= 0x1AFFF or code >= 0x20000
 
 
-_SIMPLE = {"Zs": " ", "Zl": "\n", "Zp": "\n", "Pd": "-", "Pi": '"', "Pf": '"', "Cc": " ", "Cs": " ", "Co": " ", "Cn": " "}
+_SIMPLE = {
+    "Zs": " ",
+    "Zl": "\n",
+    "Zp": "\n",
+    "Pd": "-",
+    "Pi": '"',
+    "Pf": '"',
+    "Cc": " ",
+    "Cs": " ",
+    "Co": " ",
+    "Cn": " ",
+}

@@ -39,7 +39,7 @@ BREAK = "\x00"
 
 _BEFORE = 120
 _AFTER = 72
-_GAP = r"""(?:[ \t\n",.'*/-]+(?:(?:uh|um|uhm|erm|er|euh|heu|hum)[ ,.]+)*)"""
+_GAP = r"""[ \t\n",.'*/-]+"""
 _MEMORY = 64 << 20
 _MACRO = re.compile(r"<([a-z_]+)>")
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -200,12 +200,12 @@ def _next_word(lower: bytes, start: int) -> int:
     return max(at, start + 1)
 
 
-_FILLER = re.compile(rb"""[ \t\n",.'*/-]+(?:(?:uh|um|uhm|erm|er|euh|heu|hum)[ ,.]+)*""")
+_GAPS = re.compile(_GAP.encode())
 
 
 def _canonical(piece: bytes) -> bytes:
     """The match with every gap as one space, as the tables spell it."""
-    return _FILLER.sub(b" ", piece)
+    return _GAPS.sub(b" ", piece)
 
 
 # --- from mappings to tables -------------------------------------------------------------------
@@ -274,8 +274,8 @@ def _read_context(draft: _Draft, mapping: Plain) -> None:
         for name, value in _table(draft, (CONTEXT, kind), top.get(kind), None).items():
             sides = _table(draft, (CONTEXT, kind, name), value, frozenset({"before", "after"}))
             draft.around[name] = _Around(
-                _side(draft, (CONTEXT, kind, name, "before"), sides.get("before"), "(?:", r")\z"),
-                _side(draft, (CONTEXT, kind, name, "after"), sides.get("after"), r"\A(?:", ")"),
+                _side(draft, (CONTEXT, kind, name, "before"), sides.get("before"), "(?:", rf")(?:{_GAP})?\z"),
+                _side(draft, (CONTEXT, kind, name, "after"), sides.get("after"), rf"\A(?:{_GAP})?(?:", ")"),
             )
     _read_idioms(draft, (CONTEXT, "idioms"), top.get("idioms"))
 
@@ -383,7 +383,12 @@ def _read_custom(draft: _Draft, path: Path, category: Category, value: Plain) ->
         where = (*path, "patterns", index)
         pattern = _table(draft, where, item, frozenset({"name", "regex", "score"}))
         title, regex, score = pattern.get("name"), pattern.get("regex"), pattern.get("score")
-        if not isinstance(title, str) or not isinstance(regex, str) or not isinstance(score, float) or not 0 < score <= 1:
+        if (
+            not isinstance(title, str)
+            or not isinstance(regex, str)
+            or not isinstance(score, float)
+            or not 0 < score <= 1
+        ):
             draft.fault(where, "a pattern needs a name, a regex, and a score above 0 and at most 1.0")
         elif _regexp(draft, where, fold_rule(regex)) is not None:
             patterns.append(Pattern(title, fold_rule(regex), score))
@@ -394,9 +399,7 @@ def _read_custom(draft: _Draft, path: Path, category: Category, value: Plain) ->
     elif not patterns and not words:
         draft.fault(path, "a recogniser needs `patterns` or a `deny_list`")
     else:
-        draft.custom.append(
-            Linear(category.value, name, patterns, words, deny_score)
-        )
+        draft.custom.append(Linear(category.value, name, patterns, words, deny_score))
 
 
 class Linear(PatternRecognizer):  # type: ignore[misc]  # presidio is untyped at this seam
@@ -516,7 +519,7 @@ def _expand(draft: _Draft, path: Path, pattern: str) -> list[str]:
 
 def _gapped(pattern: str) -> str:
     """The pattern with each space, unless it stands in a class, as a gap."""
-    return _TOKEN.sub(lambda match: _GAP if match.group().strip("\\ ") == "" else match.group(), pattern)
+    return _TOKEN.sub(lambda match: f"(?:{_GAP})" if match.group().strip("\\ ") == "" else match.group(), pattern)
 
 
 _TOKEN = re.compile(r"\[[^\]]*\]|(?:\\ | )+|\\.")
