@@ -179,6 +179,7 @@ def main(arguments: list[str]) -> int:
     began = time.perf_counter()
     engine = Engine(rules(), lambda path, reason: print(*path, reason, sep=": "))
     engine.test()
+    engine.warm()
     print(f"engine ready in {time.perf_counter() - began:.2f} s")  # noqa: T201
     for path in options.corpus:
         report(path, engine, options.errors)
