@@ -110,6 +110,14 @@ def spell(kind: object) -> str:
     return getattr(kind, "__name__", str(kind))
 
 
+_FORMS: dict[type, str] = {
+    rules.ListOf: "list",
+    rules.Union: "object",
+    rules.Object: "object",
+    rules.MapOf: "object",
+}
+
+
 # --- walking types and rules side by side -----------------------------------------------------------
 
 
@@ -122,10 +130,9 @@ class Drift:
 
     def verdict(self, kind: object, verdict: rules.Verdict, where: str, settled: frozenset[str] = frozenset()) -> None:
         """Look inside what may pass. `settled` are the keys that already chose this case."""
-        if isinstance(verdict, rules.Allow | rules.Conditional):
-            self.shape(kind, verdict.shape, where, settled)
-        elif isinstance(verdict, rules.ForceBy) and verdict.shape is not None:
-            self.shape(kind, verdict.shape, where, settled)
+        shape = getattr(verdict, "shape", None)
+        if isinstance(verdict, rules.Allow | rules.Conditional | rules.ForceBy) and shape is not None:
+            self.shape(kind, shape, where, settled)
 
     def shape(self, kind: object, shape: rules.Shape, where: str, settled: frozenset[str]) -> None:
         """Every branch of a type against one shape."""
@@ -145,27 +152,16 @@ class Drift:
                 self.found.append(f"{where}: a {word} ({spell(kind)})")
             else:
                 self.verdict(kind, case, where, settled)
-        elif isinstance(shape, rules.Union | rules.Object):
-            if word == "object" and not is_object(kind):
-                return  # a map: the client says nothing of its keys
-            if not is_object(kind):
-                self.found.append(f"{where}: {spell(kind)} where the surface has an object")
-            elif isinstance(shape, rules.Union):
-                self.union(kind, shape, where, settled)
-            else:
-                self.object(kind, shape, where, settled)
-        elif isinstance(shape, rules.ListOf):
-            if word == "list" and typing.get_args(kind):
-                self.verdict(element(kind), shape.item, f"{where}[]")
-            else:
-                self.found.append(f"{where}: {spell(kind)} where the surface has a list")
         elif isinstance(shape, rules.Constants):
             self.found.extend(f"{where}: the value {value}" for value in constants(kind) if value not in shape.values)
-        elif isinstance(shape, rules.MapOf):
-            if word != "object":
-                self.found.append(f"{where}: {spell(kind)} where the surface has a map")
-        elif word in ("object", "list"):
-            self.found.append(f"{where}: {spell(kind)} where the surface has one value")
+        elif (needed := _FORMS.get(type(shape), "string")) != word and {needed, word} & {"object", "list"}:
+            self.found.append(f"{where}: {spell(kind)} where the surface has one {needed}")
+        elif isinstance(shape, rules.ListOf) and typing.get_args(kind):
+            self.verdict(element(kind), shape.item, f"{where}[]")
+        elif isinstance(shape, rules.Union) and is_object(kind):
+            self.union(kind, shape, where, settled)
+        elif isinstance(shape, rules.Object) and is_object(kind):
+            self.object(kind, shape, where, settled)
 
     def union(self, kind: object, shape: rules.Union, where: str, settled: frozenset[str]) -> None:
         """Each value of the key that tells the cases apart."""
