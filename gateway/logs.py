@@ -143,7 +143,7 @@ def _now() -> datetime:
 class ScrubbedRecord(logging.LogRecord):
     """A record of whichever logger, made without message, arguments, traceback or stack."""
 
-    def __init__(  # noqa: PLR0917  # the standard library's own form
+    def __init__(  # the standard library's own form
         self,
         name: str,
         level: int,

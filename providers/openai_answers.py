@@ -29,7 +29,10 @@ _FINISHES = frozenset(
 )
 # An event without which a stream is not complete.
 _TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "transcript.text.done"})
-_STATE = ("conversation", "previous_response_id", "prompt", "access_programs", "prompt_cache_diagnostics")
+# Fields that betray kept state by being there at all, and those that do so only by a value other than false or {}.
+_SET = ("conversation", "previous_response_id", "prompt", "access_programs", "prompt_cache_diagnostics", "moderation")
+_TRUE = ("store", "background", "metadata")
+_ENDED = ("completed", "incomplete", "failed", "cancelled")
 _UNNAMED = Observation("unnamed")
 _END = Observation(terminal=True)
 
@@ -71,37 +74,46 @@ class _Sight:
             return
         self.finish(choice.get("finish_reason"))
         message = choice.get(key)
-        if type(message) is not dict:
-            if message is not None:
-                self.echoes.append("form")
-            return
-        if message.get("tool_calls"):
-            for call in _list(message["tool_calls"]):
-                # A delta names its type only in the first piece of a call.
-                if (kind := _type(call)) or key == "message":
-                    self.kinds.append(("item", _CALLS.get(kind, kind)))
+        if type(message) is dict:
+            self.message(message, whole=key == "message")
+        elif message is not None:
+            self.echoes.append("form")
+
+    def message(self, message: Document, *, whole: bool) -> None:
+        """A chat message, or a delta of one, which names the type of a tool call only in its first piece."""
+        for call in _list(message.get("tool_calls")):
+            if (kind := _type(call)) or whole:
+                self.kinds.append(("item", _CALLS.get(kind, kind)))
         if message.get("function_call") is not None:
             self.kinds.append(("item", "function_call"))
         if message.get("audio") is not None:
             self.echoes.append("audio")
         if message.get("annotations"):
             self.annotations(message["annotations"])
-        if type(parts := message.get("content")) is list:
-            for part in parts:
-                self.part(part)
+        for part in _list(message.get("content")):
+            self.part(part)
 
     # responses
 
     def response(self, response: Document) -> None:
         """A response object: the fields that only kept state fills, then everything typed in it."""
-        for name in _STATE:
-            if response.get(name) is not None:
-                self.echoes.append(name)
-        for name in ("store", "background"):
-            if response.get(name):
-                self.echoes.append(name)
-        if response.get("metadata"):
-            self.echoes.append("metadata")
+        self.state(response)
+        self._tool_usage(response.get("tool_usage"))
+        for tool in _list(response.get("tools")):
+            self.tool(tool)
+        for item in _list(response.get("output")):
+            self.item(item)
+        self.counters(response.get("usage"), "input_tokens", "output_tokens")
+        if type(error := response.get("error")) is dict:
+            self.error = openai_errors.error_code({"error": error})[1] or "unknown"
+        if response.get("status") in _ENDED:
+            details = response.get("incomplete_details")
+            self.finish(details.get("reason") if type(details) is dict else response["status"])
+
+    def state(self, response: Document) -> None:
+        """Fields of a response that only kept state fills, each by its own name."""
+        self.echoes.extend(name for name in _SET if response.get(name) is not None)
+        self.echoes.extend(name for name in _TRUE if response.get(name))
         if response.get("status") == "queued":
             self.echoes.append("queued")
         if response.get("prompt_cache_retention") == "24h":
@@ -109,19 +121,6 @@ class _Sight:
         options = response.get("prompt_cache_options")
         if type(options) is dict and options.get("ttl") == "12h":
             self.echoes.append("prompt_cache_ttl_12h")
-        if response.get("moderation") is not None:
-            self.echoes.append("moderation")
-        if type(error := response.get("error")) is dict:
-            self.error = openai_errors.error_code({"error": error})[1] or "unknown"
-        self._tool_usage(response.get("tool_usage"))
-        for tool in _list(response.get("tools")):
-            self.tool(tool)
-        for item in _list(response.get("output")):
-            self.item(item)
-        self.counters(response.get("usage"), "input_tokens", "output_tokens")
-        if response.get("status") in ("completed", "incomplete", "failed", "cancelled"):
-            details = response.get("incomplete_details")
-            self.finish(details.get("reason") if type(details) is dict else response["status"])
 
     def item(self, item: Value) -> None:
         """An output item. What has no type is an item without a name, which no surface allows."""
@@ -252,15 +251,15 @@ def observe_event(operation: Operation, name: str, data: Document | None) -> Obs
         return _chunk(name, data)
     if data is None:
         return _UNNAMED
-    if data.get("error") is not None:  # whatever its name, the client raises it
-        return _failure(data)
     kind = data.get("type")
+    if data.get("error") is not None or kind == "error":  # whatever its name, the client raises it
+        return _failure(data)
     if type(kind) is not str or name not in ("", kind):
         return _UNNAMED
-    if (plain := _PLAIN.get(kind)) is not None:
-        return plain
-    if kind == "error":
-        return _failure(data)
+    return _PLAIN.get(kind) or _typed(kind, data)
+
+
+def _typed(kind: str, data: Document) -> Observation:
     sight = _Sight()
     if "response" in data:
         response = data["response"]
@@ -274,9 +273,8 @@ def observe_event(operation: Operation, name: str, data: Document | None) -> Obs
         sight.part(data["part"])
     if "annotation" in data:
         sight.annotations(data["annotation"])
-    if kind == "transcript.text.done":
-        sight.counters(data.get("usage"), "input_tokens", "output_tokens")
-    return Observation(kind, tuple(sight.kinds), tuple(sight.echoes), usage=sight.usage, terminal=kind in _TERMINAL)
+    sight.counters(data.get("usage"), "input_tokens", "output_tokens")
+    return sight.observation(kind, {}, terminal=kind in _TERMINAL)
 
 
 # Events that hold nothing but a piece of text and where it goes: most of a stream, so each is one look-up.

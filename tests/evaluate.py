@@ -72,7 +72,9 @@ class Score:
 
 def rules() -> dict[str, Plain]:
     """The shipped recognisers, as the configuration reader hands them over."""
-    return {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "config/recognizers").glob("*.yaml"))}
+    return {
+        path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "config/recognizers").glob("*.yaml"))
+    }
 
 
 def read(path: Path) -> list[dict[str, Plain]]:
@@ -93,7 +95,13 @@ def score(rows: Iterable[dict[str, Plain]], found: Iterable[list[Finding]]) -> S
         for one in findings:
             if not any(one.start < span["end"] and span["start"] < one.end for span in row["spans"]):
                 total.false += 1
-                around = text[max(0, one.start - 50) : one.start] + "⟦" + text[one.start : one.end] + "⟧" + text[one.end : one.end + 30]
+                around = (
+                    text[max(0, one.start - 50) : one.start]
+                    + "⟦"
+                    + text[one.start : one.end]
+                    + "⟧"
+                    + text[one.end : one.end + 30]
+                )
                 total.alarms.append(f"{row['id']} {one.category} {around!r}")
     return total
 
@@ -104,7 +112,8 @@ def _score_span(total: Score, text: str, span: dict[str, Plain], findings: list[
     characters = {at for one in covered for at in range(max(start, one.start), min(end, one.end))}
     total.gold[category] += 1
     if any(
-        match.group().casefold() not in _STOP and not characters >= set(range(start + match.start(), start + match.end()))
+        match.group().casefold() not in _STOP
+        and not characters >= set(range(start + match.start(), start + match.end()))
         for match in _WORD.finditer(text[start:end])
     ):
         total.leaked += 1
@@ -128,7 +137,9 @@ def report(path: Path, engine: Engine, verbose: bool) -> Score:
     size = sum(len(text.encode()) for text in texts)
     total = score(rows, found)
     print(f"{path.name}: {len(rows)} rows, {total.words} words, {size / 1e6:.2f} MB")  # noqa: T201
-    print(f"  recall {total.recall:.3f}  strict leak {total.leak:.3f}  category accuracy {total.accuracy:.3f}  false alarms per 10k words {total.alarms_per_10k:.2f} ({total.false})")  # noqa: T201, E501
+    print(
+        f"  recall {total.recall:.3f}  strict leak {total.leak:.3f}  category accuracy {total.accuracy:.3f}  false alarms per 10k words {total.alarms_per_10k:.2f} ({total.false})"
+    )  # noqa: T201, E501
     for category, gold in sorted(total.gold.items()):
         print(f"    {category:24} {total.hit[category] / gold:.3f} of {gold}")  # noqa: T201
     for name in ("lang", "style"):
@@ -137,7 +148,9 @@ def report(path: Path, engine: Engine, verbose: bool) -> Score:
             parts[str(row.get(name))].append(index)
         for value, indices in sorted(parts.items()):
             part = score([rows[i] for i in indices], [found[i] for i in indices])
-            print(f"    {name}={value:8} recall {part.recall:.3f}  false alarms per 10k words {part.alarms_per_10k:.2f}")  # noqa: T201
+            print(
+                f"    {name}={value:8} recall {part.recall:.3f}  false alarms per 10k words {part.alarms_per_10k:.2f}"
+            )  # noqa: T201
     print(f"  {size / seconds / 1e6:.1f} MB/s on one core; 50 KB: {_latency(engine, texts)}")  # noqa: T201
     if verbose:
         for line in (*total.missed, *total.alarms):
@@ -166,6 +179,7 @@ def main(arguments: list[str]) -> int:
     began = time.perf_counter()
     engine = Engine(rules(), lambda path, reason: print(*path, reason, sep=": "))
     engine.test()
+    engine.warm()
     print(f"engine ready in {time.perf_counter() - began:.2f} s")  # noqa: T201
     for path in options.corpus:
         report(path, engine, options.errors)

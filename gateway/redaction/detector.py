@@ -131,7 +131,7 @@ class Detector:
         self,
         mappings: Mapping[str, Plain],
         workers: int = 1,
-        patience: Patience = Patience(),  # noqa: B008  # frozen
+        patience: Patience = Patience(),
         remembered: int = 32_768,
     ) -> None:
         self._rules = orjson.dumps(mappings)

@@ -8,7 +8,7 @@ texts into a log.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import tldextract.tldextract
 from presidio_analyzer import AnalyzerEngine, RecognizerRegistry, RecognizerResult
@@ -18,8 +18,15 @@ from gateway.categories import Category
 from gateway.redaction.findings import Finding, add
 from gateway.redaction.folding import Folded, fold
 from gateway.redaction.plain import Plain
-from gateway.redaction.recognizers import BREAK, LANGUAGE, Compiled, Example, Report, SpecialCategories, compile_rules, ignore
+from gateway.redaction.recognizers import BREAK, LANGUAGE, Linear, SpecialCategories
+from gateway.redaction.rules import Compiled, Example, Report, compile_rules, ignore
 
+_LEADS = (
+    ("and she said that my brother was", "for a while, he thinks."),
+    ("Rep: so what they have in the quarter is a", "market share of our customers"),
+    ("il m'a dit que sa soeur est", "depuis mardi, et on fait le devis"),
+    ("- Marie (owner): had", "last year, wants the quote on Monday"),
+)
 _SELF_TEST = 24
 _CATEGORIES = tuple(category.value for category in Category)
 
@@ -28,7 +35,7 @@ class NotWorking(RuntimeError):
     """The engine does not find what its own rules say it must."""
 
 
-class _NoLanguage(NlpEngine):  # type: ignore[misc]  # presidio is untyped at this seam
+class _NoLanguage(NlpEngine):
     """An NLP engine that does nothing: it loads no model, so there is none to fetch."""
 
     engine_name = "none"
@@ -45,7 +52,9 @@ class _NoLanguage(NlpEngine):  # type: ignore[misc]  # presidio is untyped at th
         """No artifacts: our recognisers use none."""
         return _no_artifacts()
 
-    def process_batch(self, texts: object, language: str, **_options: object) -> object:
+    def process_batch(
+        self, texts: Iterable[str], language: str, batch_size: int = 1, n_process: int = 1, **kwargs: object
+    ) -> Iterator[tuple[str, NlpArtifacts]]:
         """Never asked for."""
         raise NotImplementedError
 
@@ -67,7 +76,14 @@ class _NoLanguage(NlpEngine):  # type: ignore[misc]  # presidio is untyped at th
 
 
 def _no_artifacts() -> NlpArtifacts:
-    return NlpArtifacts(entities=[], tokens=None, tokens_indices=[], lemmas=[], nlp_engine=None, language=LANGUAGE)
+    return NlpArtifacts(
+        entities=[],
+        tokens=None,  # type: ignore[arg-type]  # nothing reads it, and making one would need spaCy
+        tokens_indices=[],
+        lemmas=[],
+        nlp_engine=None,
+        language=LANGUAGE,
+    )
 
 
 class Engine:
@@ -85,7 +101,8 @@ class Engine:
         silence()
         self.compiled: Compiled = compile_rules(mappings, report)
         registry = RecognizerRegistry(
-            recognizers=[SpecialCategories(self.compiled), *self.compiled.custom], supported_languages=[LANGUAGE]
+            recognizers=[SpecialCategories(self.compiled), *map(Linear, self.compiled.custom)],
+            supported_languages=[LANGUAGE],
         )
         self._analyzer = AnalyzerEngine(
             registry=registry, nlp_engine=_NoLanguage(), supported_languages=[LANGUAGE], log_decision_process=False
@@ -110,6 +127,16 @@ class Engine:
             results.sort(key=_position)
             _share_out(results, folded, found)
         return found
+
+    def warm(self) -> None:
+        """Look once at all that the rules name, so that the first real text meets built automata.
+
+        Worth a second before workers are forked: they share what is built here.
+        """
+        known = [*self.compiled.literals, *self.compiled.idioms]
+        terms = [f"{lead} {term.decode()} {rest}" for term in known for lead, rest in _LEADS[hash(term) % 2 :: 2]]
+        for text in ("\n".join(terms), "\n".join(example.text for example in self.compiled.examples)):
+            self.find([text, text.title()])
 
     def test(self) -> None:
         """Find known phrases of every category.

@@ -1,8 +1,8 @@
 """Text as the scanner sees it: one plain ASCII shadow, and the way back to the original's code points.
 
 The shadow has accents and look-alike letters folded, invisible characters gone, odd spaces and
-dashes made plain, and spelled-out words (`H.I.V.`, `d i a b e t e s`) closed up. What cannot be
-folded stays as a mark that matches nothing. Mostly a character becomes one character, so that an
+dashes made plain, fillers (`uh`, `euh`) gone, and spelled-out words (`H.I.V.`, `d i a b e t e s`)
+closed up. What cannot be folded stays as a mark that matches nothing. Mostly a character becomes one character, so that an
 offset is the same in both; where it does not, an `_Edits` knows. (UAX 15 for the compatibility
 forms, UTS 39 for look-alikes.)
 """
@@ -23,12 +23,8 @@ _UNKNOWN_LETTER = "_"  # a word character that occurs in no rule: it blocks a ma
 # Letters of other scripts, and of Latin without a decomposition, that are drawn like an ASCII letter.
 _LOOK_ALIKE = dict(
     zip(
-        "аАвВеЕкКмМнНоОрРсСтТуУхХіІјЈѕЅԁԛԝһӏүґ"  # noqa: RUF001
-        "αΑβΒεΕΖηΗιΙκΚΜνΝοΟρΡτΤυΥχΧγω"  # noqa: RUF001
-        "ıłŁøØđĐðħĦŧŦɑɡɩɪʀʏᴀʙᴄᴅᴇɢʜᴊᴋʟᴍɴᴏᴘᴛᴜᴠᴡᴢŋɐƒƅ",  # noqa: RUF001
-        "aAbBeEkKmMhHoOpPcCtTyYxXiIjJsSdqwhlyr"
-        "aAbBeEZnHiIkKMvNoOpPtTuYxXyw"
-        "ilLoOdDdhHtTagiirYabcdeghjklmnoptuvwznafb",
+        "аАвВеЕкКмМнНоОрРсСтТуУхХіІјЈѕЅԁԛԝһӏүґαΑβΒεΕΖηΗιΙκΚΜνΝοΟρΡτΤυΥχΧγωıłŁøØđĐðħĦŧŦɑɡɩɪʀʏᴀʙᴄᴅᴇɢʜᴊᴋʟᴍɴᴏᴘᴛᴜᴠᴡᴢŋɐƒƅ",
+        "aAbBeEkKmMhHoOpPcCtTyYxXiIjJsSdqwhlyraAbBeEZnHiIkKMvNoOpPtTuYxXywilLoOdDdhHtTagiirYabcdeghjklmnoptuvwznafb",
         strict=True,
     )
 )
@@ -37,6 +33,7 @@ _SPELLED = re2.compile(
     rb"|\b[A-Za-z](?:(?: [A-Za-z]){2,}|(?:\.[A-Za-z]){2,}\.?|(?:-[A-Za-z]){2,}|(?: \. ?[A-Za-z]){2,}"
     rb"|(?:_[A-Za-z]){2,}|(?:\. [A-Za-z]){2,}\.?)\b"
 )
+_FILLERS = (" uh", " um", " uhm", " erm", " euh", " heu", " Uh", " Um", " Euh")
 _BETWEEN = re.compile(r"[^A-Za-z]+")
 _MANY = 48
 
@@ -58,16 +55,20 @@ class Folded:
 class _Edits:
     """Where a rewriting changed lengths: pieces [a, b) of the text before became [c, d) of the text after."""
 
-    __slots__ = ("_after_ends", "_after_starts", "_before_ends", "_before_starts")
+    __slots__ = ("_after_ends", "_after_starts", "_before_ends", "_before_starts", "_pieces")
 
     def __init__(self, pieces: list[tuple[int, int, int]]) -> None:
         """`pieces` are (start, end, new length), in order and apart."""
+        self._pieces = pieces
         self._before_starts: list[int] = []
         self._before_ends: list[int] = []
         self._after_starts: list[int] = []
         self._after_ends: list[int] = []
+
+    def _prepare(self) -> None:
+        """Reckon the two scales. Most texts have no finding, and never ask."""
         shift = 0
-        for start, end, length in pieces:
+        for start, end, length in self._pieces:
             self._before_starts.append(start)
             self._before_ends.append(end)
             self._after_starts.append(start + shift)
@@ -75,6 +76,8 @@ class _Edits:
             shift += length - (end - start)
 
     def back(self, start: int, end: int) -> tuple[int, int]:
+        if not self._before_starts:
+            self._prepare()
         # A start takes no deleted character before it, an end takes those right after it (combining marks).
         at = bisect_right(self._after_starts, start) - 1
         if at >= 0:
@@ -95,8 +98,9 @@ def fold(text: str) -> Folded:
     edits: list[_Edits] = []
     shadow = text if text.isascii() else _to_ascii(text, edits)
     data = shadow.encode("ascii")
-    pieces = [match.span() for match in _SPELLED.finditer(data)]
+    pieces = [*_fillers(shadow), *(match.span() for match in _SPELLED.finditer(data))]
     if pieces:
+        pieces.sort()
         shadow = _close_up(shadow, pieces, edits)
     if "_" in text:
         shadow = shadow.replace("_", " ") if text.isascii() else shadow
@@ -141,12 +145,33 @@ def _to_ascii(text: str, edits: list[_Edits]) -> str:
     return "".join(parts)
 
 
+def _fillers(shadow: str) -> list[tuple[int, int]]:
+    """Spoken fillers, with the commas that set them off and the space before them."""
+    spans: list[tuple[int, int]] = []
+    size = len(shadow)
+    for filler in _FILLERS:
+        at = shadow.find(filler)
+        while at >= 0:
+            end = at + len(filler)
+            if end == size or not (shadow[end].isalnum() or shadow[end] in "'-"):
+                start = at
+                while start and shadow[start - 1] in " ,":
+                    start -= 1
+                spans.append((start, end + 1 if shadow[end : end + 1] == "," else end))
+            at = shadow.find(filler, end)
+    return spans
+
+
 def _close_up(shadow: str, spans: list[tuple[int, int]], edits: list[_Edits]) -> str:
     pieces: list[tuple[int, int, int]] = []
     parts: list[str] = []
     done = 0
-    for start, end in spans:
-        closed = _BETWEEN.sub("", shadow[start:end])  # a lone control character becomes nothing
+    for begin, end in spans:
+        start = max(begin, done)
+        if start >= end:
+            continue
+        first = shadow[start]
+        closed = "" if first in " ," else _BETWEEN.sub("", shadow[start:end])  # fillers and controls become nothing
         pieces.append((start, end, len(closed)))
         parts.append(shadow[done:start])
         parts.append(closed)
@@ -159,33 +184,29 @@ def _close_up(shadow: str, spans: list[tuple[int, int]], edits: list[_Edits]) ->
 @lru_cache(maxsize=65_536)
 def _fold_character(character: str) -> str:
     """One character beyond ASCII as ASCII: mostly one character, none if invisible, two for a ligature."""
-    look_alike = _LOOK_ALIKE.get(character)
-    if look_alike is not None:
-        return look_alike
-    if character in "‘’‚‛′ʼ":  # noqa: RUF001
-        return "'"
+    known = _KNOWN.get(character)
+    if known is not None:
+        return known
     kind = unicodedata.category(character)
-    if kind == "Lo" and _ideographic(ord(character)):
-        return " "
     if kind in {"Cf", "Mn", "Me"} or 0xFDD0 <= ord(character) <= 0xFDEF or ord(character) & 0xFFFE == 0xFFFE:
         return ""
+    if kind == "Lo" and _ideographic(ord(character)):
+        return " "
     simple = _SIMPLE.get(kind)
-    if simple is not None:
-        return simple
-    if character in "œŒæÆß":
-        return {"œ": "oe", "Œ": "OE", "æ": "ae", "Æ": "AE", "ß": "ss"}[character]
+    return _decomposed(character, kind) if simple is None else simple
+
+
+def _decomposed(character: str, kind: str) -> str:
+    """A letter, digit or symbol by its compatibility decomposition without marks."""
     if kind == "Nd":
         return str(unicodedata.digit(character))
-    folded = "".join(
-        _LOOK_ALIKE.get(part, part)
-        for part in unicodedata.normalize("NFKD", character)
-        if unicodedata.category(part) != "Mn"
-    )
+    parts = [part for part in unicodedata.normalize("NFKD", character) if unicodedata.category(part) != "Mn"]
+    folded = "".join(_LOOK_ALIKE.get(part, part) for part in parts)
     if kind[0] == "L" or 0x1F100 <= ord(character) <= 0x1F1FF or 0x2460 <= ord(character) <= 0x24FF:
         letters = "".join(part for part in folded if part.isascii() and part.isalnum())
         return letters if letters and folded.isascii() else _UNKNOWN_LETTER
     first = folded[:1]
-    return first if first.isascii() and first.isprintable() and not first.isalpha() and first else " "
+    return first if first and first.isascii() and first.isprintable() and not first.isalpha() else " "
 
 
 def _ideographic(code: int) -> bool:
@@ -193,4 +214,20 @@ def _ideographic(code: int) -> bool:
     return 0x2E80 <= code <= 0xA4CF or 0xAC00 <= code <= 0xD7A3 or 0x17000 <= code <= 0x1AFFF or code >= 0x20000
 
 
-_SIMPLE = {"Zs": " ", "Zl": "\n", "Zp": "\n", "Pd": "-", "Pi": '"', "Pf": '"', "Cc": " ", "Cs": " ", "Co": " ", "Cn": " "}
+_SIMPLE = {
+    "Zs": " ",
+    "Zl": "\n",
+    "Zp": "\n",
+    "Pd": "-",
+    "Pi": '"',
+    "Pf": '"',
+    "Cc": " ",
+    "Cs": " ",
+    "Co": " ",
+    "Cn": " ",
+}
+_KNOWN = {
+    **_LOOK_ALIKE,
+    **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u02bc", "'"),
+    **{"œ": "oe", "Œ": "OE", "æ": "ae", "Æ": "AE", "ß": "ss"},
+}

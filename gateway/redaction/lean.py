@@ -47,7 +47,7 @@ class _Nothing(metaclass=_Named):
 class _Absent(ModuleType):
     """An empty module: every name in it is the class that cannot be made."""
 
-    __path__: Sequence[str] = []
+    __path__ = []  # noqa: RUF012  # what makes a module a package
 
     def __getattr__(self, name: str) -> type[_Nothing]:
         if name.startswith("__"):

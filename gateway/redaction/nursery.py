@@ -54,6 +54,7 @@ def main(descriptor: int) -> NoReturn:
     try:
         engine = Engine(orjson.loads(receive(control)))
         engine.test()
+        engine.warm()
         control.sendall(READY)
         gc.collect()
         gc.freeze()

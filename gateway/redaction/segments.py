@@ -66,4 +66,3 @@ def join(parts: Sequence[Piece], found: Iterable[Sequence[Finding]]) -> list[Fin
                 moved = Finding(part.start + one.start, part.start + one.end, one.category, one.score)
                 add(whole, moved)
     return whole
-
