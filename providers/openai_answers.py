@@ -7,6 +7,7 @@ though the client's types do not list it.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 
 from providers import openai_errors
@@ -299,9 +300,47 @@ def _chunk(name: str, data: Document | None) -> Observation:
         return _failure(data)
     if name or data.get("object") != "chat.completion.chunk":
         return _UNNAMED
+    model, identifier, choices = data.get("model"), data.get("id"), data.get("choices")
+    if (
+        data.keys() <= _PLAIN_CHUNK
+        and data.get("usage") is None
+        and type(choices) is list
+        and all(map(_is_plain_choice, choices))
+        and type(model) is str
+        and type(identifier) is str
+    ):
+        return _plain_chunk(model, identifier)
     sight = _Sight()
     _chat(sight, data, "delta")
-    return sight.observation("chat.completion.chunk", data)
+    return sight.observation(_CHUNK, data)
+
+
+# Most chunks of a stream hold a piece of text and what every chunk of it repeats.
+_CHUNK = "chat.completion.chunk"
+_PLAIN_CHUNK = {
+    "id",
+    "object",
+    "created",
+    "model",
+    "choices",
+    "usage",
+    "service_tier",
+    "system_fingerprint",
+    "obfuscation",
+}
+_PLAIN_DELTA = {"role", "content", "refusal"}
+
+
+def _is_plain_choice(choice: Value) -> bool:
+    if type(choice) is not dict or choice.get("finish_reason") is not None:
+        return False
+    delta = choice.get("delta")
+    return type(delta) is dict and delta.keys() <= _PLAIN_DELTA and type(delta.get("content")) is not list
+
+
+@functools.lru_cache(maxsize=1024)
+def _plain_chunk(model: str, identifier: str) -> Observation:
+    return Observation(_CHUNK, model=model, response_id=identifier)
 
 
 def _failure(data: Document) -> Observation:
