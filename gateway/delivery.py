@@ -65,13 +65,15 @@ def read_answer(body: bytes) -> Document:
     return document
 
 
-def check_whole(grant: Grant, surface: Surface, body: bytes) -> Tally:
-    """Check a whole answer.
+def check_whole(grant: Grant, surface: Surface, content_type: str, body: bytes) -> Tally:
+    """Check a whole answer. One that is not JSON (a transcript as plain text) has nothing to show but itself.
 
     Raises:
         UpstreamError: `response_not_allowed`.
     """
     entry = grant.call.entry
+    if entry.operation.body == "multipart" and content_type.startswith("text/"):
+        return Tally()
     seen = entry.wire.observe(entry.operation, read_answer(body))
     surface.check_answer(seen, frozenset(grant.granted), grant.route.served_models)
     tally = Tally()

@@ -1,112 +1,176 @@
-"""Steps 1, 2 and 4 of the path, free of sockets: open, read, clean.
+"""The raw request: what is looked at before anything is believed, and how its body is read.
 
-`relay` runs them on a request from the network, `trial` on one from a file; both run the same code.
+Decisions are taken on the raw target (`request.raw_path`), never on `request.path`, which is decoded, nor on
+`request.url` and `request.host`, which the caller writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+import asyncio
+import contextlib
+import re
+from typing import Final
 
-from gateway.callers import Caller
-from gateway.config import Bundle
+from aiohttp import web
+from aiohttp.http import HttpVersion11
+from aiohttp.streams import StreamReader
+from multidict import CIMultiDictProxy
+
 from gateway.errors import Code, Refused
-from gateway.exchange import Call, CleanCall, Entry, Grant
-from gateway.keys import Keyring
-from gateway.policy.judge import Policy, permit
-from gateway.redaction.redactor import Redactor
-from gateway.targets import Target
-from providers import multipart
-from providers.document import NotStrict, parse, serialise
 
-_JSON = ("application/json", "application/json; charset=utf-8", "application/json;charset=utf-8")
+SERVER_NAME: Final = "gateway"
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A known caller's request with what will judge it."""
+class Request(web.BaseRequest):
+    """A request whose answer never names our software, and closes the connection where it must."""
 
-    entry: Entry
-    policy: Policy
+    ATTRS = web.BaseRequest.ATTRS | frozenset({"closes"})
 
+    closes = False
+    """The rest of this connection cannot be trusted or is not worth reading: close it after the answer."""
 
-def open_call(
-    bundle: Bundle,
-    keyring: Keyring,
-    *,
-    target: Target,
-    caller: Caller,
-    headers: Mapping[str, str],
-    call_id: str,
-    now: datetime,
-) -> Opened:
-    """Step 1, open: caller, tenant, purpose, and the operation's own verdict.
-
-    Raises:
-        Refused: `operation_not_allowed`, `tenant_*`, `purpose_*`.
-    """
-    surface = bundle.surfaces[target.wire.name]
-    if target.operation is None:
-        rule = surface.refusal_of(target.method, target.path)
-        raise Refused(Code.OPERATION_NOT_ALLOWED, "no operation of this gateway has this path and method", rule=rule)
-    identity = bundle.identify(caller, headers)
-    entry = Entry(
-        call_id=call_id,
-        now=now,
-        wire=target.wire,
-        operation=target.operation,
-        caller=caller.id,
-        key_id=caller.key_id,
-        tenant=identity.tenant.id,
-        purpose=identity.purpose,
-        subject=None
-        if identity.subject is None
-        else keyring.tenant_mac(identity.tenant.id, "subject", identity.subject),
-        narrowed_to=identity.processor,
-    )
-    policy = Policy(
-        surface=surface,
-        registry=bundle.registry,
-        tenant=identity.tenant,
-        granted=bundle.granted(caller.id, identity.purpose, identity.tenant),
-        approved=bundle.schemas.approved,
-        pseudonym=lambda value: keyring.tenant_mac(identity.tenant.id, "pseudonym", value),
-    )
-    if not target.operation.answered_here:
-        permit(entry, policy)
-    return Opened(entry, policy)
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        response.headers["Server"] = SERVER_NAME
+        if self.closes:
+            response.force_close()
+            response.headers["Connection"] = "close"
 
 
-def read_call(entry: Entry, headers: Mapping[str, str], body: bytes) -> Call:
-    """Step 2, read: strict bytes to a tree.
+_SINGLE = frozenset(
+    {
+        b"authorization",
+        b"x-api-key",
+        b"content-type",
+        b"content-length",
+        b"transfer-encoding",
+        b"host",
+        b"expect",
+        b"anthropic-version",
+    }
+)
+_FORBIDDEN = frozenset({b"content-encoding", b"upgrade", b"trailer", b"http2-settings"})
+_PORT = re.compile(r":[0-9]{1,5}")
+
+
+def check_head(request: web.BaseRequest, names: frozenset[str]) -> None:
+    """Refuse a head that another parser might read differently, or that is not addressed to us.
+
+    Accepted is HTTP/1.1 with a target that begins with `/`, one of the names as Host, no encoding of the body
+    but the chunked transfer, and one line of each header that decides something (RFC 9112 sections 3.2, 6 and 11.2).
+    The connection ends with the answer.
+
+    Args:
+        request: the raw request.
+        names: allowed hosts, lower case, without port; empty allows every one (`any_name`).
 
     Raises:
         Refused: `body_invalid`.
     """
-    is_json = entry.operation.body == "json"
-    if is_json and headers.get("content-type", "").lower() not in _JSON:
-        raise Refused(Code.BODY_INVALID, "the content type is not application/json in UTF-8")
-    try:
-        document = parse(body) if is_json else multipart.parse(headers.get("content-type", ""), body)
-    except NotStrict as fault:
-        raise Refused(Code.BODY_INVALID, str(fault)) from None
-    forwarded = {name: headers[name] for name in entry.wire.forwarded_request_headers if name in headers}
-    return Call(entry, document, forwarded, len(body))
+    reason = _head_fault(request, names)
+    if reason is not None:
+        _close_after(request)
+        raise Refused(Code.BODY_INVALID, reason)
 
 
-async def clean_call(grant: Grant, redactor: Redactor | None) -> CleanCall:
-    """Step 4, clean: take out what was found, and serialise the tree ourselves.
+def _head_fault(request: web.BaseRequest, names: frozenset[str]) -> str | None:
+    if request.version != HttpVersion11:
+        return "Only HTTP/1.1 is spoken here."
+    if not request.raw_path.startswith("/"):
+        return "The request target must begin with a slash."
+    return _lines_fault(request) or _values_fault(request.headers, names)
+
+
+def _lines_fault(request: web.BaseRequest) -> str | None:
+    lines = [name.lower() for name, _value in request._message.raw_headers]
+    unique = set(lines)
+    if not unique.isdisjoint(_FORBIDDEN):
+        return "Content-Encoding, Upgrade and Trailer are not accepted."
+    if len(unique) != len(lines) and _has_double(lines):
+        return "A header that may appear once appears twice."
+    return None
+
+
+def _values_fault(headers: CIMultiDictProxy[str], names: frozenset[str]) -> str | None:
+    coding = headers.get("Transfer-Encoding")
+    if coding is not None and (coding != "chunked" or "Content-Length" in headers):
+        return "The only Transfer-Encoding accepted is chunked, without Content-Length."
+    if headers.get("Expect", "100-continue").lower() != "100-continue":
+        return "The only expectation accepted is 100-continue."
+    if names and _PORT.sub("", headers.get("Host", "").lower()) not in names:
+        return "The Host header names no host that is served here."
+    return None
+
+
+def _has_double(lines: list[bytes]) -> bool:
+    seen: set[bytes] = set()
+    for name in lines:
+        if name in seen and (name in _SINGLE or name.startswith(b"x-gateway-")):
+            return True
+        seen.add(name)
+    return False
+
+
+async def invite(request: web.BaseRequest) -> None:
+    """Tell a caller who waits for it to send the body; call this once the caller is known.
+
+    The server itself never does, so a stranger is not asked to upload.
+    """
+    if "Expect" in request.headers and not request.content.is_eof():
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # an answer can still replace it
+
+
+async def read_body(request: web.BaseRequest, limit: int, seconds: float) -> bytes:
+    """The whole body as it came.
+
+    A refused upload is answered without being read to its end, and the connection closes after it.
+
+    Args:
+        request: the raw request.
+        limit: largest size in bytes.
+        seconds: by when the last byte must be here.
 
     Raises:
-        Refused: `content_not_scannable`.
-        Unavailable: `redaction_unavailable`.
+        Refused: `body_too_large`, or `body_invalid` if it is malformed, cut short or late.
     """
-    document, redactions = grant.document, {}
-    if redactor is not None:
-        cleaned = await redactor.clean(document)
-        document, redactions = cleaned.document, cleaned.redactions
-    if grant.call.entry.operation.body == "multipart":
-        content_type, body = multipart.build(document)
-        return CleanCall(grant, body, content_type, redactions)
-    return CleanCall(grant, serialise(document), "application/json", redactions)
+    length = request.content_length
+    if length is not None and length > limit:
+        _close_after(request)
+        raise Refused(Code.BODY_TOO_LARGE, f"The body is larger than {limit} bytes.")
+    content = request.content
+    try:
+        if content.is_eof():  # the usual case: the body came with the head
+            body = content.read_nowait()
+        else:
+            body = await _gather(content, limit, seconds)
+    except TimeoutError:
+        _close_after(request)
+        raise Refused(Code.BODY_INVALID, f"The body was not complete after {seconds:g} seconds.") from None
+    except (web.RequestPayloadError, ConnectionError, ValueError):
+        _close_after(request)
+        raise Refused(Code.BODY_INVALID, "The body is not framed as HTTP/1.1 asks.") from None
+    if len(body) > limit:
+        _close_after(request)
+        raise Refused(Code.BODY_TOO_LARGE, f"The body is larger than {limit} bytes.")
+    return body
+
+
+async def _gather(content: StreamReader, limit: int, seconds: float) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async with asyncio.timeout(seconds):
+        while size <= limit and (part := await content.readany()):
+            parts.append(part)
+            size += len(part)
+    return b"".join(parts)
+
+
+def _close_after(request: web.BaseRequest) -> None:
+    if isinstance(request, Request):
+        request.closes = True
+
+
+def abort(request: web.BaseRequest) -> None:
+    """Break the connection now, so that a begun answer cannot look complete."""
+    with contextlib.suppress(AttributeError):
+        request.transport.abort()  # type: ignore[union-attr]  # None once it is closed

@@ -7,60 +7,244 @@ attempt that may have sent a byte is closed by exactly one outcome, under cancel
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import contextlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from time import perf_counter, time_ns
 
 from aiohttp import web
 
-from gateway.audit.language import Sha, Vocabulary
+from gateway.attempt import Attempt
 from gateway.audit.ledger import Ledger
-from gateway.audit.record import Echo, Intent, Outcome, Refusal, Result, Tls
-from gateway.callers import Caller
-from gateway.config import Bundle
-from gateway.delivery import StreamCheck, Tally, check_whole, read_answer
+from gateway.audit.record import Intent
+from gateway.audit.words import Result, Tls
+from gateway.delivery import StreamCheck, check_whole, read_answer
 from gateway.errors import Code, GatewayError, Refused, Unavailable, UpstreamError
-from gateway.exchange import Admission, CleanCall, Grant
-from gateway.intake import Opened, clean_call, open_call, read_call
+from gateway.exchange import CleanCall, Grant
+from gateway.intake import check_head, invite, read_body
 from gateway.keys import Keyring, new_call_id
 from gateway.limits import Limits
-from gateway.listener import check_head, read_body
-from gateway.metrics import Metrics
+from gateway.listener import stalled
+from gateway.passage import InForce, Passage
 from gateway.policy.judge import judge
-from gateway.redaction.redactor import Redactor
-from gateway.targets import Target, Targets, read_query
-from gateway.upstream import Reply, Upstream
-from providers.provider import Refusal as WireRefusal
+from gateway.steps import Opened, clean_call, open_call, read_call
+from gateway.targets import read_query
+from gateway.upstream import Reply, Truncated, Upstream
+from providers.document import Document, serialise
 
 
-@dataclass(frozen=True, slots=True)
-class InForce:
-    """One configuration in force, with what is derived from it. A call keeps the one it began with."""
+class Relay:
+    """Serves requests, each on one pass through the eight steps.
 
-    bundle: Bundle
-    vocabulary: Vocabulary
-    digest: Sha
-    redactor: Redactor | None
-    targets: Targets
+    Args:
+        in_force: the configuration in force now; a call keeps the one it began with.
+        report: told of each passage once, when its answer is decided or its caller gone.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_force: Callable[[], InForce],
+        keyring: Keyring,
+        ledger: Ledger,
+        upstream: Upstream,
+        limits: Limits,
+        report: Callable[[Passage], None],
+    ) -> None:
+        self._in_force = in_force
+        self._keyring = keyring
+        self._ledger = ledger
+        self._upstream = upstream
+        self._limits = limits
+        self._report = report
+        self.stopping = False
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request. Raises nothing but cancellation."""
+        force = self._in_force()
+        target = force.targets.find(request.method, request.raw_path, request.headers)
+        passage = Passage(new_call_id(time_ns), perf_counter(), force, target)
+        try:
+            return await self._pass(request, passage)
+        except GatewayError as error:
+            return await self._refuse(passage, error)
+        finally:
+            self._report(passage)
+
+    async def _pass(self, request: web.BaseRequest, passage: Passage) -> web.StreamResponse:
+        force, headers = passage.force, request.headers
+        bundle, bounds = force.bundle, force.bundle.settings.limits
+        check_head(request, force.host_names)
+        caller = passage.caller = bundle.callers.authenticate(headers)
+        opened = passage.opened = open_call(  # 1 open
+            bundle,
+            self._keyring,
+            target=passage.target,
+            caller=caller,
+            headers=headers,
+            call_id=passage.call_id,
+            now=datetime.now(UTC),
+        )
+        query = read_query(passage.target, opened.policy.surface)
+        with self._limits.admit(caller.id, caller.allowance):
+            if opened.entry.operation.answered_here:
+                return self._answer_here(passage, opened, query)
+            await invite(request)
+            body = await read_body(request, bounds.body_bytes, bounds.body_seconds)
+            passage.size = len(body)
+            call = read_call(opened.entry, headers, body)  # 2 read
+            grant = passage.grant = judge(call, opened.policy)  # 3 judge
+            clean = passage.clean = await clean_call(grant, force.redactor)  # 4 clean
+            intent = Intent.of(
+                clean,
+                0,
+                vocabulary=force.vocabulary,
+                configuration=force.digest,
+                time=time_ns() // 1000,
+                tls=_tls(grant),
+            )
+            admission = await self._ledger.admit(intent)  # 5 admit
+            attempt = passage.attempt = Attempt(self._ledger, self._keyring, force.vocabulary, intent, admission)
+            try:
+                return await self._send(request, passage, clean, attempt)
+            except GatewayError as error:
+                await attempt.conclude_error(error)  # 8 close
+                raise
+            finally:  # 8 close, whatever happened: the first outcome of an attempt wins
+                cut = self.stopping or stalled(request)
+                attempt.abandon(Result.CUT_OFF if cut else Result.ABORTED_BY_CALLER)
+
+    async def _send(
+        self, request: web.BaseRequest, passage: Passage, clean: CleanCall, attempt: Attempt
+    ) -> web.StreamResponse:
+        secret = passage.force.bundle.secret(clean.grant.route.credential)
+        passage.overhead = perf_counter() - passage.started
+        async with self._upstream.send(clean, attempt.admission, secret) as reply:  # 6 send
+            attempt.answered(reply.status, reply.headers.get(clean.grant.call.entry.wire.request_id_header))
+            if reply.status >= 400:
+                return await self._deliver_error(passage, reply, attempt)
+            if clean.grant.stream:
+                return await self._deliver_stream(request, passage, clean.grant, reply, attempt)
+            return await self._deliver_whole(passage, clean.grant, reply, attempt)
+
+    # 7 deliver
+
+    async def _deliver_whole(
+        self, passage: Passage, grant: Grant, reply: Reply, attempt: Attempt
+    ) -> web.StreamResponse:
+        body = await reply.read()
+        attempt.received(len(body))
+        content_type = reply.headers.get("content-type", "")
+        tally = check_whole(grant, passage.force.bundle.surfaces[passage.target.wire.name], content_type, body)
+        await attempt.conclude(Result.COMPLETED, tally)  # 8 close: durable before the answer's first byte
+        passage.status = reply.status
+        headers = passage.answer_headers(reply.headers)
+        headers["content-type"] = content_type
+        return web.Response(status=reply.status, body=body, headers=headers)
+
+    async def _deliver_stream(
+        self, request: web.BaseRequest, passage: Passage, grant: Grant, reply: Reply, attempt: Attempt
+    ) -> web.StreamResponse:
+        if not reply.headers.get("content-type", "").startswith("text/event-stream"):
+            raise UpstreamError(Code.RESPONSE_NOT_ALLOWED, "the answer is not the event stream that was asked for")
+        check = StreamCheck(grant, passage.force.bundle.surfaces[passage.target.wire.name])
+        passage.status = reply.status
+        headers = passage.answer_headers(reply.headers)
+        headers["content-type"] = "text/event-stream; charset=utf-8"
+        headers["cache-control"] = "no-cache"
+        response = web.StreamResponse(status=reply.status, headers=headers)
+        await response.prepare(request)
+        try:
+            async for chunk in reply:
+                attempt.received(len(chunk))
+                if released := check.feed(chunk):
+                    await response.write(released)
+            if check.terminal is None:
+                raise Truncated
+            await attempt.conclude(Result.COMPLETED, check.tally)  # 8 close: durable before the last event
+            last = check.terminal
+        except GatewayError as error:
+            last = await self._break_off(passage, attempt, check, error)
+        await response.write(last)
+        await response.write_eof()
+        return response
+
+    async def _break_off(self, passage: Passage, attempt: Attempt, check: StreamCheck, error: GatewayError) -> bytes:
+        """The wire's own error event, which ends a stream that has begun; its terminal event never comes."""
+        with contextlib.suppress(Unavailable):
+            await attempt.conclude_error(error, check.tally)  # 8 close
+        passage.code = error.code
+        assert passage.target.operation is not None  # noqa: S101  # it was opened
+        return passage.target.wire.shape_stream_error(passage.target.operation, passage.wire_refusal(error))
+
+    async def _deliver_error(self, passage: Passage, reply: Reply, attempt: Attempt) -> web.StreamResponse:
+        """A provider's own error keeps status, shape and code; its texts are cleaned, and go to the caller only."""
+        wire = passage.target.wire
+        body = await reply.read()
+        attempt.received(len(body))
+        try:
+            document = read_answer(body)
+        except UpstreamError:
+            document = {}
+        failed = reply.status >= 500
+        await attempt.conclude(  # 8 close
+            Result.UPSTREAM_FAILED if failed else Result.REFUSED_BY_PROVIDER, error=wire.error_code(document)
+        )
+        passage.status = reply.status
+        headers = passage.answer_headers(reply.headers)
+        if document:
+            shown = serialise(await self._scrubbed(passage, document))
+        else:
+            unreadable = UpstreamError(
+                Code.UPSTREAM_FAILED, "the provider answered with an error that is not of its form"
+            )
+            shown = wire.shape_error(passage.wire_refusal(unreadable, reply.status))
+        return web.Response(status=reply.status, body=shown, headers=headers, content_type="application/json")
+
+    async def _scrubbed(self, passage: Passage, document: Document) -> Document:
+        wire, redactor = passage.target.wire, passage.force.redactor
+        texts: list[str] = []
+
+        def gather(text: str) -> str:
+            texts.append(text)
+            return text
+
+        wire.scrub_error(document, gather)
+        if redactor is not None and texts:
+            texts = [(await redactor.redact(text))[0] for text in texts]
+        cleaned = iter(texts)
+        return wire.scrub_error(document, lambda _text: next(cleaned))
+
+    # what the gateway answers itself
+
+    def _answer_here(self, passage: Passage, opened: Opened, query: dict[str, str]) -> web.StreamResponse:
+        """The model list: what this caller may use now."""
+        wire, policy = opened.entry.wire, opened.policy
+        models = policy.registry.models(wire=wire.name, tenant=policy.tenant, now=opened.entry.now)
+        argument = passage.target.argument
+        if argument is not None and argument not in models:
+            reason = "no processor that is open to this caller has this model"
+            raise Refused(Code.MODEL_NOT_ALLOWED, reason, status=404)
+        body = wire.list_models(models, query) if argument is None else wire.show_model(argument)
+        passage.status = 200
+        return web.Response(body=body, headers=passage.own_headers(), content_type="application/json")
+
+    async def _refuse(self, passage: Passage, error: GatewayError) -> web.StreamResponse:
+        """The one door by which every refusal and failure leaves. A known caller's refusal is recorded first."""
+        if passage.attempt is None and passage.caller is not None:
+            try:
+                await self._ledger.refuse(passage.refusal(error, passage.caller, time_ns() // 1000))
+            except Unavailable as unrecorded:
+                error = unrecorded
+        passage.code, passage.status = error.code, error.status
+        headers = passage.own_headers()
+        headers["x-gateway-code"] = error.code.value
+        headers["x-should-retry"] = "true" if error.retryable else "false"
+        if error.retry_after is not None and error.retryable:
+            headers["retry-after"] = str(error.retry_after)
+        body = passage.target.wire.shape_error(passage.wire_refusal(error))
+        return web.Response(status=error.status, body=body, headers=headers, content_type="application/json")
 
 
-@dataclass(slots=True)
-class Passage:
-    """What is known of one request so far, for its log line, its headers and its refusal."""
-
-    call_id: str
-    started: float
-    force: InForce
-    target: Target
-    caller: Caller | None = None
-    opened: Opened | None = None
-    grant: Grant | None = None
-    clean: CleanCall | None = None
-    overhead: float | None = None
-    status: int = 0
-    code: Code | None = None
-    result: Result | None = None
-    stream: web.StreamResponse | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+def _tls(grant: Grant) -> Tls:
+    return Tls.TLS_1_3 if grant.route.base_url.startswith("https:") else Tls.NONE

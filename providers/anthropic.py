@@ -236,21 +236,8 @@ def observe_event(operation: Operation, name: str, data: Document | None) -> Obs
     kind = "" if data is None else data.get("type")
     if data is None or type(kind) is not str or kind != name:
         return _UNNAMED
-    if kind == "content_block_delta":
-        return _delta(data.get("delta"))
-    if kind == "content_block_start":
-        sight = _Sight()
-        block = data.get("content_block")
-        sight.block(block)
-        return Observation(kind, tuple(sight.kinds), tuple(sight.echoes), _fallback_model(block))
-    if kind == "message_start":
-        message = data.get("message")
-        return _message(kind, message if type(message) is dict else {})
-    if kind == "message_delta":
-        return _message_delta(data)
-    if kind == "error":
-        return Observation(kind, error=error_code(data)[0] or "unknown")
-    return Observation(kind, terminal=kind == "message_stop")
+    reader = _EVENTS.get(kind)
+    return Observation(kind, terminal=kind == "message_stop") if reader is None else reader(data)
 
 
 _UNNAMED = Observation("unnamed")
@@ -260,7 +247,8 @@ _PLAIN_DELTAS = {
 }
 
 
-def _delta(delta: Value) -> Observation:
+def _block_delta(data: Document) -> Observation:
+    delta = data.get("delta")
     kind = _type(delta)
     plain = _PLAIN_DELTAS.get(kind)
     if plain is not None:
@@ -269,6 +257,22 @@ def _delta(delta: Value) -> Observation:
     if kind == "citations_delta" and type(delta) is dict:
         sight.citation(delta.get("citation"))
     return Observation("content_block_delta", tuple(sight.kinds), tuple(sight.echoes))
+
+
+def _block_start(data: Document) -> Observation:
+    sight = _Sight()
+    block = data.get("content_block")
+    sight.block(block)
+    return Observation("content_block_start", tuple(sight.kinds), tuple(sight.echoes), _fallback_model(block))
+
+
+def _message_start(data: Document) -> Observation:
+    message = data.get("message")
+    return _message("message_start", message if type(message) is dict else {})
+
+
+def _error(data: Document) -> Observation:
+    return Observation("error", error=error_code(data)[0] or "unknown")
 
 
 def _message(event: str, message: Document) -> Observation:
@@ -302,6 +306,15 @@ def _message_delta(data: Document) -> Observation:
     return Observation(
         "message_delta", tuple(sight.kinds), tuple(sight.echoes), usage=sight.usage, finishes=_finishes(change)
     )
+
+
+_EVENTS: Mapping[str, Callable[[Document], Observation]] = {
+    "content_block_delta": _block_delta,
+    "content_block_start": _block_start,
+    "message_start": _message_start,
+    "message_delta": _message_delta,
+    "error": _error,
+}
 
 
 def _finishes(holder: Document) -> tuple[str, ...]:
@@ -412,7 +425,7 @@ ANTHROPIC = Provider(
     list_models=list_models,
     show_model=show_model,
     asks_stream=lambda document: document.get("stream") is True,
-    ask_usage=lambda operation, document: None,  # every stream of this wire reports usage
+    ask_usage=lambda operation, document: False,  # every stream of this wire reports usage
     is_usage_event=lambda operation, data: False,
     constant_headers={},  # the version is the caller's choice, and the provider refuses a call without one
     telltale_header="anthropic-version",

@@ -24,6 +24,8 @@ MAX_DEPTH = 64
 MAX_NODES = 20_000
 MAX_INTEGER = 2**53
 
+_NUMBERS = frozenset({int, float})
+
 
 class Opaque(str):
     """A string that needs no scan: our own constant, or a blob proved not to be text."""
@@ -71,11 +73,10 @@ def parse(data: bytes) -> Document:
         raise NotStrict("the body is not valid JSON in UTF-8") from None
     if type(tree) is not dict:
         raise NotStrict("the body is not a JSON object")
-    # Two equal texts have one meaning: where our own serialisation gives the bytes back, no key was named
-    # twice and no number lost a digit. Any other spelling (white space, escapes) goes to the slow reader.
-    if orjson.dumps(tree) != data:
+    strings, doubtful = _measure(tree)
+    # A duplicate key leaves no trace in the tree but that the text holds more strings than the tree does.
+    if doubtful or not _holds_strings(data, strings):
         return _parse_slowly(data)
-    _measure(tree)
     return tree
 
 
@@ -91,34 +92,57 @@ def serialise(tree: Document) -> bytes:
         raise NotStrict("the document cannot be serialised") from None
 
 
-def _measure(tree: Document) -> None:
-    """Hold depth, number of values, keys and integers against their bounds.
+def _measure(tree: Document) -> tuple[int, bool]:
+    """Count strings, keys among them; say whether a number needs the slow reader.
 
     Raises:
-        NotStrict: one of them is exceeded.
+        NotStrict: too deep, too many nodes, or a NUL in a key.
     """
-    nodes = 0
-    level: list[dict[str, Value] | list[Value]] = [tree]
+    strings = nodes = 0
+    doubtful = False
+    level: list[Value] = [tree]
     for _depth in range(MAX_DEPTH):
-        below: list[dict[str, Value] | list[Value]] = []
+        below: list[Value] = []
         for container in level:
-            nodes += len(container)
-            if type(container) is dict and "\0" in "".join(container):
-                raise NotStrict("a key holds a NUL character")
-            for value in container.values() if type(container) is dict else container:
+            if type(container) is dict:
+                strings += len(container)
+                values = _values(container)
+            else:
+                values = container  # type: ignore[assignment]  # only lists and dicts are collected
+            nodes += len(values)
+            for value in values:
                 kind = type(value)
                 if kind is str:
-                    continue
-                if kind is dict or kind is list:
-                    below.append(value)  # type: ignore[arg-type]  # its type was just looked at
-                elif kind is int and not -MAX_INTEGER <= value <= MAX_INTEGER:  # type: ignore[operator]  # as above
-                    raise NotStrict("an integer is outside +-2**53")
+                    strings += 1
+                elif kind is dict or kind is list:
+                    below.append(value)
+                elif kind in _NUMBERS and not -MAX_INTEGER <= value <= MAX_INTEGER:  # type: ignore[operator]
+                    doubtful = True
         if nodes > MAX_NODES:
             raise NotStrict(f"the body has more than {MAX_NODES} values")
         if not below:
-            return
+            return strings, doubtful
         level = below
     raise NotStrict(f"the body is nested deeper than {MAX_DEPTH} levels")
+
+
+def _values(container: Document) -> list[Value]:
+    if "\0" in "".join(container):
+        raise NotStrict("a key holds a NUL character")
+    return list(container.values())
+
+
+def _holds_strings(data: bytes, strings: int) -> bool:
+    """Whether the text (which is JSON) holds exactly that many strings, keys among them.
+
+    Every string has two quotes of its own; any other is escaped. Backslashes stand in strings only, and a
+    run of them begins an escape: without its pairs, one is left before a quote exactly if that is escaped.
+    """
+    quotes = data.count(b'"')
+    if quotes == 2 * strings:
+        return True
+    escaped = data.replace(b"\\\\", b"").count(b'\\"')
+    return quotes - escaped == 2 * strings
 
 
 def _parse_slowly(data: bytes) -> Document:

@@ -1,12 +1,17 @@
 """Bytes to server-sent events and back (WHATWG HTML, section 9.2), with nothing in between.
 
-`Splitter` finds event boundaries in a byte stream without copying what it need not; `fields`
-reads one event. Bounds are the caller's: an event longer than `limit` bytes is an error.
+`Splitter` finds where events end in a byte stream, however the network cut it; `fields` reads one event.
+Time is linear in the stream's length, whatever the size of its pieces.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+
+_BOM = b"\xef\xbb\xbf"
+# Two line ends in a row. The groups are atomic, or a CR LF would count as two.
+_BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 
 
 class EventTooLong(ValueError):
@@ -18,14 +23,23 @@ class Splitter:
 
     An event ends at an empty line; lines end in LF, CR LF or CR. `feed` returns the events that
     are complete, each with its terminating empty line, so that joining all of them and `rest`
-    gives back the stream byte for byte.
+    gives back the stream byte for byte (without the byte order mark it may begin with). The events
+    depend on the stream alone, not on how it was cut; so an event that ends in CR is complete
+    only when the next byte shows that no LF belongs to it.
     """
 
-    __slots__ = ("_limit", "rest")
+    __slots__ = ("_carriage", "_held", "_limit", "_marked")
 
     def __init__(self, limit: int = 4 * 1024 * 1024) -> None:
-        self.rest = b""
         self._limit = limit
+        self._held = bytearray()
+        self._carriage = False  # what is held has a CR
+        self._marked = False  # the place where a byte order mark may stand is passed
+
+    @property
+    def rest(self) -> bytes:
+        """What is held of an event that is not complete."""
+        return bytes(self._held)
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the events that this chunk completes.
@@ -33,29 +47,71 @@ class Splitter:
         Raises:
             EventTooLong: what is held exceeds the limit.
         """
-        data = self.rest + chunk if self.rest else chunk
-        events: list[bytes] = []
-        start = 0
-        while (end := _boundary(data, start)) > 0:
-            events.append(data[start:end])
-            start = end
-        self.rest = data[start:] if start else data
-        if len(self.rest) > self._limit:
-            raise EventTooLong
+        held = self._held
+        carriage = self._carriage or b"\r" in chunk
+        if not held and self._marked:
+            data, search = chunk, 0
+        else:
+            search = max(0, len(held) - 3)  # a boundary is at most four bytes long
+            held += chunk
+            if not self._marked and not self._unmark():
+                return []
+            if not _has_boundary(held, search, carriage=carriage):
+                self._carriage = carriage
+                self._check()
+                return []
+            data = bytes(held)
+            held.clear()
+        events, start = _split_at_any(data, search) if carriage else _split_at_lf(data, search)
+        self._carriage = False
+        if start < len(data):
+            held += data[start:]
+            self._carriage = carriage and b"\r" in held
+            self._check()
         return events
 
+    def _unmark(self) -> bool:
+        """Drop a byte order mark; False while the stream is too short to tell."""
+        if len(self._held) < len(_BOM) and _BOM.startswith(self._held):
+            return False
+        if self._held.startswith(_BOM):
+            del self._held[: len(_BOM)]
+        self._marked = True
+        return True
 
-def _boundary(data: bytes, start: int) -> int:
-    """Index just after the first empty line at or after `start`, or 0 when there is none yet."""
-    if b"\r" not in data:
-        found = data.find(b"\n\n", start)
-        return found + 2 if found >= 0 else 0
-    best = 0
-    for mark in (b"\r\n\r\n", b"\n\n", b"\n\r\n", b"\r\r"):
-        found = data.find(mark, start)
-        if found >= 0 and (best == 0 or found + len(mark) < best):
-            best = found + len(mark)
-    return best
+    def _check(self) -> None:
+        if len(self._held) > self._limit:
+            raise EventTooLong
+
+
+def _has_boundary(data: bytearray, search: int, *, carriage: bool) -> bool:
+    return _BLANK_LINE.search(data, search) is not None if carriage else data.find(b"\n\n", search) >= 0
+
+
+def _split_at_lf(data: bytes, search: int) -> tuple[list[bytes], int]:
+    """Events of a stream without CR, and where the rest begins. Nothing before `search` ends an event."""
+    end = data.find(b"\n\n", search) + 2
+    if end == len(data) > 1:
+        return [data], end  # the usual case: one chunk, one event
+    events: list[bytes] = []
+    start = 0
+    while end > 1:
+        events.append(data[start:end])
+        start = end
+        end = data.find(b"\n\n", start) + 2
+    return events, start
+
+
+def _split_at_any(data: bytes, search: int) -> tuple[list[bytes], int]:
+    events: list[bytes] = []
+    start = 0
+    for found in _BLANK_LINE.finditer(data, search):
+        end = found.end()
+        if end == len(data) and data.endswith(b"\r"):
+            break
+        events.append(data[start:end])
+        start = end
+    return events, start
 
 
 def fields(event: bytes) -> tuple[str, bytes]:
@@ -77,9 +133,17 @@ def fields(event: bytes) -> tuple[str, bytes]:
 
 
 def build(name: str, data: bytes) -> bytes:
-    """One event as this gateway writes it."""
+    """One event as this gateway writes it. Data of several lines keeps them.
+
+    Raises:
+        ValueError: the name or the data holds a line end that would not come back as it is.
+    """
+    if "\n" in name or "\r" in name or b"\r" in data:
+        raise ValueError("a line end cannot be carried")
     head = f"event: {name}\n".encode() if name else b""
-    return head + b"data: " + data + b"\n\n"
+    if b"\n" in data:
+        data = data.replace(b"\n", b"\ndata: ")
+    return b"%bdata: %b\n\n" % (head, data)
 
 
 def _lines(event: bytes) -> Iterator[bytes]:

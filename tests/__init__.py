@@ -1,1 +1,1 @@
-"""Tests, which mirror the source."""
+"""The tests mirror the source."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import pytest_asyncio
 
 from gateway.simulator import Simulator
 from providers.document import Document
@@ -47,6 +49,29 @@ async def simulator() -> AsyncIterator[Simulator]:
 @pytest.fixture
 async def gateway(simulator: Simulator, tmp_path: Path) -> AsyncIterator[Gateway]:
     """The whole application, in this process, on free ports, with the simulated provider behind it."""
+    async with serving(simulator, tmp_path) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lasting_simulator() -> AsyncIterator[Simulator]:
+    """One simulated provider for a module whose tests run on the module's loop and reset it."""
+    async with Simulator() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lasting_gateway(
+    lasting_simulator: Simulator, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Gateway]:
+    """One gateway for such a module: starting one costs seconds."""
+    async with serving(lasting_simulator, tmp_path_factory.mktemp("gateway")) as running:
+        yield running
+
+
+@asynccontextmanager
+async def serving(simulator: Simulator, tmp_path: Path) -> AsyncIterator[Gateway]:
+    """Start the application with a private configuration and state under `tmp_path`, and stop it."""
     from gateway.app import Application  # noqa: PLC0415  # the tests that need no gateway must not load one
 
     configuration = example_configuration(tmp_path, simulator.port)

@@ -189,7 +189,7 @@ def schemas(arrivals: Iterable[Arrival]) -> list[Document]:
                 inner = value.get("json_schema", value)
                 found.append(inner["schema"])
             elif value.get("strict") is True:
-                found.append(value.get("parameters") or value.get("input_schema"))
+                found.append(value["parameters"] if "parameters" in value else value["input_schema"])
             else:
                 for item in value.values():
                     look(item)

@@ -24,6 +24,8 @@ from tests.official_sdks import (
     with_headers,
 )
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 ASKED = "How did the call with the customer go?"
 TALK: list[Any] = [{"role": "user", "content": ASKED}]
 SCHEMA: dict[str, object] = {
@@ -307,22 +309,24 @@ def _client(kind: str, url: str, key: str) -> Any:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", CASES, ids=str)
-async def test_directly(case: Case[Any], kind: str, simulator: Simulator) -> None:
+async def test_directly(case: Case[Any], kind: str, lasting_simulator: Simulator) -> None:
     """The simulated provider satisfies the client's types, helpers and error classes."""
-    shown = await play(case, _client(kind, simulator.url, CREDENTIAL), simulator)
+    shown = await play(case, _client(kind, lasting_simulator.url, CREDENTIAL), lasting_simulator)
 
     assert shown
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", CASES, ids=str)
-async def test_through_the_gateway(case: Case[Any], kind: str, simulator: Simulator, gateway: Gateway) -> None:
+async def test_through_the_gateway(
+    case: Case[Any], kind: str, lasting_simulator: Simulator, lasting_gateway: Gateway
+) -> None:
     """The client shows the same through the gateway as directly, attempts included."""
-    direct = await play(case, _client(kind, simulator.url, CREDENTIAL), simulator)
-    for schema in schemas(simulator.arrivals):
-        approve_schema(gateway, schema)
+    direct = await play(case, _client(kind, lasting_simulator.url, CREDENTIAL), lasting_simulator)
+    for schema in schemas(lasting_simulator.arrivals):
+        approve_schema(lasting_gateway, schema)
 
-    through = await play(case, _client(kind, gateway.url, gateway.key), simulator)
+    through = await play(case, _client(kind, lasting_gateway.url, lasting_gateway.key), lasting_simulator)
 
     assert through == direct
 
@@ -333,9 +337,11 @@ async def _models(client: Any) -> object:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_models_are_listed(kind: str, simulator: Simulator) -> None:
+async def test_models_are_listed(kind: str, lasting_simulator: Simulator) -> None:
     """The list of models, and one of them, satisfy the client's types."""
-    shown = await play(Case("models", _models, attempts=2), _client(kind, simulator.url, CREDENTIAL), simulator)
+    shown = await play(
+        Case("models", _models, attempts=2), _client(kind, lasting_simulator.url, CREDENTIAL), lasting_simulator
+    )
 
     assert isinstance(shown, list)
     assert ANTHROPIC_MODEL in shown[0]
@@ -343,9 +349,13 @@ async def test_models_are_listed(kind: str, simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_models_are_those_of_the_caller(kind: str, simulator: Simulator, gateway: Gateway) -> None:
+async def test_models_are_those_of_the_caller(
+    kind: str, lasting_simulator: Simulator, lasting_gateway: Gateway
+) -> None:
     """The gateway answers the list of models itself, in the client's types, and asks no provider."""
-    shown = await play(Case("models", _models, attempts=0), _client(kind, gateway.url, gateway.key), simulator)
+    shown = await play(
+        Case("models", _models, attempts=0), _client(kind, lasting_gateway.url, lasting_gateway.key), lasting_simulator
+    )
 
     assert isinstance(shown, list)
     assert ANTHROPIC_MODEL in shown[0]
@@ -353,9 +363,11 @@ async def test_models_are_those_of_the_caller(kind: str, simulator: Simulator, g
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_wrong_credential(kind: str, simulator: Simulator) -> None:
+async def test_a_wrong_credential(kind: str, lasting_simulator: Simulator) -> None:
     """A credential that is not the configured one is the wire's own 401."""
-    shown = await play(Case("wrong", fails), _client(kind, simulator.url, "not-the-credential"), simulator)
+    shown = await play(
+        Case("wrong", fails), _client(kind, lasting_simulator.url, "not-the-credential"), lasting_simulator
+    )
 
     assert isinstance(shown, dict)
     assert (shown["class"], shown["type"]) == ("AuthenticationError", "authentication_error")

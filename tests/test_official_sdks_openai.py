@@ -28,6 +28,8 @@ from tests.official_sdks import (
     with_headers,
 )
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 ASKED = "How did the call with the customer go?"
 TALK: list[ChatCompletionMessageParam] = [
     {"role": "system", "content": "You coach sales people."},
@@ -563,35 +565,39 @@ def _client(kind: str, url: str, key: str) -> Any:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", CASES, ids=str)
-async def test_directly(case: Case[Any], kind: str, simulator: Simulator) -> None:
+async def test_directly(case: Case[Any], kind: str, lasting_simulator: Simulator) -> None:
     """The simulated provider satisfies the client's types, helpers and error classes."""
-    shown = await play(case, _client(kind, simulator.url, CREDENTIAL), simulator)
+    shown = await play(case, _client(kind, lasting_simulator.url, CREDENTIAL), lasting_simulator)
 
     assert shown
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", CASES, ids=str)
-async def test_through_the_gateway(case: Case[Any], kind: str, simulator: Simulator, gateway: Gateway) -> None:
+async def test_through_the_gateway(
+    case: Case[Any], kind: str, lasting_simulator: Simulator, lasting_gateway: Gateway
+) -> None:
     """The client shows the same through the gateway as directly, attempts included."""
-    direct = await play(case, _client(kind, simulator.url, CREDENTIAL), simulator)
-    for schema in schemas(simulator.arrivals):
-        approve_schema(gateway, schema)
+    direct = await play(case, _client(kind, lasting_simulator.url, CREDENTIAL), lasting_simulator)
+    for schema in schemas(lasting_simulator.arrivals):
+        approve_schema(lasting_gateway, schema)
 
-    through = await play(case, _client(kind, gateway.url, gateway.key), simulator)
+    through = await play(case, _client(kind, lasting_gateway.url, lasting_gateway.key), lasting_simulator)
 
     assert through == direct
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_models_are_listed(kind: str, simulator: Simulator) -> None:
+async def test_models_are_listed(kind: str, lasting_simulator: Simulator) -> None:
     """The list of models, and one of them, satisfy the client's types."""
 
     async def run(client: Any) -> object:
         models = strict(await listed(client.models.list()))
         return [[model.id for model in models], strict(await settle(client.models.retrieve(OPENAI_MODEL))).id]
 
-    shown = await play(Case("models", run, attempts=2), _client(kind, simulator.url, CREDENTIAL), simulator)
+    shown = await play(
+        Case("models", run, attempts=2), _client(kind, lasting_simulator.url, CREDENTIAL), lasting_simulator
+    )
 
     assert isinstance(shown, list)
     assert OPENAI_MODEL in shown[0]
@@ -599,14 +605,18 @@ async def test_models_are_listed(kind: str, simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_models_are_those_of_the_caller(kind: str, simulator: Simulator, gateway: Gateway) -> None:
+async def test_models_are_those_of_the_caller(
+    kind: str, lasting_simulator: Simulator, lasting_gateway: Gateway
+) -> None:
     """The gateway answers the list of models itself, in the client's types, and asks no provider."""
 
     async def run(client: Any) -> object:
         models = strict(await listed(client.models.list()))
         return [[model.id for model in models], strict(await settle(client.models.retrieve(OPENAI_MODEL))).id]
 
-    shown = await play(Case("models", run, attempts=0), _client(kind, gateway.url, gateway.key), simulator)
+    shown = await play(
+        Case("models", run, attempts=0), _client(kind, lasting_gateway.url, lasting_gateway.key), lasting_simulator
+    )
 
     assert isinstance(shown, list)
     assert OPENAI_MODEL in shown[0]
@@ -614,13 +624,15 @@ async def test_models_are_those_of_the_caller(kind: str, simulator: Simulator, g
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_wrong_credential(kind: str, simulator: Simulator) -> None:
+async def test_a_wrong_credential(kind: str, lasting_simulator: Simulator) -> None:
     """A credential that is not the configured one is the wire's own 401."""
 
     async def run(client: Any) -> object:
         return await raised(lambda: client.chat.completions.create(model=OPENAI_MODEL, messages=TALK))
 
-    shown = await play(Case("wrong", run), _client(kind, simulator.url, "not-the-credential"), simulator)
+    shown = await play(
+        Case("wrong", run), _client(kind, lasting_simulator.url, "not-the-credential"), lasting_simulator
+    )
 
     assert isinstance(shown, dict)
     assert (shown["class"], shown["code"]) == ("AuthenticationError", "invalid_api_key")

@@ -12,14 +12,14 @@ is sealed: a `Word` comes only out of a `Vocabulary`, the others only out of hex
 from __future__ import annotations
 
 import enum
-import itertools
 import math
 import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
-from typing import Annotated, ClassVar, Self, TypeVar
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
+from typing import Annotated, ClassVar, Self, TypeVar, cast
 
 from gateway.errors import Code, Unavailable
 
@@ -193,12 +193,14 @@ class Domain:
     """How values of one type are checked, written and read.
 
     `encode` gives a JSON value, `decode` takes one; both raise ValueError outside the domain.
-    `size` is how many values a caller or a provider can choose among; 1 means none.
+    `size` is how many values a caller or a provider can choose among; 1 means none. `sealed` is a
+    class whose every instance is in the domain and is its own JSON value, so its type is check enough.
     """
 
     encode: Callable[[object], object]
     decode: Callable[[object], object]
     size: int
+    sealed: type | None = None
 
 
 def domain_of(hint: object) -> Domain:
@@ -212,7 +214,7 @@ def domain_of(hint: object) -> Domain:
         if len(present) != 1:
             raise TypeError(f"not a type of the record language: {hint!r}")
         inner = domain_of(present[0])
-        return Domain(inner.encode, inner.decode, inner.size + 1 if inner.size > 1 else 1)
+        return replace(inner, size=inner.size + 1 if inner.size > 1 else 1)
     if typing.get_origin(hint) is Annotated:
         return _annotated(*typing.get_args(hint))
     if hint is bool:
@@ -221,7 +223,7 @@ def domain_of(hint: object) -> Domain:
         if issubclass(hint, Word) and hint.LIMIT:
             return _wordly(hint)
         if hint in {Id, Mac, Sha}:
-            return _hexadecimal(typing.cast(type[_Hex], hint))
+            return _hexadecimal(cast(type[_Hex], hint))
         if issubclass(hint, enum.StrEnum):
             return _enumerated(hint)
     raise TypeError(f"not a type of the record language: {hint!r}")
@@ -239,7 +241,7 @@ def _annotated(inner: object, *marks: object) -> Domain:
     else:
         raise TypeError(f"not a type of the record language: {inner!r}")
     if any(isinstance(mark, Derived) for mark in marks):
-        return Domain(domain.encode, domain.decode, 1)
+        return replace(domain, size=1)
     return domain
 
 
@@ -249,7 +251,7 @@ def _boolean() -> Domain:
             return value
         raise ValueError
 
-    return Domain(check, check, 2)
+    return Domain(check, check, 2, bool)
 
 
 def _integer(span: Range) -> Domain:
@@ -276,7 +278,7 @@ def _wordly(kind: type[Word]) -> Domain:
             return str.__new__(kind, value)
         raise ValueError
 
-    return Domain(encode, decode, kind.LIMIT)
+    return Domain(encode, decode, kind.LIMIT, kind)
 
 
 def _hexadecimal(kind: type[_Hex]) -> Domain:
@@ -290,7 +292,7 @@ def _hexadecimal(kind: type[_Hex]) -> Domain:
             return str.__new__(kind, value)
         raise ValueError
 
-    return Domain(encode, decode, 1)
+    return Domain(encode, decode, 1, kind)
 
 
 def _enumerated(kind: type[enum.StrEnum]) -> Domain:
@@ -298,7 +300,7 @@ def _enumerated(kind: type[enum.StrEnum]) -> Domain:
 
     def encode(value: object) -> object:
         if type(value) is kind:
-            return value.value
+            return value._value_
         raise ValueError
 
     def decode(value: object) -> object:
@@ -321,28 +323,32 @@ def _tuple(arguments: tuple[object, ...], subset: Subset) -> Domain:
     else:
         member = domain_of(arguments[0])
         size = sum(math.comb(member.size, taken) for taken in range(min(subset.most, member.size) + 1))
-    most, encode_member, decode_member = subset.most, member.encode, member.decode
+    most, sealed, encode_member, decode_member = subset.most, member.sealed, member.encode, member.decode
 
     def encode(value: object) -> object:
         if type(value) is not tuple or len(value) > most:
             raise ValueError
-        encoded = [encode_member(each) for each in value]
-        _refuse_disorder(encoded)
+        encoded = [each if type(each) is sealed else encode_member(each) for each in value]
+        if len(encoded) > 1:
+            _refuse_disorder(encoded)
         return encoded
 
     def decode(value: object) -> object:
         if type(value) is not list or len(value) > most:
             raise ValueError
-        _refuse_disorder(value)
-        return tuple(decode_member(each) for each in value)
+        decoded = tuple(decode_member(each) for each in value)
+        encode(decoded)  # checks the order
+        return decoded
 
     return Domain(encode, decode, size)
 
 
 def _refuse_disorder(values: list[object]) -> None:
-    # Order would carry information, and a repeated member would too.
-    keys = [str(value[0]) if isinstance(value, list) and value else str(value) for value in values]
-    if any(left >= right for left, right in itertools.pairwise(keys)):
+    # Order would carry information, and a repeated member would too. Members are words or pairs of
+    # a word and a count; once encoded or checked they sort by the word's spelling.
+    first = values[0]
+    keys = [cast(list[str], value)[0] for value in values] if isinstance(first, list) else cast(list[str], values)
+    if keys != sorted(set(keys)):
         raise ValueError
 
 
@@ -363,14 +369,19 @@ def _pair(key: Domain, count: Domain) -> Domain:
 class Codec:
     """How one record type is checked, written and read: its fields by name, in canonical order."""
 
-    __slots__ = ("domains", "kind", "required", "steps")
+    __slots__ = ("_other", "_plain", "_values", "domains", "kind", "required")
 
     def __init__(self, kind: type) -> None:
         hints = typing.get_type_hints(kind, include_extras=True)
         self.kind = kind
         self.domains = {field.name: domain_of(hints[field.name]) for field in sorted(fields(kind), key=_name)}
         self.required = frozenset(field.name for field in fields(kind) if not _optional(hints[field.name]))
-        self.steps = tuple((name, domain.encode, name not in self.required) for name, domain in self.domains.items())
+        # Most required fields are in their domain if they have its type: those are checked all at once.
+        plain = [name for name in self.domains if name in self.required and self.domains[name].sealed]
+        other = [name for name in self.domains if name not in plain]
+        self._plain = tuple(plain), _getter(plain), [self.domains[name].sealed for name in plain]
+        self._other = tuple((name, self.domains[name].encode, name not in self.required) for name in other)
+        self._values = _getter(other)
 
     @property
     def bits(self) -> float:
@@ -383,14 +394,20 @@ class Codec:
         Raises:
             NotRecordable: a value is outside its domain, or a required one is absent.
         """
-        for name, encode, optional in self.steps:
-            value = getattr(record, name)
-            if value is None and optional:
-                continue
-            try:
-                into[name] = encode(value)
-            except ValueError:
-                raise NotRecordable(name) from None
+        names, get, kinds = self._plain
+        plain = get(record)
+        if [*map(type, plain)] != kinds:
+            raise NotRecordable(
+                next(name for name, value, kind in zip(names, plain, kinds, strict=True) if type(value) is not kind)
+            )
+        into.update(zip(names, plain, strict=True))
+        name = ""
+        try:
+            for value, (name, encode, optional) in zip(self._values(record), self._other, strict=True):
+                if value is not None or not optional:
+                    into[name] = encode(value)
+        except ValueError:
+            raise NotRecordable(name) from None
 
     def decode(self, values: Mapping[str, object]) -> object:
         """The record with these fields.
@@ -418,3 +435,10 @@ def _name(field: object) -> str:
 
 def _optional(hint: object) -> bool:
     return type(None) in typing.get_args(hint)
+
+
+def _getter(names: list[str]) -> Callable[[object], tuple[object, ...]]:
+    """Reads all the named attributes at once."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda record: tuple(getattr(record, name) for name in names)

@@ -7,10 +7,11 @@ journal from the moment it is submitted, and no task of a handler needs to live 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from gateway.audit.journal import Journal, now
-from gateway.audit.language import NotRecordable
+from gateway.audit.language import Id, NotRecordable
 from gateway.audit.record import Intent, Operator, Outcome, Refusal
 from gateway.audit.words import Result
 from gateway.errors import Code, Unavailable
@@ -24,11 +25,6 @@ class Ledger:
         """`clock` gives microseconds since 1970, UTC."""
         self._journal = journal
         self._clock = clock
-        self._loop = asyncio.get_running_loop()
-        self._open: dict[Admission, Intent] = {}
-        self._concluding: dict[Admission, asyncio.Future[int]] = {}
-        self._empty = asyncio.Event()
-        self._empty.set()
 
     @property
     def healthy(self) -> bool:
@@ -37,8 +33,8 @@ class Ledger:
 
     @property
     def open_calls(self) -> int:
-        """How many attempts are admitted and have no durable outcome."""
-        return len(self._open) + len(self._concluding)
+        """How many attempts are admitted, or may be, and have no durable outcome."""
+        return self._journal.open_calls
 
     async def admit(self, intent: Intent) -> Admission:
         """Make the intent durable; only then may a byte of its call leave.
@@ -48,44 +44,42 @@ class Ledger:
 
         Raises:
             Unavailable: it is not durable, or cannot be recorded.
-            ValueError: this attempt was admitted before.
+            ValueError: this attempt is open already.
         """
         durable = self._journal.submit(intent)
         admission = Admission(intent.call, intent.attempt)
         try:
             await durable
         except Unavailable:
-            self._withdraw(intent, Result.CUT_OFF, Code.AUDIT_UNAVAILABLE)
+            self._close(intent.call, intent.attempt, Result.CUT_OFF, Code.AUDIT_UNAVAILABLE, sent=False)
             raise
         except asyncio.CancelledError:
-            self._withdraw(intent, Result.ABORTED_BY_CALLER, None)
+            self._close(intent.call, intent.attempt, Result.ABORTED_BY_CALLER, None, sent=False)
             raise
-        self._open[admission] = intent
-        self._empty.clear()
         return admission
 
-    def conclude(self, admission: Admission, outcome: Outcome) -> asyncio.Future[None]:
+    def conclude(self, admission: Admission, outcome: Outcome) -> asyncio.Future[int]:
         """Close an attempt. The outcome is on its way when this returns; await it before the last byte.
 
-        The first outcome wins; a later one is dropped, and awaiting it waits for the first.
-        Cancelling the wait changes nothing. An outcome that cannot be recorded is replaced by its
-        result alone, and the future raises, so that the answer does not look complete.
+        The first outcome wins: a later one is dropped, and awaiting it waits for the first to be
+        durable. Cancelling the wait changes nothing, so a handler that is being cancelled may
+        call this without awaiting. After a recovery the attempt is closed as `indeterminate`.
 
-        Raises (on await):
-            Unavailable: the outcome is not known to be durable, or could not be recorded whole.
-            ValueError: the attempt was not admitted, or is closed already and forgotten.
+        Raises:
+            NotRecordable: the outcome cannot be recorded; `indeterminate` is, in its stead. The
+                answer must not look complete.
+            Unavailable: the journal is poisoned. On await: the outcome is not known to be durable.
         """
-        waiter: asyncio.Future[None] = self._loop.create_future()
-        durable = self._concluding.get(admission)
-        fault: Unavailable | ValueError | None = None
-        if durable is None:
-            durable, fault = self._submit(admission, outcome)
-        if durable is None:
-            waiter.set_exception(fault or ValueError("this attempt is not open"))
-            waiter.exception()  # the caller may be gone; whoever awaits still gets it
-            return waiter
-        durable.add_done_callback(lambda landed: _settle(waiter, landed, fault))
-        return waiter
+        call, attempt = outcome.call, outcome.attempt
+        if (call, attempt) != (admission.call_id, admission.attempt):
+            raise NotRecordable("call")
+        if self._journal.fault is None and self._journal.tenant_of(call, attempt) is None:
+            return self._journal.closing(call, attempt)
+        try:
+            return self._journal.submit(outcome)
+        except NotRecordable:
+            self._close(call, attempt, Result.INDETERMINATE, None, sent=None)
+            raise
 
     async def refuse(self, refusal: Refusal) -> None:
         """Record a call that never left.
@@ -104,71 +98,20 @@ class Ledger:
         await self._journal.append(record)
 
     async def drain(self, within: float) -> int:
-        """Wait until every admitted attempt is concluded, at most `within` seconds; how many are left.
+        """Wait until every attempt is concluded, at most `within` seconds; how many are left.
 
         What is left the journal closes as `indeterminate` when it is closed.
         """
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
-                await self._empty.wait()
-        except TimeoutError:
-            return self.open_calls
-        return 0
+                await self._journal.settled()
+        return self._journal.open_calls
 
-    def _submit(
-        self, admission: Admission, outcome: Outcome
-    ) -> tuple[asyncio.Future[int] | None, Unavailable | ValueError | None]:
-        intent = self._open.get(admission)
-        if intent is None:
-            return None, ValueError("this attempt is not open")
-        if (outcome.call, outcome.attempt) != (intent.call, intent.attempt):
-            return None, ValueError("this outcome is of another attempt")
-        fault: Unavailable | None = None
-        try:
-            try:
-                durable = self._journal.submit(outcome)
-            except NotRecordable as unrecordable:
-                fault = unrecordable
-                durable = self._journal.submit(self._bare(intent, Result.INDETERMINATE, outcome.code))
-        except (Unavailable, ValueError) as refused:  # poisoned, or closed by a recovery in between
-            self._forget(admission)
-            return None, refused if isinstance(refused, Unavailable) else fault
-        del self._open[admission]
-        self._concluding[admission] = durable
-        durable.add_done_callback(lambda _: self._forget(admission))
-        return durable, fault
-
-    def _withdraw(self, intent: Intent, result: Result, code: Code | None) -> None:
-        """Close an intent that nobody waits for, if it may land: nothing was sent."""
-        if self._journal.fault is None and self._journal.holds(intent.call, intent.attempt):
-            self._journal.submit(self._bare(intent, result, code, sent=False))
-
-    def _bare(self, intent: Intent, result: Result, code: Code | None, sent: bool | None = None) -> Outcome:
-        return Outcome(
-            time=self._clock(),
-            call=intent.call,
-            attempt=intent.attempt,
-            tenant=intent.tenant,
-            result=result,
-            code=code,
-            sent=sent,
-        )
-
-    def _forget(self, admission: Admission) -> None:
-        self._open.pop(admission, None)
-        self._concluding.pop(admission, None)
-        if not self._open and not self._concluding:
-            self._empty.set()
-
-
-def _settle(waiter: asyncio.Future[None], landed: asyncio.Future[int], fault: Exception | None) -> None:
-    if waiter.done():
-        return
-    if fault is None and not landed.cancelled():
-        fault_seen = landed.exception()
-        fault = fault_seen if isinstance(fault_seen, Exception) else None
-    if fault is None:
-        waiter.set_result(None)
-    else:
-        waiter.set_exception(fault)
-        waiter.exception()
+    def _close(self, call: Id, attempt: int, result: Result, code: Code | None, *, sent: bool | None) -> None:
+        """Close an attempt that nobody else will, if its intent is on the disk or may still get there."""
+        tenant = self._journal.tenant_of(call, attempt)
+        if tenant is not None and self._journal.fault is None:
+            time = self._clock()
+            self._journal.submit(
+                Outcome(time=time, call=call, attempt=attempt, tenant=tenant, result=result, code=code, sent=sent)
+            )

@@ -20,6 +20,7 @@ import orjson
 
 from gateway.audit.language import Codec, Derived, Id, Instant, Mac, NotRecordable, Range, Sha, Subset, Vocabulary
 from gateway.audit.words import (
+    OTHER_MODEL,
     Act,
     Agreement,
     Caller,
@@ -88,7 +89,7 @@ class Intent:
     caller: Caller
     key: Id
     purpose: Purpose
-    subject: Mac | None
+    subject: Mac | None = None
     wire: Wire
     operation: OperationName
     processor: Processor
@@ -243,7 +244,7 @@ class Outcome:
             size=_capped(_SIZE, size),
             first_ms=_capped(_MILLISECONDS, first_ms),
             total_ms=_capped(_MILLISECONDS, total_ms),
-            served=None if served is None else vocabulary.known(Model, served) or vocabulary.word(Model, "other"),
+            served=None if served is None else vocabulary.known(Model, served) or OTHER_MODEL,
             provider_request=None if provider_request is None else Mac(provider_request),
             echo=echo,
         )
@@ -378,7 +379,7 @@ _BY_NAME: dict[object, type[Record]] = {kind.KIND: kind for kind in KINDS}
 _OPTIONS = orjson.OPT_SORT_KEYS
 _INDEX = re.compile(r"\[\d+\]")
 
-CAPACITY_BITS = 457
+CAPACITY_BITS = 542
 """All that a caller and a provider together can say through one attempt (intent and outcome), in bits.
 
 The sum of log2 of the domain sizes of every field they influence, rounded up; keyed hashes are

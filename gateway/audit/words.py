@@ -10,7 +10,7 @@ import enum
 import re
 from typing import TypeVar
 
-from gateway.audit.language import Word
+from gateway.audit.language import Vocabulary, Word
 
 
 class Tenant(Word):
@@ -63,10 +63,14 @@ class Agreement(Word):
 
 
 class Model(Word):
-    """A model that a registry entry declares, asked for or served. `other` is always one."""
+    """A model that a registry entry declares, asked for or served."""
 
     __slots__ = ()
     LIMIT = 2**12
+
+
+OTHER_MODEL = Vocabulary({Model: ["other"]}).word(Model, "other")
+"""What an outcome says where an answer names a model that nobody registered."""
 
 
 class Country(Word):

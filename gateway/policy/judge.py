@@ -8,7 +8,7 @@ model forces. The first that says no decides.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.errors import Code, Refused
 from gateway.exchange import Call, Entry, Forced, Grant, Route
@@ -68,7 +68,7 @@ def judge(call: Call, policy: Policy) -> Grant:
         document = permit(entry, policy).read(call.document, walk)
         assert isinstance(document, dict)  # noqa: S101  # an operation's shape is an object; the loader checks
         stream, hide_usage = _stream(entry, document, walk)
-        route = _route(entry, policy, walk.models)
+        route = _route(entry, policy, document.get("model"), walk.models)
         for force, value in walk.deferred:
             force.settle(value, route.traits, document, walk.forced)
     except Misfit as misfit:
@@ -96,20 +96,24 @@ def _stream(entry: Entry, document: Document, walk: Walk) -> tuple[bool, bool]:
     return True, True
 
 
-def _route(entry: Entry, policy: Policy, models: list[str]) -> Route:
-    def find(model: str, narrowed_to: str | None) -> Route:
+def _route(entry: Entry, policy: Policy, model: Value, named: list[str]) -> Route:
+    """Where the call goes by its own model; every other model named in it must be open at the same entry."""
+
+    def find(name: str, narrowed_to: str | None) -> Route:
         return policy.registry.route(
             wire=entry.wire.name,
             operation=entry.operation.name,
-            model=model,
+            model=name,
             tenant=policy.tenant,
             now=entry.now,
             narrowed_to=narrowed_to,
         )
 
-    if not models:
+    if not isinstance(model, str):
         raise Refused(Code.BODY_INVALID, "the model is missing", where="model")
-    route = find(models[0], entry.narrowed_to)
-    for hidden in models[1:]:
-        find(hidden, route.processor)
-    return route
+    route = find(model, entry.narrowed_to)
+    hidden = [find(name, route.processor) for name in dict.fromkeys(named) if name != model]
+    if not hidden:
+        return route
+    served = route.served_models.union(*(other.served_models for other in hidden))
+    return replace(route, served_models=served)

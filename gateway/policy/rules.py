@@ -25,6 +25,8 @@ from providers.document import Approved, Document, Encoded, Identifier, Opaque, 
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,128}").fullmatch
 _DIGITS = re.compile(r"[0-9]{1,9}").fullmatch
+# A nonce and a tag alone are 28 bytes. Anything shorter could be a plain word that happens to be base64.
+_SHORTEST_BLOB = 24
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\n\r"
 
 
@@ -145,7 +147,8 @@ class Blob:
     def read(self, value: Value, walk: Walk) -> Value:
         if type(value) is not str:
             raise Misfit(Code.PARAMETER_UNKNOWN, "a base64 string is expected here", self.rule)
-        if looks_like_text(decode_base64(value, self.rule)):
+        data = decode_base64(value, self.rule)
+        if 0 < len(data) < _SHORTEST_BLOB or looks_like_text(data):
             raise Misfit(Code.CONTENT_NOT_SCANNABLE, "an opaque value decodes to text", self.rule)
         return Opaque(value)
 

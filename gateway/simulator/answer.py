@@ -6,13 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import orjson
 from aiohttp import web
 
 from gateway.simulator.scenario import Scenario
 from gateway.simulator.witness import Arrival
 from providers import sse
-from providers.document import Document
+from providers.document import Document, serialise
 
 CREATED = 1_790_000_000
 """The one instant at which everything here was made: answers are the same on every run."""
@@ -81,7 +80,7 @@ class BadRequest(ValueError):
 
 def encode(document: Document) -> bytes:
     """JSON as the simulated provider writes it."""
-    return orjson.dumps(document)
+    return serialise(document)
 
 
 def named(document: Document) -> bytes:

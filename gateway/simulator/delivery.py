@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import socket
 import struct
+import zlib
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -30,7 +30,7 @@ async def deliver(received: Received, answer: Answer, witness: Witness) -> web.S
     arrival.status = answer.status
     chunks = _stream(answer, scenario) if answer.events else _body(answer, scenario)
     if scenario.gzip:
-        chunks = _one(gzip.compress(b"".join([chunk async for chunk in chunks])))
+        chunks = _packed(chunks)
         response.headers["content-encoding"] = "gzip"
     elif not answer.events:
         response.content_length = len(answer.body if scenario.body is None else scenario.body)
@@ -41,7 +41,7 @@ async def deliver(received: Received, answer: Answer, witness: Witness) -> web.S
         witness.progress()
     if scenario.fault is Fault.STALL_MID_BODY:
         await asyncio.Event().wait()
-    if scenario.fault is Fault.DIE_MID_BODY:
+    if scenario.fault in _DEATHS:
         cut(request, scenario, witness, arrival)
         return response
     await response.write_eof()
@@ -64,6 +64,7 @@ def cut(request: web.Request, scenario: Scenario, witness: Witness, arrival: Arr
         transport.close()
 
 
+_DEATHS = {Fault.DIE_MID_BODY, Fault.DIE_MID_STREAM}
 _HEADLESS = {Fault.DIE_BEFORE_HEAD, Fault.DIE_MID_HEAD, Fault.STALL_BEFORE_HEAD, Fault.SWITCH_PROTOCOLS}
 
 
@@ -94,14 +95,17 @@ async def _paced(chunks: AsyncIterator[bytes], delay: float) -> AsyncIterator[by
             yield bytes([byte])
 
 
-async def _one(chunk: bytes) -> AsyncIterator[bytes]:
-    yield chunk
+async def _packed(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    packer = zlib.compressobj(wbits=31)  # 31: a gzip header and trailer (zlib manual, deflateInit2)
+    async for chunk in chunks:
+        yield packer.compress(chunk) + packer.flush(zlib.Z_SYNC_FLUSH)
+    yield packer.flush()
 
 
 async def _body(answer: Answer, scenario: Scenario) -> AsyncIterator[bytes]:
     body = answer.body if scenario.body is None else scenario.body
     half = len(body) // 2 if scenario.after is None else scenario.after
-    if scenario.fault in (Fault.DIE_MID_BODY, Fault.STALL_MID_BODY):
+    if scenario.fault in _DEATHS or scenario.fault is Fault.STALL_MID_BODY:
         yield body[:half]
     elif scenario.fault is Fault.MALFORMED:
         # The announced length holds, so that only a parser can tell.
@@ -114,8 +118,9 @@ async def _stream(answer: Answer, scenario: Scenario) -> AsyncIterator[bytes]:
     events = list(answer.events)
     half = len(events) // 2 if scenario.after is None else min(scenario.after, len(events))
     events[half:half] = [sse.build(name, encode(data)) for name, data in scenario.events]
+    fails_at = half + len(scenario.events)
     for index, event in enumerate(events):
-        if index == half and scenario.fault is not None:
+        if index == fails_at and scenario.fault is not None:
             async for last in _failing(answer, scenario, event):
                 yield last
             return

@@ -16,6 +16,7 @@ class Fault(enum.StrEnum):
     DIE_BEFORE_HEAD = "die_before_head"
     DIE_MID_HEAD = "die_mid_head"
     DIE_MID_BODY = "die_mid_body"  # announced length not met; a stream is cut within an event
+    DIE_MID_STREAM = "die_mid_stream"  # between two events, the chunked body unfinished; else as above
     STALL_BEFORE_HEAD = "stall_before_head"
     STALL_MID_BODY = "stall_mid_body"  # head and the first part, then nothing
     END_EARLY = "end_early"  # a well-formed end of the body, without the terminal event

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import ssl
 from collections import deque
 from pathlib import Path
 
@@ -31,10 +32,19 @@ class Simulator:
         port: 0 for a free one; after `start`, `port` is the real one.
         credential: what a bearer or `x-api-key` must be.
         log: file to which the witness also appends, or None.
+        tls: serve TLS with this context; None serves plain HTTP.
     """
 
-    def __init__(self, *, port: int = 0, credential: str = CREDENTIAL, log: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        credential: str = CREDENTIAL,
+        log: Path | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.port = port
+        self._tls = tls
         self.witness = Witness(log)
         self._credential = credential
         self._next: deque[Scenario] = deque()
@@ -49,10 +59,13 @@ class Simulator:
     @property
     def url(self) -> str:
         """The root: the base URL of the Anthropic wire; `/v1` below it is OpenAI's."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'http' if self._tls is None else 'https'}://127.0.0.1:{self.port}"
 
     def script(self, scenario: Scenario, *, model: str | None = None, count: int | None = None) -> None:
-        """Answer so from now on: the next `count` requests (1 if not said), or those for a model (all if not said)."""
+        """Answer so from now on: the next `count` requests (1 if not said), or those for a model (all if not said).
+
+        `DIE_BEFORE_BODY` holds for the next requests only: the model is in the body.
+        """
         if model is None:
             self._next.extend([scenario] * (1 if count is None else count))
         else:
@@ -76,7 +89,7 @@ class Simulator:
         # Cancelled handlers are how a stalled or endless answer learns that its caller went.
         self._runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self._tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
 
@@ -105,9 +118,15 @@ class Simulator:
             document = read_document(body)
             received = Received(request, document, body, self._scenario(document), arrival)
             return await deliver(received, respond(received, self._credential), self.witness)
-        except (asyncio.CancelledError, OSError):
+        except asyncio.CancelledError:
             self.witness.ended(arrival, "caller_gone")
             raise
+        except ConnectionError:
+            self.witness.ended(arrival, "caller_gone")
+            return web.Response()
+        finally:
+            # The first note stands: this one remains only if answering failed here.
+            self.witness.ended(arrival, "broken")
 
     def _scenario(self, document: Document) -> Scenario:
         model = document.get("model")
@@ -127,7 +146,8 @@ class Simulator:
             case "GET", "ready":
                 return web.Response(text="ready")
             case "GET", "arrivals":
-                return web.Response(body=encode({"arrivals": [_shown(one) for one in self.arrivals]}))
+                shown: list[Value] = [_shown(one) for one in self.arrivals]
+                return web.Response(body=encode({"arrivals": shown}), content_type="application/json")
             case "POST", "reset":
                 self.reset()
                 return web.Response(status=204)

@@ -124,7 +124,7 @@ def transcriptions(ask: Ask, body: bytes, content_type: str) -> Answer:
         case "vtt":
             return Answer(body=f"WEBVTT\n\n00:00:00.000 --> 00:00:02.000\n{text}\n\n".encode(), content_type=plain)
         case "verbose_json":
-            long: Document = {"task": "transcribe", "language": "english", "duration": 2.0, "text": text}
+            long: Document = {"language": "english", "duration": 2.0, "text": text}
             segments: list[Value] = []
             spent: Document = {"type": "duration", "seconds": 2}
             return Answer(body=encode({**long, "segments": segments, "usage": spent, **ask.scenario.merge}))

@@ -15,7 +15,7 @@ from typing import Literal
 
 from providers.document import Document
 
-End = Literal["open", "completed", "caller_gone", "cut_by_script"]
+End = Literal["open", "completed", "caller_gone", "cut_by_script", "broken"]
 
 
 @dataclass(slots=True)
@@ -23,7 +23,8 @@ class Arrival:
     """One request, from the moment its head was read.
 
     `body` is None until the whole body is there. `sent` counts bytes of the answer's body. `end`
-    says how the exchange ended; `completed` means that the last byte was handed to the kernel.
+    says how the exchange ended; `completed` means that the last byte was handed to the kernel, `broken` that the
+    simulated provider could not make an answer of its script.
     """
 
     number: int

@@ -1,1 +1,1 @@
-"""Tests of enforcement."""
+"""Tests of the enforcement."""

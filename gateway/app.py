@@ -1,0 +1,402 @@
+"""The serving application: one function lists its parts in order; the rest starts, watches and ends them.
+
+A call keeps the configuration it began with. A reload is validated whole and swapped at once; one
+that fails leaves the last good configuration serving, and says so in the log, the metric and readiness.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic, time_ns
+from types import MappingProxyType
+from typing import BinaryIO
+
+import uvloop
+
+from gateway.audit.journal import Journal
+from gateway.audit.journal import Settings as JournalSettings
+from gateway.audit.language import Sha
+from gateway.audit.ledger import Ledger
+from gateway.audit.record import Operator
+from gateway.audit.words import Act
+from gateway.config import Bundle, load, schemas_mark
+from gateway.endpoints import Endpoint
+from gateway.errors import Code, ConfigurationError, Unavailable
+from gateway.keys import Keyring
+from gateway.limits import Limits
+from gateway.listener import Listener, ListenerOptions
+from gateway.logs import CallLine, Log, detached_logger, loop_exception_handler, silence
+from gateway.metrics import Metrics
+from gateway.operations import operations_handler
+from gateway.passage import InForce, Passage
+from gateway.process import close_core_dumps, concerns
+from gateway.redaction.detector import Detector, Patience
+from gateway.redaction.redactor import Redactor, typed, untyped
+from gateway.relay import Relay
+from gateway.targets import Targets
+from gateway.upstream import Upstream, UpstreamOptions
+from gateway.vocabulary import vocabulary_of
+from providers import PROVIDERS
+
+WATCH_SECONDS = 0.5
+"""How long an approved schema, or a caller key, may take to be in force."""
+
+STRANGERS_SECONDS = 60
+"""Refusals of strangers are counted and recorded by the minute, or anyone could fill the log."""
+
+
+class Application:
+    """The gateway, from one configuration directory.
+
+    Args:
+        directory: the configuration.
+        state: where the journal and keys live; None takes what the configuration says.
+        environment: for credential references; nothing else is read from it.
+        stream: where log lines go.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        state: Path | None = None,
+        *,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        stream: BinaryIO | None = None,
+    ) -> None:
+        self._directory = directory
+        self._state = state
+        self._environment = environment
+        self._stream = stream or sys.stdout.buffer
+        self._tasks: list[asyncio.Task[None]] = []
+        self._strangers = 0
+
+    @property
+    def port(self) -> int:
+        """Where callers connect."""
+        return self._listener.port
+
+    @property
+    def operations_port(self) -> int:
+        """Where the operator connects."""
+        return self._operations.port
+
+    async def start(self) -> None:
+        """Start every part, the listener last.
+
+        Raises:
+            ConfigurationError: the configuration has faults.
+            KeyFault, StoreFault, ListenerError, OSError: a part cannot be used; nothing listens then.
+        """
+        bundle = self._load()
+        settings = bundle.settings
+        loop = asyncio.get_running_loop()
+        self._log = Log(self._stream)
+        loop.set_exception_handler(loop_exception_handler(self._log))
+        handler = logging.StreamHandler(sys.stderr)
+        silence(handler)
+        logger = detached_logger(handler)
+        state = self._state or bundle.state
+        keyring = Keyring.open(state / "keys", master=bundle.master_key, create=True)
+        self._detector, self._journal = await asyncio.gather(
+            self._detect(bundle),
+            Journal.open(
+                state / "journal",
+                keyring.journal_key(),
+                configuration=Sha(bundle.digest),
+                settings=_journal_settings(bundle),
+            ),
+        )
+        self._ledger = Ledger(self._journal)
+        self._metrics = Metrics(
+            ((wire.name, operation.name) for wire in PROVIDERS.values() for operation in wire.operations),
+            bundle.registry.entries,
+        )
+        self._force = self._derive(bundle)
+        self._upstream = Upstream(_upstream_options(bundle), _endpoints(bundle))
+        self._relay = Relay(
+            in_force=lambda: self._force,
+            keyring=keyring,
+            ledger=self._ledger,
+            upstream=self._upstream,
+            limits=Limits(settings.limits.in_flight, monotonic),
+            report=self._report,
+        )
+        self._listener = Listener(_listener_options(bundle), logger, self._malformed)
+        self._operations = Listener(_operations_options(bundle), logger)
+        checks = {
+            "journal": lambda: self._journal.healthy,
+            "redactor": lambda: self._detector is None or self._detector.healthy,
+            "accepting": lambda: not self._relay.stopping,
+        }
+        self._publish(reload_ok=True)
+        await self._listener.start(self._relay.handle)
+        await self._operations.start(operations_handler(self._metrics, checks))
+        self._tasks = [loop.create_task(self._watch(), name="watch"), loop.create_task(self._count(), name="strangers")]
+        self._log.event("start", port=self.port, operations=self.operations_port, policy=bundle.digest[:16])
+
+    async def stop(self) -> None:
+        """Take no more calls, let those in progress end within their bound, close what is left, and end every part."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._listener.stop_accepting()
+        await self._ledger.drain(self._force.bundle.settings.limits.drain_seconds)
+        self._relay.stopping = True
+        await self._listener.close(1.0)
+        await self._operations.close(1.0)
+        await self._ledger.drain(5.0)
+        await self._record_strangers()
+        await self._upstream.close()
+        if self._detector is not None:
+            await self._detector.stop()
+        await self._journal.close()
+        self._log.event("stop")
+        self._log.close()
+
+    async def reload(self) -> bool:
+        """Read the configuration anew; whether it is in force now. What cannot be changed while serving stays."""
+        try:
+            bundle = await asyncio.to_thread(self._load)
+            if bundle.recognizers != self._force.bundle.recognizers:
+                replacement = await self._detect(bundle)
+                retired, self._detector = self._detector, replacement
+                if retired is not None:
+                    await retired.stop()
+            force = self._derive(bundle)
+            self._upstream.replace(_endpoints(bundle))
+        except (ConfigurationError, Unavailable, ValueError) as fault:
+            self._metrics.reload_ok.set(0)
+            count = len(fault.faults) if isinstance(fault, ConfigurationError) else 1
+            self._log.event("reload_failed", faults=count)
+            return False
+        parent, self._force = self._force.digest, force
+        if parent != force.digest:
+            with contextlib.suppress(Unavailable):
+                await self._ledger.note(
+                    Operator(time=_now(), act=Act.CONFIGURATION, configuration=force.digest, parent=parent)
+                )
+        self._publish(reload_ok=True)
+        self._log.event("reload", policy=bundle.digest[:16])
+        return True
+
+    # parts
+
+    def _load(self) -> Bundle:
+        return load(self._directory, self._environment, wires=PROVIDERS, state=self._state)
+
+    async def _detect(self, bundle: Bundle) -> Detector | None:
+        if bundle.settings.redaction.unsafe_redaction_off:
+            self._log.event("unsafe_redaction_off")
+            return None
+        redaction = bundle.settings.redaction
+        patience = Patience(redaction.base_seconds, redaction.seconds_per_mebibyte)
+        detector = Detector(bundle.recognizers, redaction.workers, patience, redaction.remembered)
+        await detector.start()
+        return detector
+
+    def _derive(self, bundle: Bundle) -> InForce:
+        surfaces = tuple(bundle.surfaces.values())
+        known_keys = frozenset[str]().union(*(surface.vocabulary for surface in surfaces))
+        placeholder = typed if bundle.settings.redaction.typed_placeholder else untyped
+        return InForce(
+            bundle=bundle,
+            vocabulary=vocabulary_of(
+                wires=PROVIDERS.values(),
+                surfaces=surfaces,
+                registry=bundle.registry,
+                tenants=bundle.tenants,
+                callers=bundle.callers.services,
+                purposes=bundle.settings.purposes,
+            ),
+            digest=Sha(bundle.digest),
+            redactor=None if self._detector is None else Redactor(self._detector, known_keys, placeholder),
+            targets=Targets(PROVIDERS),
+            host_names=_listener_options(bundle).allowed_names,
+        )
+
+    # what it says of itself
+
+    def _publish(self, *, reload_ok: bool) -> None:
+        now = datetime.now(UTC)
+        left = {entry.id: entry.days_left(now) for entry in self._force.bundle.registry.entries.values()}
+        self._metrics.set_processors(left)
+        self._metrics.reload_ok.set(1 if reload_ok else 0)
+        self._metrics.journal_healthy.set(1 if self._journal.healthy else 0)
+
+    def _malformed(self, _status: int, _exception: str | None) -> None:
+        self._metrics.malformed()
+
+    def _report(self, passage: Passage) -> None:
+        metrics, grant, attempt = self._metrics, passage.grant, passage.attempt
+        wire = passage.target.wire.name
+        operation = passage.target.operation.name if passage.target.operation is not None else "other"
+        if passage.caller is None:
+            if passage.code is Code.UNAUTHENTICATED:
+                self._strangers += 1
+                metrics.unauthenticated()
+            return
+        code = None if passage.code is None else passage.code.value
+        metrics.request(wire, operation, "refuse" if attempt is None and code else "allow", code)
+        if grant is not None and grant.forced:
+            metrics.forced_parameters.inc(len(grant.forced))
+        redactions = 0
+        if passage.clean is not None:
+            for category, count in passage.clean.redactions.items():
+                redactions += count
+                metrics.redacted(category, count)
+        if passage.overhead is not None:
+            metrics.overhead_seconds.observe(passage.overhead)
+        result = None if attempt is None or attempt.result is None else attempt.result.value
+        if grant is not None and result is not None:
+            metrics.upstream(grant.route.processor, result)
+        entry = None if passage.opened is None else passage.opened.entry
+        self._log.call(
+            CallLine(
+                call=passage.call_id,
+                wire=wire,
+                operation=operation,
+                tenant=None if entry is None else entry.tenant,
+                caller=passage.caller.id,
+                processor=None if grant is None else grant.route.processor,
+                model=None if grant is None else grant.route.model,
+                status=passage.status,
+                code=code,
+                result=result,
+                milliseconds=passage.milliseconds,
+                size=passage.size,
+                redactions=redactions,
+            )
+        )
+
+    # what it watches
+
+    async def _watch(self) -> None:
+        """Reload when a schema was approved or withdrawn. (Caller keys are looked at by `Callers` itself.)"""
+        seen = schemas_mark(self._directory)
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            self._metrics.journal_healthy.set(1 if self._journal.healthy else 0)
+            now = schemas_mark(self._directory)
+            if now != seen and await self.reload():
+                seen = now
+
+    async def _count(self) -> None:
+        while True:
+            await asyncio.sleep(STRANGERS_SECONDS)
+            await self._record_strangers()
+
+    async def _record_strangers(self) -> None:
+        refused, self._strangers = self._strangers, 0
+        if refused:
+            end = _now()
+            act = Operator(
+                time=end, act=Act.UNAUTHENTICATED, refused=refused, start=end - STRANGERS_SECONDS * 1_000_000, end=end
+            )
+            with contextlib.suppress(Unavailable):
+                await self._ledger.note(act)
+
+
+def serve(directory: Path, environment: Mapping[str, str]) -> int:
+    """Serve until SIGTERM or SIGINT; SIGHUP reloads. The exit code.
+
+    Raises:
+        ConfigurationError: before anything listens.
+    """
+    stream = sys.stdout.buffer
+    refused = [concern for concern in (*concerns(environment), *close_core_dumps()) if concern.refuses]
+    for concern in refused:
+        sys.stderr.write(f"gateway: {concern.name}: {concern.reason}\n")
+    if refused:
+        return 2
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(Application(directory, environment=environment, stream=stream)))
+
+
+async def _serve(application: Application) -> int:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    reloads: set[asyncio.Task[bool]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(application.reload(), name="reload")
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    await application.start()
+    gc.collect()
+    gc.freeze()
+    await ended.wait()
+    await application.stop()
+    return 0
+
+
+def _now() -> int:
+    return time_ns() // 1000
+
+
+def _endpoints(bundle: Bundle) -> list[Endpoint]:
+    return [Endpoint(base_url, unsafe_plaintext) for base_url, unsafe_plaintext in bundle.registry.endpoints]
+
+
+def _listener_options(bundle: Bundle) -> ListenerOptions:
+    listen, limits = bundle.settings.listen, bundle.settings.limits
+    return ListenerOptions(
+        host=listen.host,
+        port=listen.port,
+        names=frozenset(listen.names),
+        certificate=None if listen.tls is None else bundle.path(listen.tls.certificate),
+        private_key=None if listen.tls is None else bundle.path(listen.tls.private_key),
+        unsafe_plaintext=listen.unsafe_plaintext,
+        client_max_size=limits.body_bytes,
+        write_seconds=limits.write_seconds,
+        max_connections=limits.connections,
+        max_connections_per_peer=limits.connections_per_peer,
+    )
+
+
+def _operations_options(bundle: Bundle) -> ListenerOptions:
+    operations = bundle.settings.operations
+    return ListenerOptions(
+        host=operations.host,
+        port=operations.port,
+        any_name=True,
+        certificate=None if operations.tls is None else bundle.path(operations.tls.certificate),
+        private_key=None if operations.tls is None else bundle.path(operations.tls.private_key),
+        unsafe_plaintext=operations.unsafe_plaintext,
+    )
+
+
+def _upstream_options(bundle: Bundle) -> UpstreamOptions:
+    limits, upstream = bundle.settings.limits, bundle.settings.upstream
+    return UpstreamOptions(
+        max_in_flight=limits.in_flight,
+        connect_seconds=limits.connect_seconds,
+        head_seconds=limits.first_byte_seconds,
+        idle_seconds=limits.idle_seconds,
+        total_seconds=limits.total_seconds,
+        max_answer_bytes=limits.answer_bytes,
+        keepalive_seconds=upstream.keepalive_seconds,
+        ca_file=None if upstream.authorities is None else bundle.path(upstream.authorities),
+    )
+
+
+def _journal_settings(bundle: Bundle) -> JournalSettings:
+    journal = bundle.settings.journal
+    return JournalSettings(
+        timeout=journal.timeout_seconds,
+        waiting=journal.waiting,
+        batch=journal.batch,
+        check_every=journal.check_seconds,
+        ballast=journal.ballast_bytes,
+    )

@@ -1,0 +1,142 @@
+"""Counters for the operator. Labels come from closed sets only, so no caller can add a series or a word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from gateway.categories import Category
+from gateway.errors import Code
+
+Decision = Literal["allow", "refuse"]
+Result = Literal[
+    "completed",
+    "refused_by_provider",
+    "aborted_by_caller",
+    "upstream_failed",
+    "upstream_truncated",
+    "upstream_timeout",
+    "cut_off",
+    "indeterminate",
+]
+
+RESULTS: Final = frozenset(Result.__args__)  # type: ignore[attr-defined]  # a Literal's members
+OTHER: Final = "other"
+"""Stands for a label value that no table names."""
+
+_CODES = frozenset(code.value for code in Code)
+_OVERHEAD_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_REDACTION_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
+_JOURNAL_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
+
+
+class Metrics:
+    """Every metric of the process, in a registry of its own.
+
+    Args:
+        operations: (wire, operation name) of every operation there is.
+        processors: ids of the registry's entries; `set_processors` changes them.
+    """
+
+    def __init__(self, operations: Iterable[tuple[str, str]], processors: Iterable[str] = ()) -> None:
+        self.registry = registry = CollectorRegistry(auto_describe=False)
+        self._operations = frozenset(operations)
+        self._processors = frozenset(processors)
+        self._requests = Counter(
+            "gateway_requests",
+            "Calls of known callers by decision and code",
+            ("wire", "operation", "decision", "code"),
+            registry=registry,
+        )
+        self._requests_bound: dict[tuple[str, str, Decision, str | None], Counter] = {}
+        self._unauthenticated = Counter(
+            "gateway_unauthenticated", "Refusals of callers who are not known", registry=registry
+        )
+        self._malformed = Counter(
+            "gateway_malformed_requests", "Requests that were not valid HTTP/1.1", registry=registry
+        )
+        self._upstream = Counter(
+            "gateway_upstream_results", "Outcomes of attempts", ("processor", "result"), registry=registry
+        )
+        self._upstream_bound: dict[tuple[str, Result], Counter] = {}
+        redactions = Counter("gateway_redactions", "Findings taken out", ("category",), registry=registry)
+        self._redactions = {category: redactions.labels(category.value) for category in Category}
+        self.redaction_seconds = Histogram(
+            "gateway_redaction_seconds", "Time to clean one document", buckets=_REDACTION_SECONDS, registry=registry
+        )
+        self.overhead_seconds = Histogram(
+            "gateway_overhead_seconds",
+            "Time in the gateway before the first byte left for the provider",
+            buckets=_OVERHEAD_SECONDS,
+            registry=registry,
+        )
+        self.journal_wait_seconds = Histogram(
+            "gateway_journal_wait_seconds",
+            "Wait until a record was durable",
+            buckets=_JOURNAL_SECONDS,
+            registry=registry,
+        )
+        self.journal_failures = Counter("gateway_journal_failures", "Records not written", registry=registry)
+        self.orphan_intents = Counter(
+            "gateway_orphan_intents", "Intents without outcome, closed as indeterminate at start", registry=registry
+        )
+        self.forced_parameters = Counter(
+            "gateway_forced_parameters", "Parameters that the gateway set", registry=registry
+        )
+        self.calls_in_flight = Gauge("gateway_calls_in_flight", "Calls being served", registry=registry)
+        self.streams_open = Gauge("gateway_streams_open", "Streams being delivered", registry=registry)
+        self.journal_healthy = Gauge("gateway_journal_healthy", "1 if the journal can be written", registry=registry)
+        self.reload_ok = Gauge("gateway_last_reload_ok", "1 if the last reload was taken", registry=registry)
+        self._expiry = Gauge(
+            "gateway_agreement_days_left",
+            "Days until no agreement of the entry is in force",
+            ("processor",),
+            registry=registry,
+        )
+
+    def request(self, wire: str, operation: str, decision: Decision, code: str | None) -> None:
+        """One call of a known caller was decided."""
+        key = (wire, operation, decision, code)
+        if (bound := self._requests_bound.get(key)) is None:
+            known = (wire, operation) if (wire, operation) in self._operations else (OTHER, OTHER)
+            named = "" if code is None else code if code in _CODES else OTHER
+            bound = self._requests.labels(*known, decision if decision == "allow" else "refuse", named)
+            if OTHER not in known:  # else the keys of this table would be the callers' own
+                self._requests_bound[key] = bound
+        bound.inc()
+
+    def unauthenticated(self) -> None:
+        """A caller who is not known was refused."""
+        self._unauthenticated.inc()
+
+    def malformed(self) -> None:
+        """A request was not valid HTTP/1.1."""
+        self._malformed.inc()
+
+    def upstream(self, processor: str, result: Result) -> None:
+        """One attempt has its outcome."""
+        key = (processor, result)
+        if (bound := self._upstream_bound.get(key)) is None:
+            entry = processor if processor in self._processors else OTHER
+            bound = self._upstream.labels(entry, result if result in RESULTS else OTHER)
+            if entry != OTHER:
+                self._upstream_bound[key] = bound
+        bound.inc()
+
+    def redacted(self, category: Category, count: int) -> None:
+        """Findings of a category were taken out."""
+        self._redactions[category].inc(count)
+
+    def set_processors(self, days_left: dict[str, float]) -> None:
+        """The registry's entries, each with the days until none of its agreements is in force."""
+        self._processors = frozenset(days_left)
+        self._upstream_bound.clear()
+        self._expiry.clear()
+        for processor, days in days_left.items():
+            self._expiry.labels(processor).set(days)
+
+    def render(self) -> bytes:
+        """All metrics in Prometheus' text format 0.0.4."""
+        return generate_latest(self.registry)

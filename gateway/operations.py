@@ -1,0 +1,63 @@
+"""The operations port: health, readiness, metrics. It holds no content and decides nothing by its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+
+import orjson
+from aiohttp import web
+
+from gateway.errors import Refused
+from gateway.intake import check_head
+from gateway.listener import Handler
+from gateway.metrics import Metrics
+
+Check: TypeAlias = Callable[[], bool]
+"""Says whether a part can do its duty now. It returns at once."""
+
+_NOTHING = b'{"error":"not found"}'
+_METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def operations_handler(metrics: Metrics, checks: Mapping[str, Check]) -> Handler:
+    """The handler of the port, for a `Listener` with `any_name`.
+
+    `/healthz` says that the process answers. `/readyz` says each check by name, 503 when any is
+    false or raises. `/metrics` is Prometheus' text. Everything else is 404.
+    """
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            check_head(request, frozenset())
+        except Refused as refusal:
+            return _json(refusal.status, b'{"error":"bad request"}')
+        target = request.raw_path if request.method == "GET" else ""
+        if target == "/healthz":
+            return _json(200, b'{"status":"ok"}')
+        if target == "/readyz":
+            return _readiness(checks)
+        if target == "/metrics":
+            return web.Response(body=metrics.render(), headers={"Content-Type": _METRICS_TYPE})
+        return _json(404, _NOTHING)
+
+    return handle
+
+
+def _readiness(checks: Mapping[str, Check]) -> web.Response:
+    results = {name: _holds(check) for name, check in checks.items()}
+    ready = bool(results) and all(results.values())  # nothing checked is not ready
+    return _json(200 if ready else 503, orjson.dumps({"ready": ready, "checks": results}))
+
+
+def _holds(check: Check) -> bool:
+    try:
+        return check() is True
+    except Exception:  # noqa: BLE001  # a check that breaks says no, whatever it broke with
+        return False
+
+
+def _json(status: int, body: bytes) -> web.Response:
+    return web.Response(
+        status=status, body=body, content_type="application/json", headers={"Cache-Control": "no-store"}
+    )

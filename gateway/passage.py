@@ -1,0 +1,139 @@
+"""What is known of one request so far: for its headers, its refusal and its log line.
+
+The relay fills it as the steps succeed; everything that is said about a request, to its caller or to the
+operator, is said from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import perf_counter
+
+from gateway.attempt import Attempt
+from gateway.audit.language import Sha, Vocabulary
+from gateway.audit.record import Refusal
+from gateway.callers import Caller
+from gateway.config import Bundle
+from gateway.errors import Code, GatewayError
+from gateway.exchange import CleanCall, Grant
+from gateway.redaction.redactor import Redactor
+from gateway.steps import Opened
+from gateway.targets import Target, Targets
+from providers.provider import Provider
+from providers.provider import Refusal as WireRefusal
+
+GREATEST_RETRY_AFTER = 60
+"""Seconds. A stock client obeys any value, days included, so no provider's larger one passes."""
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """One configuration in force, with what is derived from it. A call keeps the one it began with."""
+
+    bundle: Bundle
+    vocabulary: Vocabulary
+    digest: Sha
+    redactor: Redactor | None
+    targets: Targets
+    host_names: frozenset[str]
+
+
+@dataclass(slots=True)
+class Passage:
+    """One request on its way."""
+
+    call_id: str
+    started: float
+    force: InForce
+    target: Target
+    caller: Caller | None = None
+    opened: Opened | None = None
+    grant: Grant | None = None
+    clean: CleanCall | None = None
+    attempt: Attempt | None = None
+    overhead: float | None = None
+    size: int = 0
+    status: int = 0
+    code: Code | None = None
+
+    @property
+    def milliseconds(self) -> float:
+        """How long it has been on its way."""
+        return (perf_counter() - self.started) * 1000
+
+    def own_headers(self) -> dict[str, str]:
+        """The headers of an answer that no provider gave."""
+        return {**self._headers(), self.target.wire.request_id_header: self.call_id}
+
+    def answer_headers(self, received: Mapping[str, str]) -> dict[str, str]:
+        """The headers of a provider's answer: the wire's list of its own, and ours."""
+        return {**passed_on(self.target.wire, received), **self._headers()}
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"x-gateway-call-id": self.call_id, "x-gateway-policy": self.force.digest[:16]}
+        if self.grant is not None:
+            headers["x-gateway-processor"] = self.grant.route.processor
+            if self.grant.forced:
+                headers["x-gateway-forced"] = ", ".join(dict.fromkeys(map(str, self.grant.forced)))
+        if self.clean is not None and self.clean.redactions:
+            counts = sorted(self.clean.redactions.items())
+            headers["x-gateway-redactions"] = ", ".join(f"{category}={count}" for category, count in counts)
+        if self.overhead is not None:
+            headers["x-gateway-overhead-ms"] = f"{self.overhead * 1000:.1f}"
+        return headers
+
+    def wire_refusal(self, error: GatewayError, status: int | None = None) -> WireRefusal:
+        """An error as a wire shapes it."""
+        return WireRefusal(
+            status=error.status if status is None else status,
+            code=error.code.value,
+            message=error.reason,
+            where=error.where,
+            call_id=self.call_id,
+            source=None if error.rule is None else error.rule.source,
+            instead=None if error.rule is None else error.rule.instead,
+        )
+
+    def refusal(self, error: GatewayError, caller: Caller, time: int) -> Refusal:
+        """The record of a known caller's refusal, at `time` in microseconds.
+
+        Raises:
+            Unavailable: it cannot be recorded.
+        """
+        vocabulary, digest = self.force.vocabulary, self.force.digest
+        if self.opened is not None:
+            entry = self.opened.entry
+            return Refusal.of(entry, error, vocabulary=vocabulary, configuration=digest, time=time, grant=self.grant)
+        return Refusal.at_door(
+            self.call_id,
+            caller.id,
+            caller.key_id,
+            error,
+            vocabulary=vocabulary,
+            configuration=digest,
+            time=time,
+            wire=self.target.wire.name,
+            operation=None if self.target.operation is None else self.target.operation.name,
+        )
+
+
+def passed_on(wire: Provider, received: Mapping[str, str]) -> dict[str, str]:
+    """Of a provider's headers, those that the wire passes on; a `retry-after` in seconds is capped."""
+    exact = set(wire.forwarded_response_headers)
+    stems = tuple(name for name in wire.forwarded_response_headers if name.endswith("-"))
+    out: dict[str, str] = {}
+    for name, value in received.items():
+        lower = name.lower()
+        if lower not in exact and not lower.startswith(stems):
+            continue
+        if lower.startswith("retry-after"):
+            most = GREATEST_RETRY_AFTER * (1000 if lower.endswith("-ms") else 1)
+            out[lower] = str(min(float(value), most)).removesuffix(".0") if _is_number(value) else str(most)
+        else:
+            out[lower] = value
+    return out
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit()

@@ -1,0 +1,184 @@
+"""Findings in texts: folding, Presidio's analyser over our recognisers, and spans of the original.
+
+Presidio runs as a frame and an API: no NLP model, our registry only, one language code for all.
+Nothing here can reach the network, and nothing is logged: Presidio's decision process would write
+texts into a log.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import tldextract.tldextract
+from presidio_analyzer import AnalyzerEngine, RecognizerRegistry, RecognizerResult
+from presidio_analyzer.nlp_engine import NlpArtifacts, NlpEngine
+
+from gateway.categories import Category
+from gateway.redaction.findings import Finding, add
+from gateway.redaction.folding import Folded, fold
+from gateway.redaction.plain import Plain
+from gateway.redaction.recognizers import BREAK, LANGUAGE, Linear, SpecialCategories
+from gateway.redaction.rules import Compiled, Example, Report, compile_rules, ignore
+
+_LEADS = (
+    ("and she said that my brother was", "for a while, he thinks."),
+    ("Rep: so what they have in the quarter is a", "market share of our customers"),
+    ("il m'a dit que sa soeur est", "depuis mardi, et on fait le devis"),
+    ("- Marie (owner): had", "last year, wants the quote on Monday"),
+)
+_SELF_TEST = 24
+_CATEGORIES = tuple(category.value for category in Category)
+
+
+class NotWorking(RuntimeError):
+    """The engine does not find what its own rules say it must."""
+
+
+class _NoLanguage(NlpEngine):
+    """An NLP engine that does nothing: it loads no model, so there is none to fetch."""
+
+    engine_name = "none"
+    is_available = True
+
+    def load(self) -> None:
+        """Nothing to load."""
+
+    def is_loaded(self) -> bool:
+        """Always."""
+        return True
+
+    def process_text(self, text: str, language: str) -> NlpArtifacts:
+        """No artifacts: our recognisers use none."""
+        return _no_artifacts()
+
+    def process_batch(
+        self, texts: Iterable[str], language: str, batch_size: int = 1, n_process: int = 1, **kwargs: object
+    ) -> Iterator[tuple[str, NlpArtifacts]]:
+        """Never asked for."""
+        raise NotImplementedError
+
+    def is_stopword(self, word: str, language: str) -> bool:
+        """No word is."""
+        return False
+
+    def is_punct(self, word: str, language: str) -> bool:
+        """No word is."""
+        return False
+
+    def get_supported_entities(self) -> list[str]:
+        """None of its own."""
+        return []
+
+    def get_supported_languages(self) -> list[str]:
+        """The one code that all our recognisers bear."""
+        return [LANGUAGE]
+
+
+def _no_artifacts() -> NlpArtifacts:
+    return NlpArtifacts(
+        entities=[],
+        tokens=None,  # type: ignore[arg-type]  # nothing reads it, and making one would need spaCy
+        tokens_indices=[],
+        lemmas=[],
+        nlp_engine=None,
+        language=LANGUAGE,
+    )
+
+
+class Engine:
+    """Finds special categories. Pure after construction; one thread at a time.
+
+    Args:
+        mappings: what the files of `config/recognizers/` hold, by stem.
+        report: is told of each fault in them.
+
+    Raises:
+        RulesInvalid: the mappings are not rules.
+    """
+
+    def __init__(self, mappings: Mapping[str, Plain], report: Report = ignore) -> None:
+        silence()
+        self.compiled: Compiled = compile_rules(mappings, report)
+        registry = RecognizerRegistry(
+            recognizers=[SpecialCategories(self.compiled), *map(Linear, self.compiled.custom)],
+            supported_languages=[LANGUAGE],
+        )
+        self._analyzer = AnalyzerEngine(
+            registry=registry, nlp_engine=_NoLanguage(), supported_languages=[LANGUAGE], log_decision_process=False
+        )
+        self._artifacts = _no_artifacts()
+        self._entities = list(_CATEGORIES)
+
+    def find(self, texts: Sequence[str]) -> list[list[Finding]]:
+        """The findings of each text, in order and apart (overlaps are merged).
+
+        The texts are analysed in one go, but none sees another.
+        """
+        folded = [fold(text) for text in texts]
+        results = self._analyzer.analyze(
+            text=BREAK.join(one.shadow for one in folded),
+            language=LANGUAGE,
+            entities=self._entities,
+            nlp_artifacts=self._artifacts,
+        )
+        found: list[list[Finding]] = [[] for _text in texts]
+        if results:
+            results.sort(key=_position)
+            _share_out(results, folded, found)
+        return found
+
+    def warm(self) -> None:
+        """Look once at all that the rules name, so that the first real text meets built automata.
+
+        Worth a second before workers are forked: they share what is built here.
+        """
+        known = [*self.compiled.literals, *self.compiled.idioms]
+        terms = [f"{lead} {term.decode()} {rest}" for term in known for lead, rest in _LEADS[hash(term) % 2 :: 2]]
+        for text in ("\n".join(terms), "\n".join(example.text for example in self.compiled.examples)):
+            self.find([text, text.title()])
+
+    def test(self) -> None:
+        """Find known phrases of every category.
+
+        Raises:
+            NotWorking: one was missed, so nothing this engine says can be trusted.
+        """
+        known = [example for category in Category for example in self._examples(category)]
+        for example, findings in zip(known, self.find([example.text for example in known]), strict=True):
+            if not any(finding.category is example.category for finding in findings):
+                raise NotWorking("a phrase that the rules know was not found")
+
+    def _examples(self, category: Category) -> list[Example]:
+        positive = [one for one in self.compiled.examples if one.category is category and one.found]
+        if not positive:
+            raise NotWorking("a category has no example to test with")
+        return positive[: _SELF_TEST // len(Category)]
+
+
+def _position(result: RecognizerResult) -> tuple[int, int]:
+    return result.start, -result.end
+
+
+def _share_out(results: list[RecognizerResult], folded: list[Folded], found: list[list[Finding]]) -> None:
+    """Give each result to its text, in that text's own offsets. `results` are in order."""
+    index = 0
+    base = 0
+    for result in results:
+        while result.start > base + len(folded[index].shadow):
+            base += len(folded[index].shadow) + 1
+            index += 1
+        stop = min(result.end - base, len(folded[index].shadow))  # an operator's pattern may run over the break
+        start, end = folded[index].original(result.start - base, stop)
+        if start < end:
+            add(found[index], Finding(start, end, Category(result.entity_type), float(result.score)))
+
+
+def silence() -> None:
+    """Keep Presidio from writing what it sees, and its suffix list from being fetched."""
+    for name in ("presidio-analyzer", "presidio_analyzer", "decision_process", "tldextract", "filelock"):
+        logger = logging.getLogger(name)
+        logger.handlers = [logging.NullHandler()]
+        logger.propagate = False
+        logger.setLevel(logging.CRITICAL)
+    tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(cache_dir=None, suffix_list_urls=())

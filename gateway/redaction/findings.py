@@ -1,0 +1,37 @@
+"""A finding: where in a text something reveals a category. Offsets and codes only, never the text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from gateway.categories import Category
+
+
+class Finding(NamedTuple):
+    """A span of a text, in code points, end exclusive, that reveals a category."""
+
+    start: int
+    end: int
+    category: Category
+    score: float
+
+
+def add(findings: list[Finding], new: Finding) -> None:
+    """Append a finding that begins no earlier than the last; overlapping ones become one.
+
+    The category of the higher score stays.
+    """
+    if findings and new.start < findings[-1].end:
+        old = findings.pop()
+        category = old.category if old.score >= new.score else new.category
+        new = Finding(old.start, max(old.end, new.end), category, max(old.score, new.score))
+    findings.append(new)
+
+
+def well_formed(findings: Sequence[Finding], length: int) -> bool:
+    """Whether the spans lie in a text of that length, in order and apart."""
+    return all(0 <= one.start < one.end <= length for one in findings) and all(
+        before.end <= after.start for before, after in pairwise(findings)
+    )

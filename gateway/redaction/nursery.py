@@ -1,0 +1,136 @@
+"""The detector's own processes: one nursery that has loaded everything, and workers forked from it.
+
+The nursery imports Presidio and compiles the rules once; workers share that memory copy-on-write,
+and a lost one is replaced in milliseconds. It is single-threaded and holds no text. A worker answers
+frames on its socket until the other end closes, and dies with the nursery; the nursery dies with
+the gateway, whose end of the control socket closes.
+
+Frames are a length (4 bytes, big endian) and JSON. To the nursery: first the rules, then
+commands of 5 bytes: `F` and a number, with the worker's socket attached, or `K` and a number.
+From it: `R` once it is ready. To a worker: a list of texts. From it: for each text its findings
+as [start, end, category's index, score].
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import orjson
+
+from gateway.categories import Category
+from gateway.redaction import lean
+
+if TYPE_CHECKING:
+    from gateway.redaction.engine import Engine
+
+LENGTH = struct.Struct(">I")
+COMMAND = struct.Struct(">cI")
+READY = b"R"
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_TICK = 5.0
+
+
+class Gone(EOFError):
+    """The other end closed."""
+
+
+def main(descriptor: int) -> NoReturn:
+    """Run the nursery on the control socket with that descriptor, until the gateway closes it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's ^C is the gateway's to handle
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold texts
+    control = socket.socket(fileno=descriptor)
+    lean.install()
+    from gateway.redaction.engine import Engine  # noqa: PLC0415  # only after `lean.install`
+
+    try:
+        engine = Engine(orjson.loads(receive(control)))
+        engine.test()
+        engine.warm()
+        control.sendall(READY)
+        gc.collect()
+        gc.freeze()
+        _tend(control, engine)
+    except (Gone, ConnectionError):
+        os._exit(0)
+
+
+def _tend(control: socket.socket, engine: Engine) -> NoReturn:
+    workers: dict[int, int] = {}
+    while True:
+        ready, _, _ = select.select([control], [], [], _TICK)
+        _reap(workers)
+        if not ready:
+            continue
+        data, descriptors, _flags, _address = socket.recv_fds(control, COMMAND.size, 1)
+        if not data:
+            raise Gone
+        while len(data) < COMMAND.size:
+            more = control.recv(COMMAND.size - len(data))
+            if not more:
+                raise Gone
+            data += more
+        verb, number = COMMAND.unpack(data)
+        if verb == b"F":
+            pid = os.fork()
+            if pid == 0:
+                control.close()
+                serve(socket.socket(fileno=descriptors[0]), engine)
+            workers[number] = pid
+        elif number in workers:
+            os.kill(workers[number], signal.SIGKILL)  # still ours: not reaped, so the number is not another's
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _reap(workers: dict[int, int]) -> None:
+    for number, pid in list(workers.items()):
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            del workers[number]
+
+
+def serve(connection: socket.socket, engine: Engine) -> NoReturn:
+    """Answer frames until the other end closes. Runs in a forked worker and never returns."""
+    status = 1
+    try:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        number = {category: index for index, category in enumerate(Category)}
+        while True:
+            found = engine.find(orjson.loads(receive(connection)))
+            answer = orjson.dumps([[(a, b, number[c], score) for a, b, c, score in one] for one in found])
+            connection.sendall(LENGTH.pack(len(answer)) + answer)
+    except (Gone, ConnectionError):
+        status = 0
+    finally:
+        os._exit(status)  # whatever went wrong, no traceback: it could quote a text
+
+
+def receive(connection: socket.socket) -> bytes:
+    """One frame.
+
+    Raises:
+        Gone: the other end closed first.
+    """
+    (size,) = LENGTH.unpack(_exactly(connection, LENGTH.size))
+    return _exactly(connection, size)
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    data = bytearray(size)
+    view = memoryview(data)
+    at = 0
+    while at < size:
+        got = connection.recv_into(view[at:])
+        if not got:
+            raise Gone
+        at += got
+    return bytes(data)

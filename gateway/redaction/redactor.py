@@ -1,0 +1,224 @@
+"""A whole document: walk, find, replace. What comes out is the same tree with findings taken out.
+
+The input is never changed. Numbers, enumerations and everything else outside a finding stay; JSON
+inside strings stays JSON. What must not be edited and holds a finding refuses the call.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.categories import PLACEHOLDER, Category
+from gateway.errors import Code, Refused
+from gateway.redaction.findings import Finding
+from gateway.redaction.segments import REACH
+from providers.document import Document
+from providers.text import Kind, Path, Slot, Strings, TooMany, replace, strings
+
+_READ_AS_SPACES = str.maketrans("_-", "  ")
+_GLUES = ("", " ")
+"""How a reader may take two adjacent text parts: as one word, or as two."""
+
+
+class Finds(Protocol):
+    """What finds: the detector, or an engine in the same process."""
+
+    async def find(self, texts: Sequence[str]) -> list[list[Finding]]:
+        """The findings of each text, in order and apart; raises `Unavailable` if it cannot look."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A document without findings, and how many were taken out, by category."""
+
+    document: Document = field(repr=False)
+    redactions: Mapping[Category, int]
+
+
+def typed(category: Category) -> str:
+    """The placeholder that names the category, for operators who choose that."""
+    return f"{PLACEHOLDER[:-1]}:{category}]"
+
+
+def untyped(_category: Category) -> str:
+    """The placeholder of the contract: the same for all categories."""
+    return PLACEHOLDER
+
+
+class Redactor:
+    """Takes special-category data out of documents and texts.
+
+    Args:
+        detector: who looks.
+        known_keys: the field names of the wires' surfaces, which are not content.
+        placeholder: category -> what stands for a finding; `untyped` or `typed`.
+    """
+
+    def __init__(
+        self,
+        detector: Finds,
+        known_keys: frozenset[str] = frozenset(),
+        placeholder: Callable[[Category], str] = untyped,
+    ) -> None:
+        self._detector = detector
+        self._known_keys = known_keys
+        self._placeholder = placeholder
+
+    async def clean(self, document: Document) -> Cleaned:
+        """The document with every finding replaced; the same object if there was none.
+
+        Raises:
+            Refused: a finding in what must stay as it is (`content_not_scannable`, with its path).
+            Unavailable: nobody could look.
+        """
+        try:
+            read = strings(document, self._known_keys)
+        except TooMany:
+            raise Refused(Code.CONTENT_NOT_SCANNABLE, "The document holds more strings than can be scanned.") from None
+        if not read.slots:
+            return Cleaned(document, {})
+        seams = _seams(read)
+        texts = [_as_read(slot) for slot in read.slots]
+        found = await self._detector.find([*texts, *(seam.text for seam in seams)])
+        spans = found[: len(texts)]
+        for seam, findings in zip(seams, found[len(texts) :], strict=True):
+            for finding in findings:
+                seam.share_out(finding, spans)
+        if not any(spans):
+            return Cleaned(document, {})
+        return self._replaced(document, read, spans)
+
+    async def redact(self, text: str) -> tuple[str, Mapping[Category, int]]:
+        """One text with every finding replaced, and how many there were.
+
+        Raises:
+            Unavailable: nobody could look.
+        """
+        (findings,) = await self._detector.find([text])
+        return self.replaced(text, findings), Counter(finding.category for finding in findings)
+
+    def replaced(self, text: str, findings: Sequence[Finding]) -> str:
+        """The text with placeholders for its findings, which are in order and apart."""
+        parts: list[str] = []
+        done = 0
+        for finding in findings:
+            parts.append(text[done : finding.start])
+            if finding.score >= 0:
+                parts.append(self._placeholder(finding.category))
+            done = finding.end
+        parts.append(text[done:])
+        return "".join(parts)
+
+    def _replaced(self, document: Document, read: Strings, spans: list[list[Finding]]) -> Cleaned:
+        redactions: Counter[Category] = Counter()
+        changes: dict[int, str] = {}
+        for index, findings in enumerate(spans):
+            if not findings:
+                continue
+            slot = read.slots[index]
+            if slot.kind in {Kind.IDENTIFIER, Kind.SEALED}:
+                raise Refused(
+                    Code.CONTENT_NOT_SCANNABLE,
+                    "This field must pass as it is, and holds special-category data.",
+                    where=_where(document, slot.path, self._known_keys),
+                )
+            apart = _apart(findings)
+            changes[index] = self.replaced(slot.text, apart)
+            redactions.update(finding.category for finding in apart if finding.score >= 0)
+        return Cleaned(replace(document, changes, read.slots), dict(redactions))
+
+
+_CONTINUED = -1.0
+"""Score of the rest of a finding whose placeholder stands in an earlier part."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seam:
+    """Adjacent parts as one text. `places` are (start in `text`, end in `text`, slot, offset in the slot)."""
+
+    text: str
+    boundary: int
+    places: Sequence[tuple[int, int, int, int]]
+
+    def share_out(self, finding: Finding, spans: list[list[Finding]]) -> None:
+        """Give a finding that runs over the boundary to the parts it covers; others are known already."""
+        if not finding.start < self.boundary < finding.end:
+            return
+        score = finding.score
+        for start, end, index, offset in self.places:
+            first, last = max(start, finding.start), min(end, finding.end)
+            if first < last:
+                shift = offset - start
+                spans[index] = [*spans[index], Finding(first + shift, last + shift, finding.category, score)]
+                score = _CONTINUED
+
+
+def _seams(read: Strings) -> list[_Seam]:
+    seams: list[_Seam] = []
+    for run in read.runs:
+        parts = [(index, read.slots[index].text) for index in run if read.slots[index].text]
+        for at in range(1, len(parts)):
+            seams.extend(_seam(parts, at, glue) for glue in _GLUES)
+    return seams
+
+
+def _seam(parts: Sequence[tuple[int, str]], at: int, glue: str) -> _Seam:
+    """The text round the boundary before part `at`, `REACH` characters each way, over as many parts as that takes."""
+    left: list[tuple[int, int, str]] = []  # (slot, offset, stretch), nearest first
+    room = REACH
+    for index, text in reversed(parts[:at]):
+        left.append((index, max(0, len(text) - room), text[-room:]))
+        room -= len(text) + len(glue)
+        if room <= 0:
+            break
+    right: list[tuple[int, int, str]] = []
+    room = REACH
+    for index, text in parts[at:]:
+        right.append((index, 0, text[:room]))
+        room -= len(text) + len(glue)
+        if room <= 0:
+            break
+    stretches = [*reversed(left), *right]
+    places: list[tuple[int, int, int, int]] = []
+    position = 0
+    for index, offset, stretch in stretches:
+        places.append((position, position + len(stretch), index, offset))
+        position += len(stretch) + len(glue)
+    return _Seam(glue.join(stretch for _index, _offset, stretch in stretches), places[len(left)][0], places)
+
+
+def _apart(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings of several readings of one text, in order and apart. A placeholder wins over a continuation."""
+    apart: list[Finding] = []
+    for new in sorted(findings):
+        if apart and new.start < apart[-1].end:
+            old = apart.pop()
+            best = old if old.score >= new.score else new
+            apart.append(Finding(old.start, max(old.end, new.end), best.category, best.score))
+        else:
+            apart.append(new)
+    return apart
+
+
+def _as_read(slot: Slot) -> str:
+    return slot.text.translate(_READ_AS_SPACES) if slot.kind is Kind.IDENTIFIER else slot.text
+
+
+def _where(document: Document, path: Path, known_keys: frozenset[str]) -> str:
+    """A path in names that the surface knows, indices, and `?N` for the N-th key of an object (from 0)."""
+    words: list[str] = []
+    here: object = document
+    for step in path:
+        if isinstance(step, int):
+            words.append(f"[{step}]")
+            here = here[step] if isinstance(here, list) else None
+            continue
+        members = here if isinstance(here, dict) else {}
+        word = step if step in known_keys else f"?{list(members).index(step)}" if step in members else "?"
+        words.append(f".{word}" if words else word)
+        here = members.get(step)
+    return "".join(words)

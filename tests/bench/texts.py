@@ -1,0 +1,44 @@
+"""Prompts of a given size: call transcripts, half of them French, each text new."""
+
+from __future__ import annotations
+
+import json
+import random
+
+_VOCABULARY = (
+    "le client a demandé une offre détaillée avant vendredi parce que son équipe préfère décider très tôt "
+    "d'accord je vous envoie ça dès demain évidemment le délai était trop long à l'été dernier où êtes-vous "
+    "the customer said that the price is fine but the rollout needs more time and a clear owner on our side "
+    "we could offer a pilot first then extend it after the quarter ends naïve café résumé façade coöperate "
+    "qualité déjà réunion société prévu août forêt hôtel île cœur sœur bientôt peut-être voilà très bien "
+    "pipeline objection follow-up decision budget renewal discount contract signature onboarding training"
+)
+_WORDS = _VOCABULARY.split()
+_RARE = ("migraine", "syndicat", "dépression", "church", "diabète", "union", "grossesse", "élections")
+_SPEAKERS = ("Amélie", "Jürgen", "Zoë", "Marc")
+
+
+def transcript(size: int, source: random.Random) -> str:
+    """A transcript of about `size` bytes in UTF-8. No sentence of it was made before."""
+    lines: list[str] = []
+    length = 0
+    while length < size:
+        words = source.choices(_WORDS, k=14)
+        if source.random() < 0.05:
+            words[7] = source.choice(_RARE)
+        line = f"{source.choice(_SPEAKERS)}: {' '.join(words)}."
+        lines.append(line)
+        length += len(line.encode()) + 1
+    return "\n".join(lines).encode()[:size].decode("utf-8", "ignore")
+
+
+def prompt(model: str, size: int, source: random.Random, *, stream: bool = False) -> bytes:
+    """A chat completion's body whose user message has `size` bytes."""
+    messages = [
+        {"role": "system", "content": "You coach sales people. Be brief."},
+        {"role": "user", "content": transcript(size, source)},
+    ]
+    document: dict[str, object] = {"model": model, "messages": messages}
+    if stream:
+        document["stream"] = True
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
