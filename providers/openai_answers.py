@@ -33,6 +33,7 @@ _TERMINAL = frozenset({"response.completed", "response.incomplete", "response.fa
 # Fields that betray kept state by being there at all, and those that do so only by a value other than false or {}.
 _SET = ("conversation", "previous_response_id", "prompt", "access_programs", "prompt_cache_diagnostics", "moderation")
 _TRUE = ("store", "background", "metadata")
+_UNFINISHED = ("queued", "in_progress")
 _ENDED = ("completed", "incomplete", "failed", "cancelled")
 _UNNAMED = Observation("unnamed")
 _END = Observation(terminal=True)
@@ -90,6 +91,7 @@ class _Sight:
         if message.get("audio") is not None:
             self.echoes.append("audio")
         if message.get("annotations"):
+            self.echoes.append("web_search_usage")  # a chat shows no other sign of a hosted search
             self.annotations(message["annotations"])
         for part in _list(message.get("content")):
             self.part(part)
@@ -115,8 +117,6 @@ class _Sight:
         """Fields of a response that only kept state fills, each by its own name."""
         self.echoes.extend(name for name in _SET if response.get(name) is not None)
         self.echoes.extend(name for name in _TRUE if response.get(name))
-        if response.get("status") == "queued":
-            self.echoes.append("queued")
         if response.get("prompt_cache_retention") == "24h":
             self.echoes.append("prompt_cache_retention_24h")
         options = response.get("prompt_cache_options")
@@ -215,6 +215,8 @@ def observe(operation: Operation, document: Document) -> Observation:
     elif operation.dialect == "responses":
         if document.get("object") != "response" or type(document.get("output")) is not list:
             sight.echoes.append("form")
+        if document.get("status") in _UNFINISHED:  # to be fetched later, so it is kept until then
+            sight.echoes.append("queued")
         sight.response(document)
     elif operation.dialect == "transcription":
         sight.counters(document.get("usage"), "input_tokens", "output_tokens")

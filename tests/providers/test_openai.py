@@ -151,7 +151,6 @@ def test_small_answers_show_model_and_usage() -> None:
 ECHOES: dict[str, tuple[Operation, Document, str]] = {
     "stored response": (RESPONSES, response(store=True), "store"),
     "background": (RESPONSES, response(background=True), "background"),
-    "queued": (RESPONSES, response(status="queued"), "queued"),
     "conversation": (RESPONSES, response(conversation={"id": "conv_1"}), "conversation"),
     "previous response": (RESPONSES, response(previous_response_id="resp_0"), "previous_response_id"),
     "stored prompt": (RESPONSES, response(prompt={"id": "pmpt_1"}), "prompt"),
@@ -219,6 +218,16 @@ def test_every_sign_of_kept_state_is_seen(operation: Operation, answer: Document
         assert echo in OPENAI.observe_event(RESPONSES, "response.created", event).echoes
 
 
+@pytest.mark.parametrize("status", ["queued", "in_progress"])
+def test_whole_answer_that_is_not_ready_is_kept(status: str) -> None:
+    """An answer to fetch later is kept until then; inside a stream the same status is only a turn to wait for."""
+    waiting = response(status=status)
+    event: Document = {"type": "response.queued", "response": waiting}
+
+    assert OPENAI.observe(RESPONSES, waiting).echoes == ("queued",)
+    assert OPENAI.observe_event(RESPONSES, "response.queued", event).echoes == ()
+
+
 def test_cache_reads_are_no_echo() -> None:
     """Tokens read from a cache that is kept in memory only are counted, not reported as kept state."""
     assert OPENAI.observe(CHAT, chat(content="")).echoes == ()
@@ -275,6 +284,7 @@ def test_chat_tool_calls_and_citations_are_named() -> None:
     seen = OPENAI.observe(CHAT, chat(tool_calls=calls, annotations=[citation]))
 
     assert seen.kinds == (("item", "function_call"), ("item", "custom_tool_call"), ("annotation", "url_citation"))
+    assert seen.echoes == ("web_search_usage",)
 
 
 def test_unknown_finish_reason_becomes_a_word_of_ours() -> None:
