@@ -1,0 +1,279 @@
+"""Who is asking, for whom, and why: caller keys to a `Caller`, headers to tenant and purpose.
+
+Every refusal of a key looks the same, but for the hint to who sent a provider's own key. No key, and no header's
+value, enters an error, a record or a repr.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from gateway.caller_keys import KeyFile, KeysUnreadable, Mark
+from gateway.errors import Code, Refused
+from gateway.keys import check_caller_key
+from gateway.limits import Allowance
+from gateway.policy.forms import Digest, Form, Id, Instant, Report, read
+from gateway.policy.tenants import Tenant
+
+TENANT: Final = "x-gateway-tenant"
+PURPOSE: Final = "x-gateway-purpose"
+SUBJECT: Final = "x-gateway-subject"
+PROCESSOR: Final = "x-gateway-processor"
+
+_LONGEST_SUBJECT = 256
+_LONGEST_KEY = 256
+_LOOK_AGAIN_SECONDS = 1.0
+_PROVIDER_KEYS = ("sk-",)
+_HINT = (
+    "this is a provider's own key, and it has now been shown to the gateway; send the caller key that your operator "
+    "issued (it begins with zrg_)"
+)
+
+
+class KeyForm(Form):
+    """A key that the configuration lists: its public id, the SHA-256 of its whole text, and until when it is valid."""
+
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    sha256: Digest
+    expires: Instant | None = None
+
+
+class CallerLimits(Form):
+    """Bounds of one caller; what is absent is as in gateway.yaml."""
+
+    in_flight: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    per_minute: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+
+
+class CallerForm(Form):
+    """The keys of one service in `config/callers.yaml`."""
+
+    tenants: Annotated[tuple[Id, ...], Field(min_length=1)]
+    purposes: Annotated[tuple[Id, ...], Field(min_length=1)]
+    limits: CallerLimits = CallerLimits()
+    keys: tuple[KeyForm, ...] = ()
+
+
+class CallersForm(Form):
+    """The keys of `config/callers.yaml`."""
+
+    callers: Mapping[Id, CallerForm]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A service that showed a valid key. `tenants` and `purposes` are all that it may act for."""
+
+    id: str
+    key_id: str
+    tenants: frozenset[str]
+    purposes: frozenset[str]
+    allowance: Allowance
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose data a call is, why, whom it is about (raw: hash it at once), and the one processor wanted."""
+
+    tenant: Tenant
+    purpose: str
+    subject: str | None = field(repr=False)
+    processor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Valid:
+    caller: Caller
+    expires: datetime | None
+
+
+class Callers:
+    """The services of one configuration, with the keys issued since.
+
+    Args:
+        services: by id, as `parse_callers` read them.
+        allowance: what a service may do where it says nothing itself.
+        issued: the keys of the state, looked at again at most once a second.
+        clock: aware instants, for expiry.
+        monotonic: seconds that never run backwards.
+
+    Belongs to one event loop. While the key file cannot be read, no key is good, since it may have been revoked;
+    `fault` then says so, for readiness.
+    """
+
+    def __init__(
+        self,
+        services: Mapping[str, CallerForm],
+        allowance: Allowance,
+        issued: KeyFile,
+        *,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.services = services
+        self._allowance = allowance
+        self._issued = issued
+        self._clock = clock
+        self._monotonic = monotonic
+        self._looked = -_LOOK_AGAIN_SECONDS
+        self._mark: Mark | None = None
+        self._revoked: frozenset[str] = frozenset()
+        self._valid: dict[str, _Valid] = {}
+        self._digests: dict[str, str] = {}
+        self.fault: str | None = None
+        self._take_over()
+
+    def authenticate(self, headers: Mapping[str, str]) -> Caller:
+        """The caller of a request, by `Authorization: Bearer KEY` or `x-api-key: KEY`.
+
+        Args:
+            headers: looked up by lower-case names; each at most once, which the listener has checked.
+
+        Raises:
+            Refused: `unauthenticated`.
+        """
+        if self._monotonic() - self._looked >= _LOOK_AGAIN_SECONDS:
+            self._look()
+        key = _key_of(headers)
+        if key.startswith(_PROVIDER_KEYS):
+            raise _unauthenticated(_HINT)
+        key_id = check_caller_key(key, self._digests)
+        if key_id is None:
+            raise _unauthenticated()
+        found = self._valid[key_id]
+        if found.expires is not None and found.expires <= self._clock():
+            raise _unauthenticated()
+        return found.caller
+
+    def _look(self) -> None:
+        self._looked = self._monotonic()
+        if self._issued.mark() != self._mark or self.fault is not None:
+            self._take_over()
+
+    def _take_over(self) -> None:
+        """Take the keys over anew. A revocation once seen is never forgotten, whatever becomes of the file."""
+        self._looked = self._monotonic()
+        self._mark = self._issued.mark()
+        self._valid, self._digests, self.fault = {}, {}, None
+        try:
+            held = self._issued.read()
+        except KeysUnreadable as fault:
+            self.fault = str(fault)
+            return
+        valid: dict[str, _Valid] = {}
+        digests: dict[str, str] = {}
+        self._revoked |= held.revocations.keys()
+        for name, service in self.services.items():
+            for key in service.keys:
+                valid[key.id] = _Valid(self._caller(name, key.id), key.expires)
+                digests[key.id] = key.sha256
+        for issued in held.keys:
+            if issued.caller in self.services and issued.id not in valid:
+                valid[issued.id] = _Valid(self._caller(issued.caller, issued.id), issued.expires)
+                digests[issued.id] = issued.sha256
+        for key_id in self._revoked:
+            valid.pop(key_id, None)
+            digests.pop(key_id, None)
+        self._valid, self._digests = valid, digests
+
+    def _caller(self, name: str, key_id: str) -> Caller:
+        service = self.services[name]
+        limits, usual = service.limits, self._allowance
+        allowance = Allowance(limits.in_flight or usual.in_flight, limits.per_minute or usual.per_minute)
+        return Caller(name, key_id, frozenset(service.tenants), frozenset(service.purposes), allowance)
+
+
+def identify(
+    caller: Caller, headers: Mapping[str, str], tenants: Mapping[str, Tenant], processors: Collection[str]
+) -> Identity:
+    """Whose data it is, why, and where the caller narrows the call to.
+
+    Raises:
+        Refused: `tenant_missing`, `tenant_unknown`, `purpose_missing`, `purpose_not_allowed`; `parameter_unknown`
+            for a header that stands twice or a subject that is too long; `model_not_allowed` for a processor
+            that the registry does not have.
+    """
+    _check_single(headers)
+    tenant = _tenant(caller, headers.get(TENANT), tenants)
+    purpose = _purpose(caller, headers.get(PURPOSE), tenant)
+    subject = headers.get(SUBJECT)
+    if subject is not None and not 0 < len(subject) <= _LONGEST_SUBJECT:
+        raise Refused(Code.PARAMETER_UNKNOWN, f"a subject is 1 to {_LONGEST_SUBJECT} characters", where=SUBJECT)
+    processor = headers.get(PROCESSOR)
+    if processor is not None and processor not in processors:
+        raise Refused(Code.MODEL_NOT_ALLOWED, "the registry has no processor of this name", where=PROCESSOR)
+    return Identity(tenant, purpose, subject, processor)
+
+
+def parse_callers(
+    tree: object, tenants: Collection[str], purposes: Collection[str], report: Report
+) -> dict[str, CallerForm]:
+    """Read `config/callers.yaml`; every fault is reported, and what has one must not serve."""
+    form = read(CallersForm, tree, report)
+    if form is None:
+        return {}
+    seen: set[str] = set()
+    for name, service in form.callers.items():
+        for key, named, there in (("tenants", service.tenants, tenants), ("purposes", service.purposes, purposes)):
+            for index, word in enumerate(named):
+                if word not in there:
+                    report(
+                        ("callers", name, key, index), f"no other file lists it; add it there, or take it out of {key}"
+                    )
+        for index, listed in enumerate(service.keys):
+            if listed.id in seen:
+                report(("callers", name, "keys", index, "id"), "this key is listed twice")
+            seen.add(listed.id)
+    return dict(form.callers)
+
+
+def _key_of(headers: Mapping[str, str]) -> str:
+    """The one key of a request, or "" where there is none that could be valid."""
+    key = headers.get("x-api-key")
+    authorization = headers.get("authorization")
+    if authorization is not None:
+        scheme, _space, bearer = authorization.partition(" ")
+        if scheme.lower() != "bearer" or (key is not None and key != bearer):
+            raise _unauthenticated()
+        key = bearer
+    if key is None or len(key) > _LONGEST_KEY or not key.isascii():
+        return ""
+    return key
+
+
+def _unauthenticated(hint: str = "send a caller key as Authorization: Bearer KEY or x-api-key: KEY") -> Refused:
+    return Refused(Code.UNAUTHENTICATED, hint)
+
+
+def _check_single(headers: Mapping[str, str]) -> None:
+    # Two lines of one header would let a proxy before us and ourselves read different ones. A multidict
+    # iterates over every line.
+    names = [name for name in map(str.lower, headers) if name.startswith("x-gateway-")]
+    if len(names) != len(set(names)):
+        raise Refused(Code.PARAMETER_UNKNOWN, "a gateway header may stand once", where=TENANT)
+
+
+def _tenant(caller: Caller, named: str | None, tenants: Mapping[str, Tenant]) -> Tenant:
+    if named is None:
+        if len(caller.tenants) != 1:
+            raise Refused(Code.TENANT_MISSING, f"say whose data this is in {TENANT}", where=TENANT)
+        (named,) = caller.tenants
+    tenant = tenants.get(named) if named in caller.tenants else None
+    if tenant is None or tenant.status != "active":
+        raise Refused(Code.TENANT_UNKNOWN, "no active tenant of this caller has this id", where=TENANT)
+    return tenant
+
+
+def _purpose(caller: Caller, named: str | None, tenant: Tenant) -> str:
+    if named is None:
+        if len(caller.purposes) != 1:
+            raise Refused(Code.PURPOSE_MISSING, f"say why this call is made in {PURPOSE}", where=PURPOSE)
+        (named,) = caller.purposes
+    if named not in caller.purposes or (tenant.purposes is not None and named not in tenant.purposes):
+        raise Refused(Code.PURPOSE_NOT_ALLOWED, "this caller may not call for this purpose and tenant", where=PURPOSE)
+    return named

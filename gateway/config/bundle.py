@@ -1,0 +1,86 @@
+"""One configuration, whole and frozen: what every part of the gateway is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.callers import Caller, Callers, Identity, identify
+from gateway.config.documents import Plain
+from gateway.config.secrets import Secrets
+from gateway.config.settings import Settings
+from gateway.policy.processors import Registry
+from gateway.policy.schemas import Schemas
+from gateway.policy.surface import Surface
+from gateway.policy.tenants import Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A configuration without a fault.
+
+    Attributes:
+        directory: where it was read from; relative paths begin there.
+        settings: `gateway.yaml`.
+        callers: who may ask; the only part that lives on, since keys come and go without a reload.
+        tenants: by id.
+        registry: the sub-processors.
+        surfaces: wire name -> what may be asked on it.
+        schemas: the approved structured-output schemas.
+        recognizers: the files of `recognizers/` as plain mappings, by stem.
+        grants: (caller, purpose) -> the conditional verdicts that were switched on for them.
+        secrets: provider credentials, by reference.
+        digest: SHA-256 (64 hex) over processors, surfaces, settings, recognisers and schemas, in canonical form.
+            Tenants and callers change by the hour and are recorded one by one, so they are not in it.
+    """
+
+    directory: Path
+    settings: Settings
+    callers: Callers
+    tenants: Mapping[str, Tenant]
+    registry: Registry
+    surfaces: Mapping[str, Surface]
+    schemas: Schemas
+    recognizers: Mapping[str, Plain]
+    grants: Mapping[tuple[str, str], frozenset[str]]
+    secrets: Secrets = field(repr=False)
+    digest: str
+
+    @property
+    def state(self) -> Path:
+        """The state directory."""
+        return self.path(self.settings.state)
+
+    @property
+    def master_key(self) -> Path | None:
+        """The file of the master key, or None where it is kept in the state."""
+        return None if self.settings.master_key is None else self.path(self.settings.master_key.file)
+
+    def path(self, written: str) -> Path:
+        """A path as the configuration writes it, made absolute."""
+        return (self.directory / written).resolve()
+
+    def identify(self, caller: Caller, headers: Mapping[str, str]) -> Identity:
+        """Whose data a call is, and why. See `callers.identify`.
+
+        Raises:
+            Refused: `tenant_*`, `purpose_*` and what else `callers.identify` names.
+        """
+        return identify(caller, headers, self.tenants, self.registry.entries)
+
+    def granted(self, caller: str, purpose: str, tenant: Tenant) -> frozenset[str]:
+        """The conditional verdicts for this caller and purpose, less what the tenant forbids."""
+        granted = self.grants.get((caller, purpose), _NOTHING)
+        return granted - tenant.forbidden_grants if granted else granted
+
+    def secret(self, reference: str) -> str:
+        """A provider credential, by `Route.credential`.
+
+        Raises:
+            UpstreamError: it cannot be read; nothing was sent.
+        """
+        return self.secrets.read(reference)
+
+
+_NOTHING: frozenset[str] = frozenset()

@@ -1,0 +1,179 @@
+"""The settings of `config/gateway.yaml`: each key, its type and its default. Times in seconds, sizes in bytes.
+
+A default stands wherever it can be right for everybody; what only the operator can know has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from gateway.policy.forms import Counted, Form, Id, Prose, Report, Seconds, misfit, read
+from gateway.policy.hosts import is_host, is_loopback
+
+
+def _host_name(value: str) -> str:
+    if not is_host(value):
+        raise misfit("write an exact host name in lower case, without port, pattern or dot at the end")
+    return value
+
+
+def _address(value: str) -> str:
+    if not (is_host(value) or value in {"::", "::1"}):
+        raise misfit("write the address to bind, such as 127.0.0.1 or 0.0.0.0")
+    return value
+
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+HostName = Annotated[str, AfterValidator(_host_name)]
+
+
+class Tls(Form):
+    """PEM files, read again on reload."""
+
+    certificate: Prose
+    private_key: Prose
+
+
+class Listener(Form):
+    """Where to listen. Anything but a loopback address needs TLS, or says that it is unsafe.
+
+    `names` is what callers may write as Host, without port; loopback names need no mention.
+    """
+
+    host: Annotated[str, AfterValidator(_address)] = "127.0.0.1"
+    port: Port
+    names: tuple[HostName, ...] = ()
+    tls: Tls | None = None
+    unsafe_plaintext: bool = False
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return is_loopback(self.host)
+
+
+class CallersListener(Listener):
+    """The port of the callers."""
+
+    port: Port = 8080
+
+
+class OperationsListener(Listener):
+    """The port of health, readiness and metrics."""
+
+    port: Port = 9090
+
+
+class Limits(Form):
+    """Bounds of one exchange, of one caller (unless its own say otherwise) and of the whole process."""
+
+    body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 4 * 1024 * 1024
+    answer_bytes: Annotated[int, Field(ge=1024, le=1024 * 1024 * 1024)] = 64 * 1024 * 1024
+    in_flight: Annotated[int, Field(ge=1, le=100_000)] = 1024
+    caller_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 256
+    caller_per_minute: Annotated[int, Field(ge=1, le=10_000_000)] = 6000
+    connections: Annotated[int, Field(ge=1, le=100_000)] = 4096
+    connections_per_peer: Annotated[int, Field(ge=1, le=100_000)] = 1024
+    body_seconds: Seconds = 30.0
+    connect_seconds: Seconds = 5.0
+    first_byte_seconds: Seconds = 600.0
+    idle_seconds: Seconds = 300.0
+    total_seconds: Seconds = 3600.0
+    write_seconds: Seconds = 30.0
+    drain_seconds: Seconds = 30.0
+
+
+class Redaction(Form):
+    """How special-category data is looked for. `unsafe_redaction_off` lets it leave; it is for benchmarks."""
+
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    remembered: Annotated[int, Field(ge=0, le=10_000_000)] = 32_768
+    patience_seconds: Seconds = 0.75
+    patience_seconds_per_mebibyte: Seconds = 1.0
+    typed_placeholder: bool = False
+    unsafe_redaction_off: bool = False
+
+
+class Journal(Form):
+    """Bounds of the record's commit point."""
+
+    timeout_seconds: Seconds = 0.25
+    waiting: Annotated[int, Field(ge=1, le=1_000_000)] = 8192
+    batch: Annotated[int, Field(ge=1, le=100_000)] = 512
+    check_seconds: Seconds = 5.0
+    ballast_bytes: Annotated[int, Field(ge=0, le=2**40)] = 64 * 2**20
+
+
+class Upstream(Form):
+    """The side of the providers. `authorities` is a PEM file of trusted roots instead of the usual ones."""
+
+    authorities: Prose | None = None
+    keepalive_seconds: Seconds = 15.0
+
+
+class MasterKey(Form):
+    """Where the master key is; best outside the state, so that a copy of the state is useless by itself."""
+
+    file: Prose
+
+
+class ConditionalGrant(Form):
+    """A conditional verdict of a surface, switched on by name for these callers and purposes and no others."""
+
+    grant: Id
+    callers: Annotated[tuple[Id, ...], Field(min_length=1)]
+    purposes: Annotated[tuple[Id, ...], Field(min_length=1)]
+
+
+class Settings(Form):
+    """The keys of `config/gateway.yaml`. Paths are as written: relative ones start at the configuration's folder."""
+
+    region: Id
+    purposes: Annotated[tuple[Id, ...], Field(min_length=1, max_length=256)]
+    state: Prose = "../.state"
+    listen: CallersListener = CallersListener()
+    operations: OperationsListener = OperationsListener()
+    master_key: MasterKey | None = None
+    limits: Limits = Limits()
+    redaction: Redaction = Redaction()
+    journal: Journal = Journal()
+    upstream: Upstream = Upstream()
+    grants: tuple[ConditionalGrant, ...] = ()
+
+    def warnings(self) -> Iterator[str]:
+        """What is in force and dangerous; said at every start and by `check`."""
+        if self.redaction.unsafe_redaction_off:
+            yield "redaction is OFF (unsafe_redaction_off): special-category data leaves with every call"
+        for name, listener in (("listen", self.listen), ("operations", self.operations)):
+            if listener.unsafe_plaintext and not listener.is_loopback:
+                yield f"{name} is in plain text on the network (unsafe_plaintext): keys and content can be read there"
+
+
+def parse_settings(tree: object, report: Report) -> Settings | None:
+    """Read `config/gateway.yaml`, or report every fault and give None."""
+    fault = Counted(report)
+    settings = read(Settings, tree, fault)
+    if settings is None:
+        return None
+    for name, listener in (("listen", settings.listen), ("operations", settings.operations)):
+        _check_listener(name, listener, fault)
+    if not settings.listen.is_loopback and not settings.listen.names:
+        fault(("listen",), "write names: the host names by which callers reach this gateway")
+    for index, purpose in enumerate(settings.purposes):
+        if purpose in settings.purposes[:index]:
+            fault(("purposes", index), "this purpose is named twice")
+    for index, item in enumerate(settings.grants):
+        for at, purpose in enumerate(item.purposes):
+            if purpose not in settings.purposes:
+                fault(("grants", index, "purposes", at), "`purposes:` does not list this purpose")
+    return None if fault.faults else settings
+
+
+def _check_listener(name: str, listener: Listener, fault: Report) -> None:
+    if not listener.is_loopback and listener.tls is None and not listener.unsafe_plaintext:
+        fault((name,), "not a loopback address: write tls: {certificate, private_key}, or unsafe_plaintext: true")
+    if listener.tls is not None and listener.unsafe_plaintext:
+        fault((name, "unsafe_plaintext"), "it has TLS, so nothing is in plain text; leave this out")

@@ -1,0 +1,103 @@
+"""Tenants by opaque id: where their data may be processed, and what they narrow.
+
+Names of customers stand nowhere in here. A tenant only ever narrows: a signed agreement wins over
+what the registry would allow. What is absent in a narrowing narrows nothing; residency may not be absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gateway.policy.countries import expand
+from gateway.policy.forms import CountryName, Form, Id, Report, read
+
+Status = Literal["active", "suspended", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Whose data it is.
+
+    Attributes:
+        id: opaque.
+        residency: the countries that may see it; an entry's whole set must lie inside.
+        processors: the only processors, or None for every one that fits.
+        purposes: the only purposes, or None for all that are configured.
+        forbidden_grants: conditional verdicts that nobody may use on this tenant's data.
+        status: calls are made for `active` tenants only.
+        notice_days: a longer notice than the registry's own, or None.
+    """
+
+    id: str
+    residency: frozenset[str]
+    processors: frozenset[str] | None = None
+    purposes: frozenset[str] | None = None
+    forbidden_grants: frozenset[str] = frozenset()
+    status: Status = "active"
+    notice_days: int | None = None
+
+
+class TenantForm(Form):
+    """The keys of one tenant in `config/tenants.yaml`."""
+
+    residency: Annotated[tuple[CountryName, ...], Field(min_length=1)]
+    processors: Annotated[tuple[Id, ...] | None, Field(min_length=1)] = None
+    purposes: Annotated[tuple[Id, ...] | None, Field(min_length=1)] = None
+    forbidden_grants: tuple[Id, ...] = ()
+    status: Status
+    notice_days: Annotated[int, Field(ge=0, le=730)] | None = None
+
+
+class TenantsForm(Form):
+    """The keys of `config/tenants.yaml`."""
+
+    tenants: Mapping[Id, TenantForm]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The names that other files give, for those that point at them."""
+
+    processors: Collection[str]
+    purposes: Collection[str]
+    grants: Collection[str]
+
+
+def parse_tenants(tree: object, known: Known, report: Report) -> dict[str, Tenant]:
+    """Read `config/tenants.yaml`; every fault is reported, and what has one must not serve."""
+    form = read(TenantsForm, tree, report)
+    if form is None:
+        return {}
+    tenants: dict[str, Tenant] = {}
+    for name, item in form.tenants.items():
+        for key, named, there in (
+            ("processors", item.processors, known.processors),
+            ("purposes", item.purposes, known.purposes),
+            ("forbidden_grants", item.forbidden_grants, known.grants),
+        ):
+            for index, word in enumerate(named or ()):
+                if word not in there:
+                    report(
+                        ("tenants", name, key, index), "no other file gives this name; a misspelt one narrows wrongly"
+                    )
+        tenants[name] = Tenant(
+            id=name,
+            residency=_expanded(item.residency),
+            processors=None if item.processors is None else frozenset(item.processors),
+            purposes=None if item.purposes is None else frozenset(item.purposes),
+            forbidden_grants=frozenset(item.forbidden_grants),
+            status=item.status,
+            notice_days=item.notice_days,
+        )
+    return tenants
+
+
+@lru_cache(maxsize=1024)
+def _expanded(names: tuple[str, ...]) -> frozenset[str]:
+    """One set for all tenants with the same words, so that 5,000 tenants hold a handful."""
+    return expand(names)
