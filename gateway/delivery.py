@@ -85,10 +85,11 @@ class StreamCheck:
     """Checks a stream of server-sent events.
 
     `feed` gives back the bytes that may go on; once `terminal` is set, it holds the event without which
-    the stream is not complete, to be sent after the outcome is durable, and whatever follows is dropped.
+    the stream is not complete, to be sent after the outcome is durable, and whatever follows is dropped. `failure`
+    is the provider's own error event instead, which ends the stream too.
     """
 
-    __slots__ = ("_grant", "_granted", "_operation", "_splitter", "_surface", "_wire", "tally", "terminal")
+    __slots__ = ("failure", "_grant", "_granted", "_operation", "_splitter", "_surface", "_wire", "tally", "terminal")
 
     def __init__(self, grant: Grant, surface: Surface) -> None:
         self._grant = grant
@@ -99,6 +100,12 @@ class StreamCheck:
         self._splitter = sse.Splitter()
         self.tally = Tally()
         self.terminal: bytes | None = None
+        self.failure: tuple[str, Document] | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Nothing that may follow is passed on."""
+        return self.terminal is not None or self.failure is not None
 
     def feed(self, chunk: bytes) -> bytes:
         """Check what this chunk completes.
@@ -106,7 +113,7 @@ class StreamCheck:
         Raises:
             UpstreamError: `response_not_allowed`; nothing of the offending event is given back.
         """
-        if self.terminal is not None:
+        if self.ended:
             return b""
         try:
             events = self._splitter.feed(chunk)
@@ -128,6 +135,9 @@ class StreamCheck:
                 and self._wire.is_usage_event(self._operation, document)
             ):
                 continue
+            if seen.error is not None and not seen.terminal and document is not None:
+                self.failure = name, document
+                break
             if seen.terminal:
                 self.terminal = sse.build(name, data)
                 break

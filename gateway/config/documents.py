@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import yaml
 
@@ -85,6 +85,10 @@ class Document:
         return line
 
 
+class _Mark(Protocol):
+    line: int
+
+
 class _NotReadable(Exception):
     """The file cannot be read further than `line`."""
 
@@ -151,7 +155,7 @@ def _text(path: Path) -> str:
     return text
 
 
-def _line(mark: yaml.Mark | None) -> int:
+def _line(mark: _Mark | None) -> int:
     return 0 if mark is None else mark.line + 1
 
 
