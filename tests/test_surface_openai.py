@@ -742,6 +742,15 @@ def test_model_without_a_safe_cache_setting_is_refused(surface: Surface) -> None
     assert surfaces.refusal(surface.operations[C], request(C), surfaces.walk("prompt_cache")) is None
 
 
+def test_granted_cache_counts_as_used_where_the_caller_is_silent(surface: Surface) -> None:
+    """With the grant the provider caches by itself, so its counters in the answer are no alarm."""
+    reading = surfaces.walk("prompt_cache")
+    kept = surfaces.judged(surface.operations[R], request(R), reading)
+
+    assert list(reading.used) == ["prompt_cache"]
+    assert not {"prompt_cache_options", "prompt_cache_retention"} & set(kept)
+
+
 def test_contrary_cache_settings_are_refused(surface: Surface) -> None:
     """Without the grant a caller's own cache setting must be the safe one."""
     assert met(surface, R, request(R, prompt_cache_options={"mode": "explicit"})) is None
