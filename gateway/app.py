@@ -337,6 +337,7 @@ async def _serve(application: Application) -> int:
     await application.start()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 50)  # a request's objects go by reference count; what is left here is bound to stay
     await ended.wait()
     await application.stop()
     return 0

@@ -6,7 +6,7 @@ its terminal event is held until the outcome is durable. What cannot be read is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -20,12 +20,15 @@ from providers.provider import Observation, Usage
 _KEEP_ALIVE = b":\n\n"
 
 
+_NO_USAGE = Usage()
+
+
 @dataclass(slots=True)
 class Tally:
     """What an answer has shown so far: names and numbers for the record, never text."""
 
     model: str | None = None
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = _NO_USAGE
     finishes: tuple[str, ...] = ()
     response_id: str | None = None
     error: str | None = None
@@ -42,7 +45,9 @@ class Tally:
             self.finishes += seen.finishes
         if seen.error is not None:
             self.error = seen.error
-        if seen.usage is not None:
+        if seen.usage is not None and self.usage is _NO_USAGE:
+            self.usage = seen.usage
+        elif seen.usage is not None:
             known = {name: getattr(seen.usage, name) for name in _USAGE if getattr(seen.usage, name) is not None}
             self.usage = replace(self.usage, **known)
 
