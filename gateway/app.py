@@ -37,6 +37,7 @@ from gateway.logs import CallLine, Log, detached_logger, loop_exception_handler,
 from gateway.metrics import Metrics
 from gateway.operations import operations_handler
 from gateway.passage import InForce, Passage
+from gateway.policy.entries import Entry
 from gateway.process import close_core_dumps, concerns
 from gateway.redaction.detector import Detector, Patience
 from gateway.redaction.redactor import Redactor, typed, untyped
@@ -197,7 +198,7 @@ class Application:
             self._log.event("unsafe_redaction_off")
             return None
         redaction = bundle.settings.redaction
-        patience = Patience(redaction.base_seconds, redaction.seconds_per_mebibyte)
+        patience = Patience(redaction.patience_seconds, redaction.patience_seconds_per_mebibyte / 1024)
         detector = Detector(bundle.recognizers, redaction.workers, patience, redaction.remembered)
         await detector.start()
         return detector
@@ -226,7 +227,7 @@ class Application:
 
     def _publish(self, *, reload_ok: bool) -> None:
         now = datetime.now(UTC)
-        left = {entry.id: entry.days_left(now) for entry in self._force.bundle.registry.entries.values()}
+        left = {entry.id: _days_left(entry, now) for entry in self._force.bundle.registry.entries.values()}
         self._metrics.set_processors(left)
         self._metrics.reload_ok.set(1 if reload_ok else 0)
         self._metrics.journal_healthy.set(1 if self._journal.healthy else 0)
@@ -343,6 +344,13 @@ async def _serve(application: Application) -> int:
 
 def _now() -> int:
     return time_ns() // 1000
+
+
+def _days_left(entry: Entry, now: datetime) -> float:
+    """Days until no agreement of the entry is in force; 0 where none is."""
+    agreement = entry.agreement(now)
+    until = None if agreement is None else agreement.valid_until
+    return 0.0 if until is None else (until - now).total_seconds() / 86_400
 
 
 def _endpoints(bundle: Bundle) -> list[Endpoint]:

@@ -6,7 +6,7 @@ value, enters an error, a record or a repr.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Final
@@ -28,6 +28,7 @@ PROCESSOR: Final = "x-gateway-processor"
 _LONGEST_SUBJECT = 256
 _LONGEST_KEY = 256
 _LOOK_AGAIN_SECONDS = 1.0
+_NO_KEY = "0" * 16
 _PROVIDER_KEYS = ("sk-",)
 _HINT = (
     "this is a provider's own key, and it has now been shown to the gateway; send the caller key that your operator "
@@ -149,6 +150,22 @@ class Callers:
         if found.expires is not None and found.expires <= self._clock():
             raise _unauthenticated()
         return found.caller
+
+    def named(self, name: str) -> Caller:
+        """A service as if it had shown a key, for dry runs. Its key id is all zeros, which no key has.
+
+        Raises:
+            Refused: `unauthenticated`; there is no such service.
+        """
+        if name not in self.services:
+            raise _unauthenticated("callers.yaml has no service of this name")
+        return self._caller(name, _NO_KEY)
+
+    def expiries(self) -> Iterator[tuple[str, datetime]]:
+        """(`CALLER/KEY ID`, until when) of each key that is good now and ends some day."""
+        for key_id, found in self._valid.items():
+            if found.expires is not None:
+                yield f"{found.caller.id}/{key_id}", found.expires
 
     def _look(self) -> None:
         self._looked = self._monotonic()
