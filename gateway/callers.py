@@ -228,17 +228,21 @@ def identify(
 
 
 def parse_callers(
-    tree: object, tenants: Collection[str], purposes: Collection[str], report: Report
-) -> dict[str, CallerForm]:
-    """Read `config/callers.yaml`; every fault is reported, and what has one must not serve."""
+    tree: object, tenants: Collection[str] | None, purposes: Collection[str] | None, report: Report
+) -> dict[str, CallerForm] | None:
+    """Read `config/callers.yaml`, or report every fault of its form and give None.
+
+    A name that is not among `tenants` or `purposes` is reported, too (None: their file has a fault of its own); what
+    has any fault must not serve.
+    """
     form = read(CallersForm, tree, report)
     if form is None:
-        return {}
+        return None
     seen: set[str] = set()
     for name, service in form.callers.items():
         for key, named, there in (("tenants", service.tenants, tenants), ("purposes", service.purposes, purposes)):
             for index, word in enumerate(named):
-                if word not in there:
+                if there is not None and word not in there:
                     report(
                         ("callers", name, key, index), f"no other file lists it; add it there, or take it out of {key}"
                     )

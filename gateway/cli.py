@@ -125,7 +125,7 @@ def _check_rules(mappings: Mapping[str, Plain], report: Report) -> None:
 
 
 def _try_arguments(made: argparse.ArgumentParser) -> None:
-    made.add_argument("file", type=argparse.FileType("rb"), metavar="REQUEST.json", help="- reads standard input")
+    made.add_argument("file", metavar="REQUEST.json", help="- reads standard input")
     made.add_argument("--jsonl", action="store_true", help="many requests, one a line; answers likewise")
 
 
@@ -137,15 +137,25 @@ def _try(options: argparse.Namespace) -> int:
 
     bundle = _bundle(options)
     refused = False
-    with options.file:
-        try:
-            for verdict in try_requests(bundle, _requests(options.file, options.jsonl)):
-                refused = refused or verdict["decision"] != "allow"
-                style = 0 if options.jsonl else orjson.OPT_INDENT_2
-                _say([orjson.dumps(verdict, option=style).decode()])
-        except NotARequest as fault:
-            raise Unusable(str(fault)) from None
+    try:
+        for verdict in try_requests(bundle, _requests(_lines(options.file), options.jsonl)):
+            refused = refused or verdict["decision"] != "allow"
+            style = 0 if options.jsonl else orjson.OPT_INDENT_2
+            _say([orjson.dumps(verdict, option=style).decode()])
+    except NotARequest as fault:
+        raise Unusable(str(fault)) from None
     return DOES_NOT_HOLD if refused else OK
+
+
+def _lines(name: str) -> Iterator[bytes]:
+    if name == "-":
+        yield from sys.stdin.buffer
+        return
+    try:
+        with Path(name).open("rb") as file:
+            yield from file
+    except OSError:
+        raise Unusable(f"{name}: cannot be read") from None
 
 
 def _requests(lines: Iterable[bytes], jsonl: bool) -> Iterator[Value]:
