@@ -1,8 +1,7 @@
-"""`python -m gateway`: a stand-in until the command line lands."""
+"""`python -m gateway VERB`."""
 
 import sys
-from pathlib import Path
 
-from gateway.app import serve
+from gateway.cli import main
 
-sys.exit(serve(Path(sys.argv[3]), {}))
+sys.exit(main())

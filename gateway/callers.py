@@ -6,7 +6,7 @@ value, enters an error, a record or a repr.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Final
@@ -28,6 +28,7 @@ PROCESSOR: Final = "x-gateway-processor"
 _LONGEST_SUBJECT = 256
 _LONGEST_KEY = 256
 _LOOK_AGAIN_SECONDS = 1.0
+_NO_KEY = "0" * 16
 _PROVIDER_KEYS = ("sk-",)
 _HINT = (
     "this is a provider's own key, and it has now been shown to the gateway; send the caller key that your operator "
@@ -150,6 +151,22 @@ class Callers:
             raise _unauthenticated()
         return found.caller
 
+    def named(self, name: str) -> Caller:
+        """A service as if it had shown a key, for dry runs. Its key id is all zeros, which no key has.
+
+        Raises:
+            Refused: `unauthenticated`; there is no such service.
+        """
+        if name not in self.services:
+            raise _unauthenticated("callers.yaml has no service of this name")
+        return self._caller(name, _NO_KEY)
+
+    def expiries(self) -> Iterator[tuple[str, datetime]]:
+        """(`CALLER/KEY ID`, until when) of each key that is good now and ends some day."""
+        for key_id, found in self._valid.items():
+            if found.expires is not None:
+                yield f"{found.caller.id}/{key_id}", found.expires
+
     def _look(self) -> None:
         self._looked = self._monotonic()
         if self._issued.mark() != self._mark or self.fault is not None:
@@ -211,17 +228,21 @@ def identify(
 
 
 def parse_callers(
-    tree: object, tenants: Collection[str], purposes: Collection[str], report: Report
-) -> dict[str, CallerForm]:
-    """Read `config/callers.yaml`; every fault is reported, and what has one must not serve."""
+    tree: object, tenants: Collection[str] | None, purposes: Collection[str] | None, report: Report
+) -> dict[str, CallerForm] | None:
+    """Read `config/callers.yaml`, or report every fault of its form and give None.
+
+    A name that is not among `tenants` or `purposes` is reported, too (None: their file has a fault of its own); what
+    has any fault must not serve.
+    """
     form = read(CallersForm, tree, report)
     if form is None:
-        return {}
+        return None
     seen: set[str] = set()
     for name, service in form.callers.items():
         for key, named, there in (("tenants", service.tenants, tenants), ("purposes", service.purposes, purposes)):
             for index, word in enumerate(named):
-                if word not in there:
+                if there is not None and word not in there:
                     report(
                         ("callers", name, key, index), f"no other file lists it; add it there, or take it out of {key}"
                     )

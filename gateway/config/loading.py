@@ -99,14 +99,15 @@ class _Loading:
         settings = self._settings()
         surfaces = self._surfaces()
         entries = self._entries(surfaces)
-        known = {name for surface in surfaces.values() for name in surface.grants}
-        purposes: Collection[str] = () if settings is None else settings.purposes
-        tenants = self._tenants(Known({entry.id for entry in entries}, purposes, known))
+        whole = surfaces.keys() == self._wires.keys()
+        grants = {name for surface in surfaces.values() for name in surface.grants} if whole else None
+        purposes = None if settings is None else settings.purposes
+        tenants = self._tenants(Known(self._stems("processors"), purposes, grants))
         services = self._services(tenants, purposes)
         schemas = self._schemas()
         recognizers = self._recognizers(check_recognizers)
-        grants = {} if settings is None else self._grants(settings, known, services)
-        if settings is None or self._faults:
+        granted = {} if settings is None else self._grants(settings, grants, services)
+        if settings is None or tenants is None or services is None or self._faults:
             raise ConfigurationError(self._faults)
         limits = settings.limits
         callers = Callers(
@@ -125,7 +126,7 @@ class _Loading:
             surfaces=surfaces,
             schemas=schemas,
             recognizers=recognizers,
-            grants=grants,
+            grants=granted,
             secrets=Secrets(self._directory, self._environment),
             digest=self._digest(schemas),
         )
@@ -164,13 +165,15 @@ class _Loading:
                 check_against(entry, surfaces[entry.form.wire], self._report(document))
         return entries
 
-    def _tenants(self, known: Known) -> dict[str, Tenant]:
+    def _tenants(self, known: Known) -> dict[str, Tenant] | None:
         document = self._read("tenants.yaml")
-        return {} if document is None else parse_tenants(document.tree, known, self._report(document))
+        return None if document is None else parse_tenants(document.tree, known, self._report(document))
 
-    def _services(self, tenants: Collection[str], purposes: Collection[str]) -> dict[str, CallerForm]:
+    def _services(
+        self, tenants: Collection[str] | None, purposes: Collection[str] | None
+    ) -> dict[str, CallerForm] | None:
         document = self._read("callers.yaml")
-        return {} if document is None else parse_callers(document.tree, tenants, purposes, self._report(document))
+        return None if document is None else parse_callers(document.tree, tenants, purposes, self._report(document))
 
     def _schemas(self) -> Schemas:
         documents: list[Json] = []
@@ -206,15 +209,15 @@ class _Loading:
         return trees
 
     def _grants(
-        self, settings: Settings, known: Collection[str], services: Collection[str]
+        self, settings: Settings, known: Collection[str] | None, services: Collection[str] | None
     ) -> dict[tuple[str, str], frozenset[str]]:
         report = self._report(self._documents["gateway.yaml"])
         granted: dict[tuple[str, str], frozenset[str]] = {}
         for index, item in enumerate(settings.grants):
-            if item.grant not in known:
+            if known is not None and item.grant not in known:
                 report(("grants", index, "grant"), "no surface lists this conditional verdict under `grants:`")
             for at, caller in enumerate(item.callers):
-                if caller not in services:
+                if services is not None and caller not in services:
                     report(("grants", index, "callers", at), "callers.yaml has no such service")
                 for purpose in item.purposes:
                     granted[caller, purpose] = granted.get((caller, purpose), frozenset()) | {item.grant}

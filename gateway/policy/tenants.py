@@ -61,18 +61,21 @@ class TenantsForm(Form):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The names that other files give, for those that point at them."""
+    """The names that other files give, for those that point at them; None where that file has a fault of its own."""
 
-    processors: Collection[str]
-    purposes: Collection[str]
-    grants: Collection[str]
+    processors: Collection[str] | None
+    purposes: Collection[str] | None
+    grants: Collection[str] | None
 
 
-def parse_tenants(tree: object, known: Known, report: Report) -> dict[str, Tenant]:
-    """Read `config/tenants.yaml`; every fault is reported, and what has one must not serve."""
+def parse_tenants(tree: object, known: Known, report: Report) -> dict[str, Tenant] | None:
+    """Read `config/tenants.yaml`, or report every fault of its form and give None.
+
+    A name that no other file gives is reported, too; what has any fault must not serve.
+    """
     form = read(TenantsForm, tree, report)
     if form is None:
-        return {}
+        return None
     tenants: dict[str, Tenant] = {}
     for name, item in form.tenants.items():
         for key, named, there in (
@@ -81,7 +84,7 @@ def parse_tenants(tree: object, known: Known, report: Report) -> dict[str, Tenan
             ("forbidden_grants", item.forbidden_grants, known.grants),
         ):
             for index, word in enumerate(named or ()):
-                if word not in there:
+                if there is not None and word not in there:
                     report(
                         ("tenants", name, key, index), "no other file gives this name; a misspelt one narrows wrongly"
                     )
