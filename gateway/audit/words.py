@@ -35,7 +35,7 @@ class Purpose(Word):
 
 
 class Wire(Word):
-    """A wire: `openai`, `anthropic`."""
+    """A wire, by the name of its table."""
 
     __slots__ = ()
     LIMIT = 2**3
