@@ -255,7 +255,7 @@ class Application:
                 metrics.redacted(category, count)
         if passage.overhead is not None:
             metrics.overhead_seconds.observe(passage.overhead)
-        result = None if attempt is None or attempt.result is None else attempt.result.value
+        result = None if attempt is None else attempt.result
         if grant is not None and result is not None:
             metrics.upstream(grant.route.processor, result)
         entry = None if passage.opened is None else passage.opened.entry
@@ -270,7 +270,7 @@ class Application:
                 model=None if grant is None else grant.route.model,
                 status=passage.status,
                 code=code,
-                result=result,
+                result=None if result is None else result.value,
                 milliseconds=passage.milliseconds,
                 size=passage.size,
                 redactions=redactions,
@@ -337,6 +337,7 @@ async def _serve(application: Application) -> int:
     await application.start()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 50)  # a request's objects go by reference count; what is left here is bound to stay
     await ended.wait()
     await application.stop()
     return 0

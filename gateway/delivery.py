@@ -6,7 +6,7 @@ its terminal event is held until the outcome is durable. What cannot be read is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -20,12 +20,15 @@ from providers.provider import Observation, Usage
 _KEEP_ALIVE = b":\n\n"
 
 
+_NO_USAGE = Usage()
+
+
 @dataclass(slots=True)
 class Tally:
     """What an answer has shown so far: names and numbers for the record, never text."""
 
     model: str | None = None
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = _NO_USAGE
     finishes: tuple[str, ...] = ()
     response_id: str | None = None
     error: str | None = None
@@ -42,7 +45,9 @@ class Tally:
             self.finishes += seen.finishes
         if seen.error is not None:
             self.error = seen.error
-        if seen.usage is not None:
+        if seen.usage is not None and self.usage is _NO_USAGE:
+            self.usage = seen.usage
+        elif seen.usage is not None:
             known = {name: getattr(seen.usage, name) for name in _USAGE if getattr(seen.usage, name) is not None}
             self.usage = replace(self.usage, **known)
 
@@ -85,10 +90,11 @@ class StreamCheck:
     """Checks a stream of server-sent events.
 
     `feed` gives back the bytes that may go on; once `terminal` is set, it holds the event without which
-    the stream is not complete, to be sent after the outcome is durable, and whatever follows is dropped.
+    the stream is not complete, to be sent after the outcome is durable, and whatever follows is dropped. `failure`
+    is the provider's own error event instead, which ends the stream too.
     """
 
-    __slots__ = ("_grant", "_granted", "_operation", "_splitter", "_surface", "_wire", "tally", "terminal")
+    __slots__ = ("failure", "_grant", "_granted", "_operation", "_splitter", "_surface", "_wire", "tally", "terminal")
 
     def __init__(self, grant: Grant, surface: Surface) -> None:
         self._grant = grant
@@ -99,6 +105,12 @@ class StreamCheck:
         self._splitter = sse.Splitter()
         self.tally = Tally()
         self.terminal: bytes | None = None
+        self.failure: tuple[str, Document] | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Nothing that may follow is passed on."""
+        return self.terminal is not None or self.failure is not None
 
     def feed(self, chunk: bytes) -> bytes:
         """Check what this chunk completes.
@@ -106,7 +118,7 @@ class StreamCheck:
         Raises:
             UpstreamError: `response_not_allowed`; nothing of the offending event is given back.
         """
-        if self.terminal is not None:
+        if self.ended:
             return b""
         try:
             events = self._splitter.feed(chunk)
@@ -128,6 +140,9 @@ class StreamCheck:
                 and self._wire.is_usage_event(self._operation, document)
             ):
                 continue
+            if seen.error is not None and not seen.terminal and document is not None:
+                self.failure = name, document
+                break
             if seen.terminal:
                 self.terminal = sse.build(name, data)
                 break

@@ -7,22 +7,12 @@ from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from gateway.audit.words import Result
 from gateway.categories import Category
 from gateway.errors import Code
 
 Decision = Literal["allow", "refuse"]
-Result = Literal[
-    "completed",
-    "refused_by_provider",
-    "aborted_by_caller",
-    "upstream_failed",
-    "upstream_truncated",
-    "upstream_timeout",
-    "cut_off",
-    "indeterminate",
-]
 
-RESULTS: Final = frozenset(Result.__args__)  # type: ignore[attr-defined]  # a Literal's members
 OTHER: Final = "other"
 """Stands for a label value that no table names."""
 
@@ -120,7 +110,7 @@ class Metrics:
         key = (processor, result)
         if (bound := self._upstream_bound.get(key)) is None:
             entry = processor if processor in self._processors else OTHER
-            bound = self._upstream.labels(entry, result if result in RESULTS else OTHER)
+            bound = self._upstream.labels(entry, result.value)
             if entry != OTHER:
                 self._upstream_bound[key] = bound
         bound.inc()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from time import perf_counter
 
 from gateway.attempt import Attempt
@@ -120,8 +121,7 @@ class Passage:
 
 def passed_on(wire: Provider, received: Mapping[str, str]) -> dict[str, str]:
     """Of a provider's headers, those that the wire passes on; a `retry-after` in seconds is capped."""
-    exact = set(wire.forwarded_response_headers)
-    stems = tuple(name for name in wire.forwarded_response_headers if name.endswith("-"))
+    exact, stems = _lists(wire.forwarded_response_headers)
     out: dict[str, str] = {}
     for name, value in received.items():
         lower = name.lower()
@@ -133,6 +133,11 @@ def passed_on(wire: Provider, received: Mapping[str, str]) -> dict[str, str]:
         else:
             out[lower] = value
     return out
+
+
+@lru_cache(maxsize=16)
+def _lists(names: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
+    return frozenset(names), tuple(name for name in names if name.endswith("-"))
 
 
 def _is_number(text: str) -> bool:

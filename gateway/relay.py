@@ -30,6 +30,7 @@ from gateway.policy.judge import judge
 from gateway.steps import Opened, clean_call, open_call, read_call
 from gateway.targets import read_query
 from gateway.upstream import Reply, Truncated, Upstream
+from providers import sse
 from providers.document import Document, serialise
 
 
@@ -159,15 +160,24 @@ class Relay:
                 attempt.received(len(chunk))
                 if released := check.feed(chunk):
                     await response.write(released)
-            if check.terminal is None:
+            if not check.ended:
                 raise Truncated
-            await attempt.conclude(Result.COMPLETED, check.tally)  # 8 close: durable before the last event
-            last = check.terminal
+            last = await self._last_event(passage, attempt, check)
         except GatewayError as error:
             last = await self._break_off(passage, attempt, check, error)
         await response.write(last)
         await response.write_eof()
         return response
+
+    async def _last_event(self, passage: Passage, attempt: Attempt, check: StreamCheck) -> bytes:
+        """The event that ends a stream, once the outcome is durable: the terminal one, or the provider's own error."""
+        if check.terminal is not None:
+            await attempt.conclude(Result.COMPLETED, check.tally)  # 8 close
+            return check.terminal
+        assert check.failure is not None  # noqa: S101  # it has ended
+        name, document = check.failure
+        await attempt.conclude(Result.UPSTREAM_FAILED, check.tally)  # 8 close
+        return sse.build(name, serialise(await self._scrubbed(passage, document)))
 
     async def _break_off(self, passage: Passage, attempt: Attempt, check: StreamCheck, error: GatewayError) -> bytes:
         """The wire's own error event, which ends a stream that has begun; its terminal event never comes."""

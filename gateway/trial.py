@@ -63,7 +63,10 @@ def try_requests(bundle: Bundle, requests: Iterable[Value]) -> Iterator[dict[str
 async def _try(bundle: Bundle, keyring: Keyring, redactor: Redactor, request: Value) -> dict[str, Value]:
     method, path, headers, body, caller_id = _parts(request)
     target = Targets(PROVIDERS).find(method, path, headers)
-    out: dict[str, Value] = {"wire": target.wire.name, "operation": target.operation and target.operation.name}
+    out: dict[str, Value] = {
+        "wire": target.wire.name,
+        "operation": None if target.operation is None else target.operation.name,
+    }
     try:
         caller = bundle.callers.named(caller_id)
         opened = open_call(

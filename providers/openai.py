@@ -88,7 +88,6 @@ OPENAI = Provider(
         "openai-version",
         "x-ratelimit-",
         "retry-after",
-        "retry-after-ms",
         "x-should-retry",
     ),
     request_id_header="x-request-id",

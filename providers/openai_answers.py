@@ -7,6 +7,7 @@ though the client's types do not list it.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 
 from providers import openai_errors
@@ -32,6 +33,7 @@ _TERMINAL = frozenset({"response.completed", "response.incomplete", "response.fa
 # Fields that betray kept state by being there at all, and those that do so only by a value other than false or {}.
 _SET = ("conversation", "previous_response_id", "prompt", "access_programs", "prompt_cache_diagnostics", "moderation")
 _TRUE = ("store", "background", "metadata")
+_UNFINISHED = ("queued", "in_progress")
 _ENDED = ("completed", "incomplete", "failed", "cancelled")
 _UNNAMED = Observation("unnamed")
 _END = Observation(terminal=True)
@@ -89,6 +91,7 @@ class _Sight:
         if message.get("audio") is not None:
             self.echoes.append("audio")
         if message.get("annotations"):
+            self.echoes.append("web_search_usage")  # a chat shows no other sign of a hosted search
             self.annotations(message["annotations"])
         for part in _list(message.get("content")):
             self.part(part)
@@ -114,8 +117,6 @@ class _Sight:
         """Fields of a response that only kept state fills, each by its own name."""
         self.echoes.extend(name for name in _SET if response.get(name) is not None)
         self.echoes.extend(name for name in _TRUE if response.get(name))
-        if response.get("status") == "queued":
-            self.echoes.append("queued")
         if response.get("prompt_cache_retention") == "24h":
             self.echoes.append("prompt_cache_retention_24h")
         options = response.get("prompt_cache_options")
@@ -214,6 +215,8 @@ def observe(operation: Operation, document: Document) -> Observation:
     elif operation.dialect == "responses":
         if document.get("object") != "response" or type(document.get("output")) is not list:
             sight.echoes.append("form")
+        if document.get("status") in _UNFINISHED:  # to be fetched later, so it is kept until then
+            sight.echoes.append("queued")
         sight.response(document)
     elif operation.dialect == "transcription":
         sight.counters(document.get("usage"), "input_tokens", "output_tokens")
@@ -299,9 +302,47 @@ def _chunk(name: str, data: Document | None) -> Observation:
         return _failure(data)
     if name or data.get("object") != "chat.completion.chunk":
         return _UNNAMED
+    model, identifier, choices = data.get("model"), data.get("id"), data.get("choices")
+    if (
+        data.keys() <= _PLAIN_CHUNK
+        and data.get("usage") is None
+        and type(choices) is list
+        and all(map(_is_plain_choice, choices))
+        and type(model) is str
+        and type(identifier) is str
+    ):
+        return _plain_chunk(model, identifier)
     sight = _Sight()
     _chat(sight, data, "delta")
-    return sight.observation("chat.completion.chunk", data)
+    return sight.observation(_CHUNK, data)
+
+
+# Most chunks of a stream hold a piece of text and what every chunk of it repeats.
+_CHUNK = "chat.completion.chunk"
+_PLAIN_CHUNK = {
+    "id",
+    "object",
+    "created",
+    "model",
+    "choices",
+    "usage",
+    "service_tier",
+    "system_fingerprint",
+    "obfuscation",
+}
+_PLAIN_DELTA = {"role", "content", "refusal"}
+
+
+def _is_plain_choice(choice: Value) -> bool:
+    if type(choice) is not dict or choice.get("finish_reason") is not None:
+        return False
+    delta = choice.get("delta")
+    return type(delta) is dict and delta.keys() <= _PLAIN_DELTA and type(delta.get("content")) is not list
+
+
+@functools.lru_cache(maxsize=1024)
+def _plain_chunk(model: str, identifier: str) -> Observation:
+    return Observation(_CHUNK, model=model, response_id=identifier)
 
 
 def _failure(data: Document) -> Observation:

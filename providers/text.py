@@ -26,7 +26,7 @@ Path: TypeAlias = "tuple[str | int, ...]"
 
 MAX_NESTED = 6
 """JSON in a string in JSON in a string: deeper is read as plain text."""
-_LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_LITERAL = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _KEY_FOLLOWS = re.compile(r"[ \t\r\n]*:")
 _OPENING = re.compile(r"[ \t\r\n]*[\[{]")
 
@@ -148,6 +148,7 @@ class _Finder:
             self._text(value, path)
 
     def _text(self, text: str, path: Path, inside: tuple[tuple[int, int], ...] = ()) -> None:
+        text = str(text)  # exactly a string: what parses JSON takes no subclass
         if len(inside) < MAX_NESTED and _holds_json(text):
             for match in _LITERAL.finditer(text):
                 literal = match.group()
@@ -158,7 +159,7 @@ class _Finder:
                 else:
                     self._text(content, path, step)
         else:
-            self._add(Slot(path, text if type(text) is str else str(text), Kind.CONTENT, inside))
+            self._add(Slot(path, text, Kind.CONTENT, inside))
 
     def _add(self, slot: Slot) -> None:
         if len(self.slots) >= MAX_NODES * 2:

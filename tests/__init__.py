@@ -1,1 +1,1 @@
-"""The tests mirror the source."""
+"""The tests, in the order of the source."""

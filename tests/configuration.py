@@ -89,7 +89,12 @@ def write_configuration(
             "listen": {"host": "127.0.0.1", "port": 0},
             "operations": {"host": "127.0.0.1", "port": 0},
             "journal": {"ballast_bytes": 1024 * 1024},
-            "limits": {"caller_per_minute": 1_000_000, "caller_in_flight": 10_000, "in_flight": 10_000, "drain_seconds": 5.0},
+            "limits": {
+                "caller_per_minute": 1_000_000,
+                "caller_in_flight": 10_000,
+                "in_flight": 10_000,
+                "drain_seconds": 5.0,
+            },
             "grants": [{"grant": name, "callers": [ALL_GRANTS], "purposes": [PURPOSE]} for name in grants],
             **(settings or {}),
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,27 +12,28 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from gateway.simulator import Simulator
-from providers.document import Document
+from gateway.policy.schemas import canonical_digest
+from gateway.simulator import CREDENTIAL, Simulator
+from providers.document import Document, serialise
+from tests.configuration import ALL_GRANTS, CALLER, issue_key, write_configuration
 
 if TYPE_CHECKING:
     from gateway.app import Application
-
-CALLER = "coaching-service"
-"""The caller of the example configuration. Its key is bound to one tenant and one purpose."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
     """The application under test, listening on loopback.
 
-    `key` is a fresh caller key, bound to a tenant and a purpose, so that a stock client needs nothing else.
+    `key` is a fresh caller key, bound to a tenant and a purpose, so that a stock client needs nothing else;
+    `granted_key` is one of a caller that was granted every conditional verdict.
     """
 
     application: Application
     configuration: Path
     state: Path
     key: str
+    granted_key: str
 
     @property
     def url(self) -> str:
@@ -76,29 +78,28 @@ async def serving(simulator: Simulator, tmp_path: Path) -> AsyncIterator[Gateway
 
     configuration = example_configuration(tmp_path, simulator.port)
     state = tmp_path / "state"
-    application = Application(configuration, state)
+    key, granted_key = caller_key(state, CALLER), caller_key(state, ALL_GRANTS)
+    application = Application(configuration, state, stream=io.BytesIO())
     await application.start()
     try:
-        yield Gateway(application, configuration, state, caller_key(state, CALLER))
+        yield Gateway(application, configuration, state, key, granted_key)
     finally:
         await application.stop()
 
 
 def example_configuration(tmp_path: Path, simulator_port: int) -> Path:
-    """Write a private copy of the example configuration, with the simulated provider as its one active entry.
-
-    Returns:
-        The directory: gateway.yaml, callers.yaml, tenants.yaml, processors/, and copies of
-        config/surfaces and config/recognizers. Models: those of `gateway.simulator.small`.
-    """
-    raise NotImplementedError("filled in at integration")
+    """Write a private configuration with the simulated provider behind both wires; its directory."""
+    return write_configuration(tmp_path, simulator_port, CREDENTIAL)
 
 
 def caller_key(state: Path, caller: str) -> str:
     """Make a fresh key for a caller of the example configuration, as `gateway keys new` does."""
-    raise NotImplementedError("filled in at integration")
+    return issue_key(state, caller)
 
 
-def approve_schema(gateway: Gateway, schema: Document) -> None:
-    """Approve a structured-output schema, as `gateway schemas approve` does, effective at once."""
-    raise NotImplementedError("filled in at integration")
+async def approve_schema(gateway: Gateway, schema: Document) -> None:
+    """Approve a structured-output schema, as `gateway schemas approve` does, and wait until it is in force."""
+    path = gateway.configuration / "schemas" / f"{canonical_digest(schema)[:16]}.json"
+    if not path.exists():
+        path.write_bytes(serialise(schema))
+        assert await gateway.application.reload()

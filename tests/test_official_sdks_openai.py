@@ -580,9 +580,9 @@ async def test_through_the_gateway(
     """The client shows the same through the gateway as directly, attempts included."""
     direct = await play(case, _client(kind, lasting_simulator.url, CREDENTIAL), lasting_simulator)
     for schema in schemas(lasting_simulator.arrivals):
-        approve_schema(lasting_gateway, schema)
+        await approve_schema(lasting_gateway, schema)
 
-    through = await play(case, _client(kind, lasting_gateway.url, lasting_gateway.key), lasting_simulator)
+    through = await play(case, _client(kind, lasting_gateway.url, lasting_gateway.granted_key), lasting_simulator)
 
     assert through == direct
 
@@ -615,7 +615,7 @@ async def test_models_are_those_of_the_caller(
         return [[model.id for model in models], strict(await settle(client.models.retrieve(OPENAI_MODEL))).id]
 
     shown = await play(
-        Case("models", run, attempts=0), _client(kind, lasting_gateway.url, lasting_gateway.key), lasting_simulator
+        Case("models", run, attempts=0), _client(kind, lasting_gateway.url, lasting_gateway.granted_key), lasting_simulator
     )
 
     assert isinstance(shown, list)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import base64
+import json
+from collections.abc import Callable
 from typing import Any, cast
 
+import httpx2
+import openai
+import pydantic
 import pytest
 
 from gateway.errors import Code
@@ -737,6 +742,15 @@ def test_model_without_a_safe_cache_setting_is_refused(surface: Surface) -> None
     assert surfaces.refusal(surface.operations[C], request(C), surfaces.walk("prompt_cache")) is None
 
 
+def test_granted_cache_counts_as_used_where_the_caller_is_silent(surface: Surface) -> None:
+    """With the grant the provider caches by itself, so its counters in the answer are no alarm."""
+    reading = surfaces.walk("prompt_cache")
+    kept = surfaces.judged(surface.operations[R], request(R), reading)
+
+    assert list(reading.used) == ["prompt_cache"]
+    assert not {"prompt_cache_options", "prompt_cache_retention"} & set(kept)
+
+
 def test_contrary_cache_settings_are_refused(surface: Surface) -> None:
     """Without the grant a caller's own cache setting must be the safe one."""
     assert met(surface, R, request(R, prompt_cache_options={"mode": "explicit"})) is None
@@ -802,6 +816,112 @@ def test_log_probabilities_of_an_answer_stay_behind(surface: Surface) -> None:
     kept = left(surface, R, items({"type": "message", "role": "assistant", "id": "msg_1", "content": [part]}))
 
     assert cast("Any", kept["input"])[0]["content"][0] == {"type": "output_text", "text": "no", "annotations": []}
+
+
+def asked(run: Callable[[openai.OpenAI], object]) -> list[Document]:
+    """The bodies that the official client sends; the provider answers each with a structured answer and a call."""
+    bodies: list[Document] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        bodies.append(json.loads(request.read()))
+        return httpx2.Response(200, json=CHAT_ANSWER if request.url.path.endswith("completions") else ANSWER)
+
+    transport = httpx2.Client(transport=httpx2.MockTransport(answer))
+    with openai.OpenAI(api_key="key", base_url="http://provider.test/v1", http_client=transport) as client:
+        run(client)
+    return bodies
+
+
+class Topic(pydantic.BaseModel):
+    """What a call was about."""
+
+    topic: str
+
+
+CHAT_ANSWER: Document = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [
+        {
+            "index": 0,
+            "finish_reason": "stop",
+            "logprobs": None,
+            "message": {
+                "role": "assistant",
+                "content": '{"topic":"x"}',
+                "refusal": None,
+                "annotations": [],
+                "tool_calls": [
+                    {"id": "call_1", "type": "function", "function": {"name": "Topic", "arguments": '{"topic":"x"}'}}
+                ],
+            },
+        }
+    ],
+}
+ANSWER: Document = {
+    "id": "resp_1",
+    "object": "response",
+    "created_at": 1,
+    "model": "m",
+    "status": "completed",
+    "parallel_tool_calls": True,
+    "tool_choice": "auto",
+    "tools": [],
+    "output": [
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": BLOB},
+        {
+            "type": "message",
+            "id": "msg_1",
+            "role": "assistant",
+            "status": "completed",
+            "content": [{"type": "output_text", "text": '{"topic":"x"}', "annotations": [], "logprobs": []}],
+        },
+        {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "Topic", "arguments": '{"topic":"x"}'},
+    ],
+}
+FIRST: Any = {"role": "user", "content": "What was it about?"}
+HELPED: Any = [openai.pydantic_function_tool(Topic)]
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # the client's own, of its own parsed message
+def test_parsed_chat_answer_can_be_sent_back(surface: Surface) -> None:
+    """A message of the parse helper, appended as it is or dumped, leaves without the client's own reading of it."""
+
+    def run(client: openai.OpenAI) -> None:
+        first = client.chat.completions.parse(model="m", messages=[FIRST], response_format=Topic, tools=HELPED)
+        message: Any = first.choices[0].message
+        assert message.parsed == Topic(topic="x")
+        client.chat.completions.create(model="m", messages=[FIRST, message])
+        client.chat.completions.create(model="m", messages=[FIRST, message.model_dump(warnings=False)])
+
+    _parse, *replays = asked(run)
+    kept = [cast("Any", left(surface, C, body))["messages"][1] for body in replays]
+
+    assert [message["content"] for message in kept] == ['{"topic":"x"}'] * 2
+    assert "parsed" in json.dumps(replays)
+    assert "parsed" not in json.dumps(kept)
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+def test_parsed_response_can_be_sent_back(surface: Surface) -> None:
+    """Output items of the parse helper, appended as they are or dumped, leave as stateless items."""
+
+    def run(client: openai.OpenAI) -> None:
+        tool: Any = {"type": "function", "name": "Topic", "strict": True, "parameters": SCHEMA}
+        first = client.responses.parse(model="m", input=[FIRST], text_format=Topic, tools=[tool])
+        items: list[Any] = list(first.output)
+        client.responses.create(model="m", input=[FIRST, *items])
+        client.responses.create(model="m", input=[FIRST, *[item.model_dump(warnings=False) for item in items]])
+
+    _parse, *replays = asked(run)
+    kept = [cast("Any", left(surface, R, body))["input"] for body in replays]
+
+    assert [[item.get("type") for item in items] for items in kept] == [
+        [None, "reasoning", "message", "function_call"]
+    ] * 2
+    assert "parsed" not in json.dumps(kept)
 
 
 def test_strings_have_the_type_that_says_how_they_are_scanned(surface: Surface) -> None:

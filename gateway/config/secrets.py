@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +24,7 @@ class Secrets:
     def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
         self._directory = directory
         self._environment = environment
-        self._files: dict[str, tuple[tuple[int, int, int], str]] = {}
+        self._files: dict[str, tuple[tuple[int, int, int], str, str]] = {}
 
     def __repr__(self) -> str:
         return "Secrets()"
@@ -44,19 +45,19 @@ class Secrets:
         return secret
 
     def _file(self, name: str) -> str:
-        path = self._directory / name
+        known = self._files.get(name)
+        path = str(self._directory / name) if known is None else known[2]
         try:
-            status = path.stat()
+            status = os.stat(path)  # noqa: PTH116  # on every call; a Path costs four times the look itself
             mark = (status.st_mtime_ns, status.st_ino, status.st_size)
-            known = self._files.get(name)
             if known is not None and known[0] == mark:
                 return known[1]
             if status.st_size > _LARGEST:
                 raise _unreadable()
-            secret = path.read_text(encoding="ascii").strip()
+            secret = Path(path).read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError):
             raise _unreadable() from None
-        self._files[name] = (mark, secret)
+        self._files[name] = (mark, secret, path)
         return secret
 
 

@@ -196,6 +196,14 @@ class Entry:
         everything = expand((*self.form.countries.processing, *self.form.countries.storage))
         return frozenset({ANYWHERE}) if ANYWHERE in everything else everything
 
+    @cached_property
+    def dates(self) -> tuple[datetime, ...]:
+        """Every instant at which its state or its agreement may change."""
+        form = self.form
+        windows = [date for item in form.agreements for date in (item.valid_from, item.valid_until)]
+        single = (form.retired, form.suspended, form.review_by, form.notice.announced, form.notice.effective)
+        return tuple(date for date in (*single, *windows) if date is not None)
+
     def standing(self, now: datetime) -> State:
         """Its state at `now`, agreements left aside."""
         form = self.form

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from gateway.errors import Code, Refused
 from gateway.exchange import Route
@@ -20,6 +20,8 @@ from gateway.policy.tenants import Tenant
 
 _MEMORY = 20_000
 """Most answers of `_open_to` that are kept. They follow from configuration alone, so they never go stale."""
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 _REASONS = {
     Code.MODEL_NOT_ALLOWED: "no processor that is open to this caller has this model for this operation",
@@ -57,6 +59,8 @@ class Registry:
                         index.setdefault((entry.form.wire, name), []).append(candidate)
         self._index = index
         self._open: dict[tuple[object, ...], tuple[_Candidate, ...] | Code] = {}
+        self._standing: dict[str, tuple[datetime, datetime, State, Agreement | None]] = {}
+        self._routes: dict[tuple[int, str], Route] = {}
 
     @property
     def endpoints(self) -> Iterator[tuple[str, bool]]:
@@ -84,15 +88,15 @@ class Registry:
             raise _refused(found)
         passed = Code.PROCESSOR_NOT_ACTIVE
         for candidate in found:
-            if candidate.entry.standing(now) is not State.ACTIVE:
+            standing, agreement = self._at(candidate.entry, now)
+            if standing is not State.ACTIVE:
                 continue
-            agreement = candidate.entry.agreement(now)
             if agreement is None:
                 passed = Code.AGREEMENT_EXPIRED if passed is Code.PROCESSOR_NOT_ACTIVE else passed
             elif not attested(candidate.entry, now):
                 passed = Code.ATTESTATION_FAILED
             else:
-                return _routed(candidate, agreement)
+                return self._routed(candidate, agreement)
         raise _refused(passed)
 
     def models(self, *, wire: str, tenant: Tenant, now: datetime) -> tuple[str, ...]:
@@ -113,6 +117,21 @@ class Registry:
                 for model in entry.form.models:
                     ids.update((model.id, *model.aliases, *model.served_models))
         return frozenset(ids)
+
+    def _at(self, entry: Entry, now: datetime) -> tuple[State, Agreement | None]:
+        """State and agreement at an instant; looked up again only when one of the entry's dates has passed."""
+        known = self._standing.get(entry.id)
+        if known is None or not known[0] <= now < known[1]:
+            later = min((date for date in entry.dates if date > now), default=_NEVER)
+            known = self._standing[entry.id] = (now, later, entry.standing(now), entry.agreement(now))
+        return known[2], known[3]
+
+    def _routed(self, candidate: _Candidate, agreement: Agreement) -> Route:
+        key = (id(candidate), agreement.id)
+        route = self._routes.get(key)
+        if route is None:
+            route = self._routes[key] = replace(candidate.route, agreement=agreement.id)
+        return route
 
     def _open_to(
         self, wire: str, operation: str, model: str, tenant: Tenant, narrowed_to: str | None
@@ -176,10 +195,6 @@ def _candidate(entry: Entry, model: Model) -> _Candidate:
         traits=dict(model.traits),
     )
     return _Candidate(entry, frozenset(model.operations or form.operations), route)
-
-
-def _routed(candidate: _Candidate, agreement: Agreement) -> Route:
-    return replace(candidate.route, agreement=agreement.id)
 
 
 def _breadth(entry: Entry) -> int:

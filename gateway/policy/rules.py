@@ -594,6 +594,7 @@ class ForceBy:
     def when_absent(self, walk: Walk) -> Value | _Dropped:
         """Settled after routing, unless the grant lets the provider's default stand."""
         if self.unless is not None and self.unless in walk.granted:
+            walk.used[self.unless] = None  # the default that stands is what was granted, and the answer shows it
             return DROPPED
         walk.deferred.append((self, None))
         return DROPPED

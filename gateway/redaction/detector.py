@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import orjson
 
@@ -78,8 +79,7 @@ class _Worker(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # a stream socket has no other
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # a stream socket's; uvloop's is no subclass
 
     def ask(self, jobs: list[_Job], seconds: float) -> None:
         """Send one frame; the answer, or a failure, goes to the detector."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -55,11 +55,12 @@ class Folded:
 class _Edits:
     """Where a rewriting changed lengths: pieces [a, b) of the text before became [c, d) of the text after."""
 
-    __slots__ = ("_after_ends", "_after_starts", "_before_ends", "_before_starts", "_pieces")
+    __slots__ = ("_after_ends", "_after_starts", "_before_ends", "_before_starts", "_invisible", "_pieces")
 
-    def __init__(self, pieces: list[tuple[int, int, int]]) -> None:
-        """`pieces` are (start, end, new length), in order and apart."""
+    def __init__(self, pieces: list[tuple[int, int, int]], invisible: bool) -> None:
+        """`pieces` are (start, end, new length), in order and apart; `invisible` if single characters were meant."""
         self._pieces = pieces
+        self._invisible = invisible
         self._before_starts: list[int] = []
         self._before_ends: list[int] = []
         self._after_starts: list[int] = []
@@ -78,12 +79,12 @@ class _Edits:
     def back(self, start: int, end: int) -> tuple[int, int]:
         if not self._before_starts:
             self._prepare()
-        # A start takes no deleted character before it, an end takes those right after it (combining marks).
         at = bisect_right(self._after_starts, start) - 1
         if at >= 0:
             inside = start < self._after_ends[at]
             start = self._before_starts[at] if inside else self._before_ends[at] + start - self._after_ends[at]
-        at = bisect_right(self._after_starts, end) - 1
+        # What was deleted right before a start stays outside; right after an end it belongs, if it was invisible.
+        at = (bisect_right if self._invisible else bisect_left)(self._after_starts, end) - 1
         if at >= 0:
             past = self._after_ends[at]
             if self._after_starts[at] == end and past > end:  # the span ends just before this piece
@@ -141,7 +142,7 @@ def _to_ascii(text: str, edits: list[_Edits]) -> str:
         parts.append(folded)
         done = end
     parts.append(shadow[done:])
-    edits.append(_Edits(pieces))
+    edits.append(_Edits(pieces, invisible=True))
     return "".join(parts)
 
 
@@ -177,7 +178,7 @@ def _close_up(shadow: str, spans: list[tuple[int, int]], edits: list[_Edits]) ->
         parts.append(closed)
         done = end
     parts.append(shadow[done:])
-    edits.append(_Edits(pieces))
+    edits.append(_Edits(pieces, invisible=False))
     return "".join(parts)
 
 

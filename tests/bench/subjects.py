@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bench.load import Target, get
+from tests.configuration import issue_key, write_configuration
+
+MODELS = ("bench-plain", "bench-flat", "bench-paced", "bench-hold")
 
 PROXY_CORE = min(os.sched_getaffinity(0))
 LOAD_CORE = max(os.sched_getaffinity(0))
@@ -163,4 +166,10 @@ def benchmark_configuration(
     Returns:
         The directory, and a caller key bound to one tenant and one purpose.
     """
-    raise NotImplementedError("filled in at integration")
+    settings: dict[str, object] = {
+        "listen": {"port": port},
+        "operations": {"port": operations},
+        "redaction": {"unsafe_redaction_off": not redaction},
+    }
+    directory = write_configuration(scratch, upstream, "bench-credential", openai_models=MODELS, settings=settings)
+    return directory, issue_key(scratch / "state")

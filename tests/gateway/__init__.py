@@ -1,1 +1,1 @@
-"""Tests of the enforcement."""
+"""Tests of `gateway`."""

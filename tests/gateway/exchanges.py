@@ -29,6 +29,8 @@ WIRE = Provider(
     list_models=lambda _models, _query: b"{}",
     show_model=lambda _model: b"{}",
     asks_stream=lambda _document: False,
+    ask_usage=lambda _operation, _document: False,
+    is_usage_event=lambda _operation, _data: False,
 )
 
 ADMISSION = Admission("call", 1)

@@ -8,6 +8,7 @@ import logging
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.audit.words import Result
 from gateway.categories import Category
 from gateway.listener import ListenerOptions
 from gateway.metrics import Metrics
@@ -95,8 +96,8 @@ def test_metrics_are_shown_with_closed_labels(run: Run[bytes]) -> None:
     shown.request("openai", "chat", "refuse", "model_not_allowed")
     for number in range(50):
         shown.request(f"{MARK}{number}", "chat", "refuse", MARK)
-        shown.upstream(f"{MARK}{number}", "completed")
-    shown.upstream("openai-eu", "upstream_truncated")
+        shown.upstream(f"{MARK}{number}", Result.COMPLETED)
+    shown.upstream("openai-eu", Result.UPSTREAM_TRUNCATED)
     shown.redacted(Category.HEALTH, 3)
     shown.unauthenticated()
     shown.malformed()
@@ -121,9 +122,9 @@ def test_metrics_are_shown_with_closed_labels(run: Run[bytes]) -> None:
 def test_metrics_forget_processors_that_are_gone() -> None:
     """A reload without an entry ends its series of days left, and later outcomes of it are other."""
     shown = metrics()
-    shown.upstream("openai-eu", "completed")
+    shown.upstream("openai-eu", Result.COMPLETED)
     shown.set_processors({"anthropic": 1})
-    shown.upstream("openai-eu", "completed")
+    shown.upstream("openai-eu", Result.COMPLETED)
 
     seen = samples(shown.render())
     assert "gateway_agreement_days_left|openai-eu" not in seen

@@ -1,1 +1,1 @@
-"""Tests of the wire knowledge."""
+"""Tests of `providers`."""

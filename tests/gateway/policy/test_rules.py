@@ -6,9 +6,9 @@ import base64
 
 import pytest
 
-from gateway.errors import Code
+from gateway.errors import Code, Rule
 from gateway.policy.grammar import parse
-from gateway.policy.rules import Misfit, Walk
+from gateway.policy.rules import Allow, Misfit, Object, Refuse, Text, Url, Walk
 from providers.document import Approved, Document, Encoded, Identifier, Opaque, Sealed, Value
 from tests.gateway.policy.surfaces import SURFACE, TOY
 
@@ -251,3 +251,35 @@ def test_headers_leave_as_our_constants() -> None:
         "cache-1": (Code.PARAMETER_RETAINS_DATA, "toy-beta"),
         "good-1,what-9": (Code.PARAMETER_UNKNOWN, "toy-beta"),
     }
+
+
+def test_a_url_is_told_apart_by_holding_its_data() -> None:
+    """A data URL and a reference have a verdict each; what is no string has none."""
+    rule = Rule("T1 2026-11-23")
+    shape = Url(rule, data=Allow(rule, Text(rule)), other=Refuse(rule, Code.PARAMETER_RETAINS_DATA))
+    codes = {}
+    for value in ("https://third.party/x", "DATA:image/png", "", 7):
+        with pytest.raises(Misfit) as caught:
+            shape.read(value, walk())
+        codes[value] = caught.value.code
+
+    assert shape.read("data:,x", walk()) == "data:,x"
+    assert codes == {
+        "https://third.party/x": Code.PARAMETER_RETAINS_DATA,
+        "DATA:image/png": Code.PARAMETER_RETAINS_DATA,
+        "": Code.PARAMETER_RETAINS_DATA,
+        7: Code.PARAMETER_UNKNOWN,
+    }
+
+
+@pytest.mark.parametrize("document", [{}, {"place": None}], ids=["absent", "null"])
+def test_a_needed_field_is_missed_with_its_own_code_and_advice(document: Document) -> None:
+    """Where the provider's default would keep data, leaving the field out is refused as that, not as bad form."""
+    rule = Rule("T1 2026-11-23", "Name the place.")
+    shape = Object(rule, "tool", {"place": Allow(rule, Text(rule))}, needed={"place": Code.PARAMETER_RETAINS_DATA})
+    with pytest.raises(Misfit) as caught:
+        shape.read(document, walk())
+
+    assert (caught.value.code, caught.value.where()) == (Code.PARAMETER_RETAINS_DATA, "place")
+    assert caught.value.rule.instead == "Name the place."
+    assert shape.read({"place": "here"}, walk()) == {"place": "here"}

@@ -1,0 +1,194 @@
+"""Findings of the engine: offsets, isolation of texts, evasion, and no way to the network."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import time
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.categories import Category
+from gateway.redaction.engine import Engine, NotWorking
+from gateway.redaction.findings import well_formed
+from gateway.redaction.plain import Plain
+
+ROOT = Path(__file__).parents[3]
+PHRASES = {
+    "HIV positive": ("My brother is ", ", so he left early."),
+    "shop steward": ("Their site lead is the ", " and he will object."),
+    "fasting for Ramadan": ("Rachid is ", " until Friday."),
+    "type 2 diabetes": ("She was diagnosed with ", " last year."),
+    "his husband": ("Devon and ", " are away."),
+    "arrêt maladie": ("Sandrine est en ", " depuis lundi."),
+    "voted Labour": ("I ", " last time."),
+    "délégué syndical": ("Normand est ", " depuis mars."),
+}
+_CYRILLIC = str.maketrans(
+    "aeopcxiAEOPCHTB", "\u0430\u0435\u043e\u0440\u0441\u0445\u0456\u0410\u0415\u041e\u0420\u0421\u041d\u0422\u0412"
+)
+_WIDE = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
+EVASIONS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "lower case": str.lower,
+    "upper case": str.upper,
+    "zero width": "\u200b".join,
+    "soft hyphens": "\u00ad".join,
+    "no-break space": lambda text: text.replace(" ", "\u00a0"),
+    "double space": lambda text: text.replace(" ", "  "),
+    "new line": lambda text: text.replace(" ", "\n"),
+    "hyphen": lambda text: text.replace(" ", "-"),
+    "en dash": lambda text: text.replace(" ", " \u2013 "),
+    "underscore": lambda text: text.replace(" ", "_"),
+    "filler": lambda text: text.replace(" ", ", uh, "),
+    "French filler": lambda text: text.replace(" ", " euh "),
+    "full width": lambda text: text.translate(_WIDE),
+    "homoglyphs": lambda text: text.translate(_CYRILLIC),
+    "decomposed": lambda text: unicodedata.normalize("NFD", text),
+    "without accents": lambda text: "".join(
+        c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c)
+    ),
+    "letter-spaced": lambda text: "  ".join(" ".join(word) if len(word) > 1 else word for word in text.split()),
+    "dotted": lambda text: " ".join(".".join(word) if len(word) > 2 else word for word in text.split()),
+    "bold": lambda text: f"**{text}**",
+    "quoted": lambda text: f"\u00ab {text} \u00bb",
+    "italic": lambda text: f"_{text}_",
+}
+
+
+@pytest.mark.parametrize("evasion", EVASIONS.values(), ids=EVASIONS.keys())
+@pytest.mark.parametrize("phrase", PHRASES)
+def test_no_spelling_hides_a_phrase(engine: Engine, phrase: str, evasion: Callable[[str], str]) -> None:
+    """However a planted phrase is spelled, no letter of it stays outside the findings."""
+    before, after = PHRASES[phrase]
+    spelled = evasion(phrase)
+    text = before + spelled + after
+
+    (findings,) = engine.find([text])
+
+    left = {at for at in range(len(before), len(before) + len(spelled)) if text[at].isalnum()}
+    for one in findings:
+        left -= set(range(one.start, one.end))
+    assert not left
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            ["he is", "my wife", "HIV", "voted", "\n", ". ", "uh", "\u200b", "é", "Labour", "pregnant", "\ud7ff", " "]
+        ),
+        max_size=25,
+    )
+)
+def test_findings_are_well_formed(parts: list[str]) -> None:
+    """Spans are in order, apart, and inside the text."""
+    text = " ".join(parts)
+    (findings,) = _ENGINE().find([text])
+
+    assert well_formed(findings, len(text))
+
+
+def test_texts_of_one_call_do_not_see_each_other(engine: Engine) -> None:
+    """A person in one text is no context for a word in the next, and no term runs over from one to another."""
+    texts = ["My brother is HIV", "positive", "", "he voted", "Labour", "Devon and his husband"]
+
+    together = engine.find(texts)
+
+    assert together == [engine.find([text])[0] for text in texts]
+
+
+def test_a_separator_in_a_text_is_no_separator(engine: Engine) -> None:
+    """The character that parts texts inside the engine does nothing in a text."""
+    (findings, other) = engine.find(["He is HIV\x00 positive.", "his husband"])
+
+    assert [one.category for one in findings] == [Category.HEALTH]
+    assert [(one.start, one.end) for one in other] == [(0, 11)]
+
+
+def test_an_engine_that_misses_its_examples_does_not_work(few: dict[str, Plain]) -> None:
+    """An example that the rules do not find means that nothing may be trusted."""
+    health = few["HEALTH"]
+    assert isinstance(health, dict)
+    health["examples"] = {"positive": ["a [[sentence]] with nothing in it"]}
+    engine = Engine(few)
+
+    with pytest.raises(NotWorking):
+        engine.test()
+
+
+def test_nothing_is_logged(engine: Engine, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither Presidio nor the rules write a word about a text, at any level."""
+    with caplog.at_level(logging.DEBUG):
+        engine.find(["My brother is HIV positive, jane.doe@example.com"])
+
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
+
+
+def test_no_network_at_import_or_run() -> None:
+    """With every socket forbidden, the engine imports, compiles and finds; and spaCy is never loaded."""
+    script = """
+import socket, sys
+class Forbidden(socket.socket):
+    def __init__(self, *a, **k): raise SystemExit("a socket was made")
+socket.socket = Forbidden
+socket.create_connection = socket.getaddrinfo = lambda *a, **k: sys.exit("the network was asked")
+from gateway.redaction import lean
+lean.install()
+from gateway.redaction.engine import Engine
+from tests.evaluate import rules
+engine = Engine(rules())
+assert engine.find(["mail jane.doe@example.com, her brother is HIV positive"])[0]
+import tldextract
+assert tldextract.extract("mail.example.co.uk").suffix == "co.uk"
+assert not hasattr(sys.modules.get("spacy"), "__file__") or sys.modules["spacy"].__spec__.origin is None
+print("fine")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (done.stdout, done.stderr) == ("fine\n", "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a." * 25_000,
+        "www." * 12_500,
+        "1 " * 25_000,
+        "his " * 12_500,
+        "my wife is a " * 4_000,
+        "(" * 50_000,
+        "voted for the " * 3_500,
+        "\n" * 50_000,
+    ],
+    ids=["dots", "www", "digits", "his", "said", "brackets", "voted", "lines"],
+)
+def test_hostile_text_takes_bounded_time(engine: Engine, text: str) -> None:
+    """Fifty kilobytes made to be slow are no slower than the deadline of any call allows."""
+    began = time.perf_counter()
+
+    engine.find([text])
+
+    assert time.perf_counter() - began < 0.75
+
+
+def _ENGINE() -> Engine:  # noqa: N802
+    return _made[0] if _made else _made.append(_new()) or _made[0]
+
+
+def _new() -> Engine:
+    from tests.evaluate import rules  # noqa: PLC0415
+
+    return Engine(rules())
+
+
+_made: list[Engine] = []

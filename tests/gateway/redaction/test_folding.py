@@ -1,0 +1,110 @@
+"""The shadow of a text and the way back."""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.redaction.folding import fold
+
+SPELLINGS = {
+    "plain": "HIV",
+    "full width": "\uff28\uff29\uff36",
+    "zero width inside": "H\u200bI\u200dV",
+    "soft hyphen": "H\u00adI\u00adV",
+    "bidi marks": "H\u202eI\u2066V",
+    "tag characters": "H\U000e0041IV",
+    "Cyrillic look-alike": "H\u0406V",
+    "Greek look-alike": "\u0397IV",
+    "dotted": "H.I.V",
+    "spaced": "H I V",
+    "hyphened": "H-I-V",
+    "mathematical": "\U0001d407\U0001d408\U0001d415",
+    "control character": "H\x01IV",
+    "combining mark": "H\u0301IV",
+    "circled": "\u24bd\u24be\u24cb",
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS.keys())
+def test_reads_every_spelling_alike(spelling: str) -> None:
+    """A spelling made to be overlooked has the same shadow as the plain one, and maps back to itself."""
+    text = f"is {spelling} now"
+
+    folded = fold(text)
+
+    start = folded.shadow.index("HIV")
+    first, last = folded.original(start, start + 3)
+    assert text[first:last] == spelling
+
+
+def test_drops_fillers_inside_a_term() -> None:
+    """Spoken fillers vanish from the shadow, and a span over them covers them in the text."""
+    text = "he is HIV, uh, positive um okay"
+
+    folded = fold(text)
+
+    start = folded.shadow.index("HIV positive")
+    first, last = folded.original(start, start + len("HIV positive"))
+    assert text[first:last] == "HIV, uh, positive"
+
+
+def test_keeps_words_that_only_begin_like_a_filler() -> None:
+    """`umbrella` and `uh-huh` are no fillers."""
+    assert fold("an umbrella and uh-huh").shadow == "an umbrella and uh-huh"
+
+
+@given(st.text(max_size=200))
+def test_shadow_is_ascii_and_spans_map_into_the_text(text: str) -> None:
+    """Whatever the text, its shadow is ASCII, and every span of it maps to a span of the text, in order."""
+    folded = fold(text)
+
+    assert folded.shadow.isascii()
+    for at in range(len(folded.shadow)):
+        start, end = folded.original(at, at + 1)
+        assert 0 <= start < end <= len(text)
+
+
+@given(
+    st.text(alphabet=st.characters(categories=["Ll", "Lu", "Mn", "Cf", "Zs", "Nd"]), max_size=80), st.text(max_size=20)
+)
+def test_a_planted_word_maps_back_exactly(before: str, after: str) -> None:
+    """A word between spaces maps back to exactly its own characters, whatever stands before it."""
+    text = f"{before} = quaker = {after}"
+
+    folded = fold(text)
+
+    start = folded.shadow.index(" quaker ") + 1
+    first, last = folded.original(start, start + 6)
+    assert text[first:last] == "quaker"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "e" + "\u0301" * 200_000,
+        "a " * 100_000,
+        " uh," * 50_000,
+        "x." * 100_000,
+        "".join(map(chr, range(0x20, 0x30000, 7))),
+    ],
+    ids=["combining marks", "spelled out", "fillers", "dots", "planes"],
+)
+def test_hostile_text_takes_bounded_time(text: str) -> None:
+    """Nothing in a text makes folding more than linear."""
+    began = time.perf_counter()
+
+    fold(text)
+
+    assert time.perf_counter() - began < 5.0
+
+
+def test_decomposed_and_composed_accents_read_alike() -> None:
+    """An accent may be there composed, decomposed, or missing."""
+    composed = "syndiqu\u00e9"
+
+    assert fold(composed).shadow == fold(unicodedata.normalize("NFD", composed)).shadow == "syndique"
