@@ -98,11 +98,12 @@ class _Loading:
     ) -> Bundle:
         settings = self._settings()
         surfaces = self._surfaces()
-        entries = self._entries(surfaces)
+        stems = self._stems("processors")
+        entries = self._entries(stems, surfaces)
         whole = surfaces.keys() == self._wires.keys()
         grants = {name for surface in surfaces.values() for name in surface.grants} if whole else None
         purposes = None if settings is None else settings.purposes
-        tenants = self._tenants(Known(self._stems("processors"), purposes, grants))
+        tenants = self._tenants(Known(stems, purposes, grants))
         services = self._services(tenants, purposes)
         schemas = self._schemas()
         recognizers = self._recognizers(check_recognizers)
@@ -148,8 +149,7 @@ class _Loading:
                 surfaces[name] = grammar.parse(document.tree, wire, self._report(document))
         return surfaces
 
-    def _entries(self, surfaces: Mapping[str, Surface]) -> list[Entry]:
-        stems = self._stems("processors")
+    def _entries(self, stems: Collection[str], surfaces: Mapping[str, Surface]) -> list[Entry]:
         if not stems:
             self._fault("processors", 0, "", "there is no entry, so no call could leave; add processors/ID.yaml")
         entries: list[Entry] = []
