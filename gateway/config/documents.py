@@ -119,7 +119,9 @@ def read_document(path: Path, name: str, complain: Complain) -> Document | None:
         complain(fault.line, shown(builder.path), fault.reason)
         return None
     except yaml.MarkedYAMLError as error:  # its own words quote the file
-        line = _line(error.problem_mark or error.context_mark)
+        # An open quote or bracket is only noticed much later; the context is where it began.
+        began = any(word in (error.context or "") for word in ("flow", "quoted"))
+        line = _line((error.context_mark if began else None) or error.problem_mark)
         complain(line, "", "the YAML breaks here: an open quote or bracket, a missing colon, or wrong indentation")
         return None
     except yaml.YAMLError:
