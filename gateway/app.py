@@ -122,12 +122,13 @@ class Application:
         )
         self._force = self._derive(bundle)
         self._upstream = Upstream(_upstream_options(bundle), _endpoints(bundle))
+        limits = Limits(settings.limits.in_flight, monotonic)
         self._relay = Relay(
             in_force=lambda: self._force,
             keyring=keyring,
             ledger=self._ledger,
             upstream=self._upstream,
-            limits=Limits(settings.limits.in_flight, monotonic),
+            limits=limits,
             report=self._report,
         )
         self._listener = Listener(_listener_options(bundle), logger, self._malformed)
@@ -137,6 +138,8 @@ class Application:
             "redactor": lambda: self._detector is None or self._detector.healthy,
             "accepting": lambda: not self._relay.stopping,
         }
+        self._metrics.calls_in_flight.set_function(lambda: limits.in_flight)
+        self._metrics.streams_open.set_function(lambda: self._relay.streams)
         self._publish(reload_ok=True)
         await self._listener.start(self._relay.handle)
         await self._operations.start(operations_handler(self._metrics, checks))
@@ -253,8 +256,15 @@ class Application:
             for category, count in passage.clean.redactions.items():
                 redactions += count
                 metrics.redacted(category, count)
-        if passage.overhead is not None:
-            metrics.overhead_seconds.observe(passage.overhead)
+        for seconds, histogram in (
+            (passage.overhead, metrics.overhead_seconds),
+            (passage.redaction_seconds, metrics.redaction_seconds),
+            (passage.journal_seconds, metrics.journal_wait_seconds),
+        ):
+            if seconds is not None:
+                histogram.observe(seconds)
+        if passage.code is Code.AUDIT_UNAVAILABLE:
+            metrics.journal_failures.inc()
         result = None if attempt is None else attempt.result
         if grant is not None and result is not None:
             metrics.upstream(grant.route.processor, result)

@@ -54,6 +54,8 @@ class Passage:
     clean: CleanCall | None = None
     attempt: Attempt | None = None
     overhead: float | None = None
+    redaction_seconds: float | None = None
+    journal_seconds: float | None = None
     size: int = 0
     status: int = 0
     code: Code | None = None

@@ -59,6 +59,8 @@ class Relay:
         self._limits = limits
         self._report = report
         self.stopping = False
+        self.streams = 0
+        """Streams being delivered now."""
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request. Raises nothing but cancellation."""
@@ -95,7 +97,9 @@ class Relay:
             passage.size = len(body)
             call = read_call(opened.entry, headers, body)  # 2 read
             grant = passage.grant = judge(call, opened.policy)  # 3 judge
+            began = perf_counter()
             clean = passage.clean = await clean_call(grant, force.redactor)  # 4 clean
+            passage.redaction_seconds = perf_counter() - began
             intent = Intent.of(
                 clean,
                 0,
@@ -104,7 +108,9 @@ class Relay:
                 time=time_ns() // 1000,
                 tls=_tls(grant),
             )
+            began = perf_counter()
             admission = await self._ledger.admit(intent)  # 5 admit
+            passage.journal_seconds = perf_counter() - began
             attempt = passage.attempt = Attempt(self._ledger, self._keyring, force.vocabulary, intent, admission)
             try:
                 return await self._send(request, passage, clean, attempt)
@@ -155,6 +161,7 @@ class Relay:
         headers["cache-control"] = "no-cache"
         response = web.StreamResponse(status=reply.status, headers=headers)
         await response.prepare(request)
+        self.streams += 1
         try:
             async for chunk in reply:
                 attempt.received(len(chunk))
@@ -165,6 +172,8 @@ class Relay:
             last = await self._last_event(passage, attempt, check)
         except GatewayError as error:
             last = await self._break_off(passage, attempt, check, error)
+        finally:
+            self.streams -= 1
         await response.write(last)
         await response.write_eof()
         return response
