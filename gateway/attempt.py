@@ -13,7 +13,7 @@ from gateway.audit.ledger import Ledger
 from gateway.audit.record import Intent, Outcome
 from gateway.audit.words import Echo, Result
 from gateway.delivery import Tally
-from gateway.errors import Code, GatewayError
+from gateway.errors import Code, GatewayError, Unavailable
 from gateway.exchange import Admission
 from gateway.keys import Keyring
 from gateway.upstream import Truncated
@@ -80,9 +80,14 @@ class Attempt:
         Raises:
             Unavailable: it is not known to be durable, so the answer must not look complete.
         """
-        if self.result is None:
-            self.result = result
+        if self.result is not None:
+            return
+        self.result = result
+        try:
             await self._ledger.conclude(self.admission, self._outcome(result, tally, error, code, sent=sent))
+        except Unavailable as unwritten:
+            # The provider was asked: the same request must not be sent again by a client that retries.
+            raise Unavailable(unwritten.code, unwritten.reason, retryable=False) from None
 
     async def conclude_error(self, error: GatewayError, tally: Tally | None = None) -> None:
         """Close it with what an error upstream, or a part of the gateway that failed, makes of it."""

@@ -7,6 +7,7 @@ attempt that may have sent a byte is closed by exactly one outcome, under cancel
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -32,6 +33,8 @@ from gateway.targets import read_query
 from gateway.upstream import Reply, Truncated, Upstream
 from providers import sse
 from providers.document import Document, serialise
+
+_AFTER_SECONDS = 0.25
 
 
 class Relay:
@@ -117,9 +120,12 @@ class Relay:
             except GatewayError as error:
                 await attempt.conclude_error(error)  # 8 close
                 raise
-            finally:  # 8 close, whatever happened: the first outcome of an attempt wins
+            except (asyncio.CancelledError, ConnectionError):  # the caller is gone, or we are
                 cut = self.stopping or stalled(request)
-                attempt.abandon(Result.CUT_OFF if cut else Result.ABORTED_BY_CALLER)
+                attempt.abandon(Result.CUT_OFF if cut else Result.ABORTED_BY_CALLER)  # 8 close
+                raise
+            finally:  # 8 close, whatever else happened: the first outcome of an attempt wins
+                attempt.abandon(Result.CUT_OFF)
 
     async def _send(
         self, request: web.BaseRequest, passage: Passage, clean: CleanCall, attempt: Attempt
@@ -167,6 +173,8 @@ class Relay:
                 attempt.received(len(chunk))
                 if released := check.feed(chunk):
                     await response.write(released)
+                if check.ended:
+                    break
             if not check.ended:
                 raise Truncated
             last = await self._last_event(passage, attempt, check)
@@ -176,6 +184,8 @@ class Relay:
             self.streams -= 1
         await response.write(last)
         await response.write_eof()
+        if check.ended:
+            await _read_out(reply)
         return response
 
     async def _last_event(self, passage: Passage, attempt: Attempt, check: StreamCheck) -> bytes:
@@ -263,6 +273,14 @@ class Relay:
             headers["retry-after"] = str(error.retry_after)
         body = passage.target.wire.shape_error(passage.wire_refusal(error))
         return web.Response(status=error.status, body=body, headers=headers, content_type="application/json")
+
+
+async def _read_out(reply: Reply) -> None:
+    """Read what the framing still owes after the last event, so that the connection can serve the next call."""
+    with contextlib.suppress(UpstreamError, TimeoutError):
+        async with asyncio.timeout(_AFTER_SECONDS):
+            async for _chunk in reply:
+                pass
 
 
 def _tls(grant: Grant) -> Tls:
