@@ -18,6 +18,7 @@ RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin gateway \
  && install -d -o gateway -g gateway -m 0700 /var/lib/gateway
 COPY --from=build /opt/gateway /opt/gateway
 COPY config /etc/gateway
+RUN sed -i "s|^state:.*|state: /var/lib/gateway|" /etc/gateway/gateway.yaml && grep -q "^state: /var/lib/gateway$" /etc/gateway/gateway.yaml
 USER 10001
 VOLUME /var/lib/gateway
 EXPOSE 8080 9090
