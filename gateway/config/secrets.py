@@ -39,7 +39,9 @@ class Secrets:
             UpstreamError: it is not there, or not one line of printable characters. Nothing was sent.
         """
         kind, _colon, name = reference.partition(":")
-        secret = self._file(name) if kind == "file" else self._environment.get(name, "")
+        secret = (
+            self._file(name) if kind == "file" else self._environment.get(name, "") if kind == "environment" else ""
+        )
         if not _SECRET(secret):
             raise _unreadable()
         return secret

@@ -1,4 +1,5 @@
 """Broken configurations: each is refused with file, line, key and reason, and grants nothing."""
+# ruff: noqa: E501  # the table reads best with a case a row
 
 from __future__ import annotations
 
@@ -257,7 +258,7 @@ def test_a_file_that_nothing_reads(tmp_path: Path, name: str, text: str, says: s
 
 def test_no_fault_quotes_what_was_written(tmp_path: Path) -> None:
     """A fault holds our words only: a secret pasted in the wrong place does not reach a terminal or a log."""
-    secret = "sk-proj-QuiteSecretQuiteSecret"  # noqa: S105  # made up
+    secret = "sk-proj-QuiteSecretQuiteSecret"
     for old in ("Toy Ltd", "[DE, FR]", "direct", "[Ada, Grace]", "project: toys", "suspended: false"):
         new = {"project: toys": f"{secret}: toys", "suspended: false": f"{secret}: false"}.get(old, secret)
         with pytest.raises(ConfigurationError) as caught:
