@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from multidict import MultiMapping
+
 from gateway.callers import Caller
 from gateway.config import Bundle
 from gateway.errors import Code, Refused
@@ -77,7 +79,7 @@ def open_call(
     return Opened(entry, policy)
 
 
-def read_call(entry: Entry, headers: Mapping[str, str], body: bytes) -> Call:
+def read_call(entry: Entry, headers: MultiMapping[str], body: bytes) -> Call:
     """Step 2, read: strict bytes to a tree.
 
     Raises:
@@ -91,7 +93,10 @@ def read_call(entry: Entry, headers: Mapping[str, str], body: bytes) -> Call:
         document = parse(body) if is_json else multipart.parse(media, body)
     except NotStrict as fault:
         raise Refused(Code.BODY_INVALID, str(fault)) from None
-    forwarded = {name: headers[name] for name in entry.wire.forwarded_request_headers if name in headers}
+    # A list may stand in several lines (RFC 9110 section 5.3): all of them are judged as one.
+    forwarded = {
+        name: ",".join(headers.getall(name)) for name in entry.wire.forwarded_request_headers if name in headers
+    }
     return Call(entry, document, forwarded, len(body))
 
 

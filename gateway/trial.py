@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from time import time_ns
@@ -116,7 +116,7 @@ def _shown(clean: CleanCall) -> dict[str, Value]:
     }
 
 
-def _parts(request: Value) -> tuple[str, str, Mapping[str, str], bytes, str]:
+def _parts(request: Value) -> tuple[str, str, CIMultiDict[str], bytes, str]:
     if not isinstance(request, dict):
         raise NotARequest("a request is an object: {method, path, headers, body, caller}")
     unknown = request.keys() - {"method", "path", "headers", "body", "caller"}
