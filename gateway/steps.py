@@ -91,8 +91,19 @@ def read_call(entry: Entry, headers: Mapping[str, str], body: bytes) -> Call:
         document = parse(body) if is_json else multipart.parse(media, body)
     except NotStrict as fault:
         raise Refused(Code.BODY_INVALID, str(fault)) from None
-    forwarded = {name: headers[name] for name in entry.wire.forwarded_request_headers if name in headers}
-    return Call(entry, document, forwarded, len(body))
+    return Call(entry, document, _forwarded(entry, headers), len(body))
+
+
+def _forwarded(entry: Entry, headers: Mapping[str, str]) -> dict[str, str]:
+    """The wire's own headers, each as one list over all its lines (RFC 9110 section 5.3): none goes unjudged.
+
+    A multidict iterates over every line, while looking a name up shows the first only.
+    """
+    lines: dict[str, list[str]] = {}
+    for name, value in headers.items():
+        if name.lower() in entry.wire.forwarded_request_headers:
+            lines.setdefault(name.lower(), []).append(value)
+    return {name: ",".join(values) for name, values in lines.items()}
 
 
 async def clean_call(grant: Grant, redactor: Redactor | None) -> CleanCall:
