@@ -24,6 +24,7 @@ Header = tuple[str, str]
 class Answer:
     """One answer. Header names are lower case; the body is without its framing."""
 
+    version: str
     status: int
     headers: tuple[Header, ...]
     body: bytes
@@ -45,6 +46,11 @@ class Answer:
     def code(self) -> str | None:
         """The gateway's own code, as the header says it."""
         return self.header("x-gateway-code")
+
+    @property
+    def closes(self) -> bool:
+        """Whether it says that the connection ends with it."""
+        return self.version != "HTTP/1.1" or self.header("connection") == "close"
 
     @property
     def everything(self) -> bytes:
@@ -105,9 +111,9 @@ class Connection:
         """
         async with asyncio.timeout(PATIENCE):
             while True:
-                status, headers = await self._head()
+                version, status, headers = await self._head()
                 if status != 100:
-                    return Answer(status, headers, await self._body(status, dict(headers)))
+                    return Answer(version, status, headers, await self._body(status, dict(headers)))
 
     async def ask(self, data: bytes) -> Answer:
         """Send a request and read its answer."""
@@ -122,13 +128,13 @@ class Connection:
             except ConnectionError:
                 return True
 
-    async def _head(self) -> tuple[int, tuple[Header, ...]]:
+    async def _head(self) -> tuple[str, int, tuple[Header, ...]]:
         block = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *lines = block.removesuffix("\r\n\r\n").split("\r\n")
         version, status, _reason = first.split(" ", 2)
-        assert version in {"HTTP/1.1", "HTTP/1.0"}
+        assert version.startswith("HTTP/")
         split = [line.partition(":") for line in lines]
-        return int(status), tuple((name.lower(), value.strip()) for name, _colon, value in split)
+        return version, int(status), tuple((name.lower(), value.strip()) for name, _colon, value in split)
 
     async def _body(self, status: int, headers: dict[str, str]) -> bytes:
         if status in {101, 204, 304}:
