@@ -500,9 +500,7 @@ async def test_p7_a_made_up_end_is_found(world: World, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["sound", "unbounded"])
-async def test_p8_a_full_gateway_answers_at_once(
-    world: World, monkeypatch: pytest.MonkeyPatch, broken: bool
-) -> None:
+async def test_p8_a_full_gateway_answers_at_once(world: World, monkeypatch: pytest.MonkeyPatch, broken: bool) -> None:
     """With every place taken the next call is refused at once, and never reaches the provider."""
     limits = world.gateway.application._relay._limits
     monkeypatch.setattr(limits, "_total", 2)
