@@ -160,7 +160,9 @@ def unwitnessed(simulator: Simulator, state: Path, tenant: str) -> list[str]:
     for line in lines:
         if line["kind"] == "outcome" and line["provider_request"] is not None:
             named[line["provider_request"]] += 1
-        elif line["kind"] == "outcome" or (line["kind"] == "intent" and (line["call"], line["attempt"]) not in concluded):
+        elif line["kind"] == "outcome" or (
+            line["kind"] == "intent" and (line["call"], line["attempt"]) not in concluded
+        ):
             nameless[line["model"]] += 1
     found = ["two outcomes name one provider request" for count in named.values() if count > 1]
     headless = 0

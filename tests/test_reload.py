@@ -62,7 +62,7 @@ BAD = {
     "not YAML": lambda directory: (directory / "gateway.yaml").write_text("region: [", encoding="utf-8"),
     "an unknown key": lambda directory: _edit(directory, "gateway.yaml", unheard_of=True),
     "a processor without a name": lambda directory: _edit(directory, "processors/simulated-openai.yaml", id=""),
-    "a credential that is not there": lambda directory: (directory / "secrets" / "simulated").unlink(),
+    "no tenants": lambda directory: (directory / "tenants.yaml").unlink(),
     "a surface that is gone": lambda directory: (directory / "surfaces" / "openai.yaml").unlink(),
     "no callers": lambda directory: (directory / "callers.yaml").unlink(),
 }
@@ -125,16 +125,18 @@ async def test_a_call_in_flight_keeps_the_configuration_it_began_with(changing: 
 
 
 async def test_a_credential_is_rotated_without_a_restart(changing: Gateway, simulator: Simulator) -> None:
-    """After a reload the next call bears what the credential's file holds now."""
+    """The next call bears what the credential's file holds now; without that file none leaves."""
     path = changing.configuration / "secrets" / "simulated"
     await _call(changing.url, changing.key)
 
     path.write_text("another-credential\n", encoding="ascii")
-    assert await changing.application.reload()
     await _call(changing.url, changing.key)
+    path.unlink()
+    refused, _headers = await _call(changing.url, changing.key)
 
     shown = [arrival.header("authorization") for arrival in simulator.arrivals]
     assert shown == [f"Bearer {CREDENTIAL}", "Bearer another-credential"]
+    assert refused == 502
 
 
 async def _until(url: str, key: str, status: int) -> float:
