@@ -27,7 +27,7 @@ check: $(BIN)/.test
 	$(BIN)/mypy
 
 test: check  ## the whole check, in under 15 minutes
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 soak: $(BIN)/.test  ## the full doses of the fault, crash, fuzz and load tests
 	$(BIN)/python -m pytest -m soak -s
