@@ -99,7 +99,7 @@ def fold(text: str) -> Folded:
     edits: list[_Edits] = []
     shadow = text if text.isascii() else _to_ascii(text, edits)
     data = shadow.encode("ascii")
-    pieces = [*_fillers(shadow), *(match.span() for match in _SPELLED.finditer(data))]
+    pieces = [*_fillers(shadow), *(_spelled(shadow, *match.span()) for match in _SPELLED.finditer(data))]
     if pieces:
         pieces.sort()
         shadow = _close_up(shadow, pieces, edits)
@@ -161,6 +161,11 @@ def _fillers(shadow: str) -> list[tuple[int, int]]:
                 spans.append((start, end + 1 if shadow[end : end + 1] == "," else end))
             at = shadow.find(filler, end)
     return spans
+
+
+def _spelled(shadow: str, start: int, end: int) -> tuple[int, int]:
+    """A spelled-out word without a pronoun before it: `I v o t e d`."""
+    return (start + 2, end) if shadow[start] == "I" and shadow[start + 1 : start + 3].strip().islower() else (start, end)
 
 
 def _close_up(shadow: str, spans: list[tuple[int, int]], edits: list[_Edits]) -> str:

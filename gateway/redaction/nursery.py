@@ -86,7 +86,9 @@ def _tend(control: socket.socket, engine: Engine) -> NoReturn:
                 serve(socket.socket(fileno=descriptors[0]), engine)
             workers[number] = pid
         elif number in workers:
-            os.kill(workers[number], signal.SIGKILL)  # still ours: not reaped, so the number is not another's
+            pid = workers.pop(number)
+            os.kill(pid, signal.SIGKILL)  # still ours: not reaped, so the number is not another's
+            os.waitpid(pid, 0)
         for descriptor in descriptors:
             os.close(descriptor)
 
