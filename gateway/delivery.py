@@ -94,7 +94,7 @@ class StreamCheck:
     is the provider's own error event instead, which ends the stream too.
     """
 
-    __slots__ = ("failure", "_grant", "_granted", "_operation", "_splitter", "_surface", "_wire", "tally", "terminal")
+    __slots__ = ("_grant", "_granted", "_operation", "_splitter", "_surface", "_wire", "failure", "tally", "terminal")
 
     def __init__(self, grant: Grant, surface: Surface) -> None:
         self._grant = grant

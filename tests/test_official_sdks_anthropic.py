@@ -354,7 +354,9 @@ async def test_models_are_those_of_the_caller(
 ) -> None:
     """The gateway answers the list of models itself, in the client's types, and asks no provider."""
     shown = await play(
-        Case("models", _models, attempts=0), _client(kind, lasting_gateway.url, lasting_gateway.granted_key), lasting_simulator
+        Case("models", _models, attempts=0),
+        _client(kind, lasting_gateway.url, lasting_gateway.granted_key),
+        lasting_simulator,
     )
 
     assert isinstance(shown, list)

@@ -615,7 +615,9 @@ async def test_models_are_those_of_the_caller(
         return [[model.id for model in models], strict(await settle(client.models.retrieve(OPENAI_MODEL))).id]
 
     shown = await play(
-        Case("models", run, attempts=0), _client(kind, lasting_gateway.url, lasting_gateway.granted_key), lasting_simulator
+        Case("models", run, attempts=0),
+        _client(kind, lasting_gateway.url, lasting_gateway.granted_key),
+        lasting_simulator,
     )
 
     assert isinstance(shown, list)

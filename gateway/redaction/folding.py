@@ -2,8 +2,8 @@
 
 The shadow has accents and look-alike letters folded, invisible characters gone, odd spaces and
 dashes made plain, fillers (`uh`, `euh`) gone, and spelled-out words (`H.I.V.`, `d i a b e t e s`)
-closed up. What cannot be folded stays as a mark that matches nothing. Mostly a character becomes one character, so that an
-offset is the same in both; where it does not, an `_Edits` knows. (UAX 15 for the compatibility
+closed up. What cannot be folded stays as a mark that matches nothing. Mostly a character becomes one
+character, so that an offset is the same in both; where it does not, an `_Edits` knows. (UAX 15 for the compatibility
 forms, UTS 39 for look-alikes.)
 """
 
@@ -165,7 +165,9 @@ def _fillers(shadow: str) -> list[tuple[int, int]]:
 
 def _spelled(shadow: str, start: int, end: int) -> tuple[int, int]:
     """A spelled-out word without a pronoun before it: `I v o t e d`."""
-    return (start + 2, end) if shadow[start] == "I" and shadow[start + 1 : start + 3].strip().islower() else (start, end)
+    return (
+        (start + 2, end) if shadow[start] == "I" and shadow[start + 1 : start + 3].strip().islower() else (start, end)
+    )
 
 
 def _close_up(shadow: str, spans: list[tuple[int, int]], edits: list[_Edits]) -> str:
@@ -235,5 +237,9 @@ _SIMPLE = {
 _KNOWN = {
     **_LOOK_ALIKE,
     **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u02bc", "'"),
-    **{"œ": "oe", "Œ": "OE", "æ": "ae", "Æ": "AE", "ß": "ss"},
+    "œ": "oe",
+    "Œ": "OE",
+    "æ": "ae",
+    "Æ": "AE",
+    "ß": "ss",
 }

@@ -313,7 +313,7 @@ def _read_custom(draft: _Draft, path: Path, category: Category, value: Plain) ->
 
 
 def _assemble(draft: _Draft) -> Compiled:
-    # Sorted, because RE2 shares the beginnings of neighbours only: a third of the states, and of the time to build them.
+    # Sorted, because RE2 shares the beginnings of neighbours only: a third of the states and of the time.
     spelled = [gapped(re2.escape(literal.decode("ascii"))) for literal in sorted({*draft.literals, *draft.idioms})]
     sources = [*spelled, *(source for _rule, source in draft.patterns), *draft.idiom_patterns]
     options = linear_options()

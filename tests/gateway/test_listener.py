@@ -79,7 +79,7 @@ def status(answer: bytes) -> int:
 
 async def until(holds: Callable[[], bool]) -> None:
     """Wait until it holds; the test's own bound ends it otherwise."""
-    while not holds():  # noqa: ASYNC110  # a state of the socket layer, which tells no event
+    while not holds():  # a state of the socket layer, which tells no event
         await asyncio.sleep(0.005)
 
 

@@ -315,7 +315,7 @@ def test_leaving_early_closes_the_provider_at_once(run: Run[None], moment: str) 
 
             task = asyncio.ensure_future(call())
             await began.wait()
-            while not fake.peers or not fake.peers[0].body:  # noqa: ASYNC110  # the provider's progress
+            while not fake.peers or not fake.peers[0].body:  # the provider's progress
                 await asyncio.sleep(0.005)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -349,7 +349,7 @@ def test_leaving_early_stops_the_upload(run: Run[None]) -> None:
             with pytest.raises(asyncio.CancelledError):
                 await task
             cancelled.set()
-            while not received and not fake.peers[0].gone.is_set():  # noqa: ASYNC110  # the provider's progress
+            while not received and not fake.peers[0].gone.is_set():  # the provider's progress
                 await asyncio.sleep(0.01)
 
             assert sum(received) < size

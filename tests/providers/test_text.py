@@ -95,7 +95,7 @@ def test_a_changed_key_is_kept_apart(taken: str) -> None:
     changed = replace(document, {0: "z", 1: "z"} if taken == "new" else {0: "z"}, slots)
 
     assert sorted(changed.values()) == [1, 2]  # type: ignore[type-var]
-    assert list(changed)[0] == ("z" if taken == "new" else "z2")
+    assert next(iter(changed)) == ("z" if taken == "new" else "z2")
 
 
 def test_too_many_strings_is_an_error() -> None:

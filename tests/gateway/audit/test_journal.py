@@ -35,7 +35,7 @@ QUICK = Settings(timeout=0.5, check_every=0.02, ballast=4096)
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop and the journal's thread run until it holds, at most 10 s."""
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  # what is awaited happens in another thread or a timer, by design without an event
+        while not condition():  # what is awaited happens in another thread or a timer, by design without an event
             await asyncio.sleep(0.001)
 
 

@@ -1,5 +1,5 @@
 """Broken configurations: each is refused with file, line, key and reason, and grants nothing."""
-# ruff: noqa: E501  # the table reads best with a case a row
+# the table reads best with a case a row
 
 from __future__ import annotations
 

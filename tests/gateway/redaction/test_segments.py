@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +27,7 @@ def test_every_place_is_answered_for_once(text: str) -> None:
 
     assert parts[0].first == 0
     assert parts[-1].last == len(text)
-    assert all(before.last == after.first for before, after in zip(parts, parts[1:], strict=False))
+    assert all(before.last == after.first for before, after in itertools.pairwise(parts))
     assert all(part.start <= part.first <= part.last <= part.end for part in parts)
     assert all(part.end - part.start <= 2 * SIZE for part in parts)
 
