@@ -1,0 +1,93 @@
+"""What `check` says: what is in force, what turns soon, and what is dangerous."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from gateway.caller_keys import KeyFile
+from gateway.config.outlook import outlook
+from gateway.keys import mint_caller_key
+from tests.gateway.config.small import FILES, NOW, read, write
+
+P = "processors/toy-eu.yaml"
+
+
+def report(directory: Path, now: datetime = NOW, environment: dict[str, str] | None = None) -> str:
+    return "\n".join(outlook(read(directory, environment, now), now))
+
+
+def test_it_says_what_is_in_force(tmp_path: Path) -> None:
+    """State, endpoint, countries, models, agreement, carve-outs, grants and counts are all there."""
+    said = report(write(tmp_path), environment={"TOY_KEY": "a-toy-credential"})
+
+    for words in (
+        "toy-eu: active",
+        "toy at https://eu.toy.example, Toy Ltd (IE)",
+        "countries: DE FR; storage: IE",
+        "models: toy-large",
+        "refused, for their retention class: toy-kept (retains)",
+        "agreement toy-zero: zero_retention, no_training; 2026-01-01 to 2027-01-01, in force",
+        "kept all the same: Flagged images are kept.",
+        "cache: service for summary",
+        "2 callers, 2 active tenants of 3",
+        "1 approved schemas",
+    ):
+        assert words in said
+    assert "WARNING" not in said
+    assert "a-toy-credential" not in said
+
+
+def test_an_example_says_what_is_missing(tmp_path: Path) -> None:
+    """An entry with evidence to be filled is an example, and each missing piece is named."""
+    said = report(write(tmp_path, **{P: FILES[P].replace("IE\n  contact", "TO_BE_FILLED\n  contact")}))
+
+    assert "toy-eu: EXAMPLE, takes no traffic" in said
+    assert "evidence to be filled: legal_entity.country" in said
+    assert "No processor is active: every call will be refused." in said
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        pytest.param(timedelta(days=30, seconds=1), None, id="more than thirty days before"),
+        pytest.param(timedelta(days=30), "within 30 days", id="thirty days before"),
+        pytest.param(timedelta(days=7), "within 7 days", id="seven days before"),
+        pytest.param(timedelta(days=1), "within 1 day:", id="a day before"),
+        pytest.param(timedelta(), None, id="at the instant"),
+    ],
+)
+def test_an_end_is_announced(tmp_path: Path, before: timedelta, words: str | None) -> None:
+    """The end of an agreement is told thirty, seven and one days ahead."""
+    end = datetime(2027, 1, 1, tzinfo=UTC)
+
+    said = report(write(tmp_path), end - before).split("Starts or ends soon")[1].split("Conditional")[0]
+
+    lines = [line for line in said.splitlines() if "agreement toy-zero ends" in line]
+    assert [words in line for line in lines] == ([True] if words else [])  # type: ignore[operator]
+
+
+def test_a_key_that_ends_is_announced(tmp_path: Path) -> None:
+    """A caller key is named by its public id before it ends."""
+    directory = write(tmp_path)
+    key = mint_caller_key()
+    KeyFile(tmp_path / "state").add("service", key, NOW, NOW + timedelta(days=3))
+
+    said = report(directory)
+
+    assert f"caller key service/{key.key_id} ends" in said
+    assert key.text not in said
+
+
+def test_dangers_are_warnings(tmp_path: Path) -> None:
+    """Redaction that is off, plain text on the network and a missing credential are said aloud."""
+    settings = FILES["gateway.yaml"].replace("unsafe_redaction_off: false", "unsafe_redaction_off: true")
+    settings = settings.replace("host: 127.0.0.1", "host: 0.0.0.0\n  names: [x.example]\n  unsafe_plaintext: true")
+
+    said = report(write(tmp_path, **{"gateway.yaml": settings}))
+
+    assert said.count("WARNING") == 3
+    for words in ("redaction is OFF", "plain text", "its credential (environment:TOY_KEY) cannot be read"):
+        assert words in said
