@@ -29,11 +29,11 @@ from gateway.audit.store import SqliteStore, StoreFault
 from gateway.errors import Code
 from gateway.keys import Keyring
 from gateway.simulator import CREDENTIAL, Fault, Scenario, Simulator
-from providers.document import Document
+from providers.document import Document, Value
 from tests.configuration import CALLER, EUROPEAN, MANY, PURPOSE, TENANT, entry, issue_key, write_configuration
 from tests.conftest import Gateway
 from tests.official_sdks import ANTHROPIC_MODEL, EMBEDDING_MODEL, OPENAI_MODEL
-from tests.raw_http import Answer, ask, request
+from tests.raw_http import Answer, Connection, ask, request
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -49,7 +49,7 @@ PATHS = {
     "embeddings": "/v1/embeddings",
     "messages": "/v1/messages",
 }
-TALK = [{"role": "user", "content": f"hello {MARK}"}]
+TALK: list[Value] = [{"role": "user", "content": f"hello {MARK}"}]
 BODIES: dict[str, Document] = {
     "chat": {"model": OPENAI_MODEL, "messages": [*TALK]},
     "responses": {"model": OPENAI_MODEL, "input": f"hello {MARK}"},
@@ -175,8 +175,9 @@ async def clients() -> AsyncIterator[Clients]:
 class Ask:
     """What is asked, and what must come of it.
 
-    `where` is the whole path (`?` for an unnamed key's position); `ruled` says that a verdict of the surface decides, so
-    that source and way out are told, `sourced` that only the source is; `key` is "caller", "many", or a key that nobody has; `path` replaces the operation's.
+    `where` is the whole path (`?N` for an unnamed key). `ruled` says that a verdict of the surface decides, so that
+    source and way out are told; `sourced` that only the source is. `key` is "caller", "many", or what is shown as a
+    key. `path` replaces the operation's.
     """
 
     code: Code
@@ -546,21 +547,25 @@ async def test_a_full_gateway_says_so(
 ) -> None:
     """With as many calls in flight as it takes, the next is refused at once."""
     lasting_simulator.reset()
-    lasting_simulator.script(Scenario(delay=0.3), count=2)
-    held = [asyncio.create_task(_held(strict)) for _ in range(2)]
-    await lasting_simulator.witness.until(lambda: len(lasting_simulator.arrivals) == 2)
-    asked = Ask(Code.OVERLOADED, "chat")
+    lasting_simulator.script(Scenario(fault=Fault.ENDLESS, pace=0.05), count=2)
+    headers = [("authorization", f"Bearer {strict.key}"), ("content-type", "application/json")]
+    endless = request("POST", PATHS["chat"], headers, json.dumps(PLAIN["chat"].body(stream=True)).encode())
+    async with Connection(strict.application.port) as one, Connection(strict.application.port) as other:
+        await one.send(endless)
+        await other.send(endless)
+        await lasting_simulator.witness.until(lambda: len(lasting_simulator.arrivals) == 2)
 
-    async for seen in _both(clients, strict, asked, stream=stream):
-        _retryable(asked, seen)
-        (record,) = recorded(strict, seen.headers["x-gateway-call-id"])
-        assert (record["kind"], record["code"]) == ("refusal", "overloaded")
+        async for seen in _both(clients, strict, Ask(Code.OVERLOADED), stream=stream):
+            _retryable(PLAIN["chat"], seen)
+            (record,) = recorded(strict, seen.headers["x-gateway-call-id"])
+            assert (record["kind"], record["code"]) == ("refusal", "overloaded")
 
-    assert [answer.status for answer in await asyncio.gather(*held)] == [200, 200]
-    assert len(lasting_simulator.arrivals) == 2
+        assert len(lasting_simulator.arrivals) == 2
+    await lasting_simulator.witness.settled(2)
+    assert (await _good(strict)).status == 200
 
 
-async def _held(gateway: Strict) -> Answer:
+async def _good(gateway: Strict) -> Answer:
     headers = [("authorization", f"Bearer {gateway.key}"), ("content-type", "application/json")]
     data = request("POST", PATHS["chat"], headers, json.dumps(BODIES["chat"]).encode())
     return await ask(gateway.application.port, data)
@@ -586,7 +591,7 @@ async def test_nothing_leaves_while_nobody_can_look(
     finally:
         await detector.start()
 
-    assert (await _held(strict)).status == 200
+    assert (await _good(strict)).status == 200
 
 
 @STREAM
@@ -617,7 +622,7 @@ async def test_nothing_leaves_unrecorded(
 
     await strict.application._journal.recover()
 
-    assert (await _held(strict)).status == 200
+    assert (await _good(strict)).status == 200
 
 
 FAILURES: dict[str, tuple[Code, Scenario]] = {
