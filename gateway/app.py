@@ -23,7 +23,7 @@ import uvloop
 
 from gateway.audit.journal import Journal
 from gateway.audit.journal import Settings as JournalSettings
-from gateway.audit.language import Sha
+from gateway.audit.language import Id, Sha
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Operator
 from gateway.audit.words import Act
@@ -120,6 +120,7 @@ class Application:
             ((wire.name, operation.name) for wire in PROVIDERS.values() for operation in wire.operations),
             bundle.registry.entries,
         )
+        self._metrics.orphan_intents.inc(self._journal.orphans)
         self._force = self._derive(bundle)
         self._upstream = Upstream(_upstream_options(bundle), _endpoints(bundle))
         limits = Limits(settings.limits.in_flight, monotonic)
@@ -290,11 +291,16 @@ class Application:
     # what it watches
 
     async def _watch(self) -> None:
-        """Reload when a schema was approved or withdrawn. (Caller keys are looked at by `Callers` itself.)"""
+        """Reload when a schema was approved or withdrawn; record each caller key that came or went."""
         seen = schemas_mark(self._directory)
+        keys = self._force.bundle.callers.key_ids()
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             self._metrics.journal_healthy.set(1 if self._journal.healthy else 0)
+            known, keys = keys, self._force.bundle.callers.key_ids()
+            for key in sorted(known ^ keys):
+                with contextlib.suppress(Unavailable):
+                    await self._ledger.note(Operator(time=_now(), act=Act.KEY, key=Id(key), enabled=key in keys))
             now = schemas_mark(self._directory)
             if now != seen and await self.reload():
                 seen = now

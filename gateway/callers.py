@@ -167,6 +167,12 @@ class Callers:
             if found.expires is not None:
                 yield f"{found.caller.id}/{key_id}", found.expires
 
+    def key_ids(self) -> frozenset[str]:
+        """The public ids of the keys that are good now, as far as the files say."""
+        if self._monotonic() - self._looked >= _LOOK_AGAIN_SECONDS:
+            self._look()
+        return frozenset(self._valid)
+
     def _look(self) -> None:
         self._looked = self._monotonic()
         if self._issued.mark() != self._mark or self.fault is not None:

@@ -19,7 +19,7 @@ from gateway.keys import caller_key_id
 from gateway.simulator import CREDENTIAL, Scenario, Simulator
 from tests.configuration import CALLER, issue_key, write_configuration
 from tests.conftest import Gateway, approve_schema
-from tests.houses import UNSCANNED, client, house, serve, settings
+from tests.houses import UNSCANNED, client, house, records, serve, settings
 
 PROMPTLY = 1.5
 """Seconds until a key issued or revoked by another process must count."""
@@ -161,6 +161,22 @@ async def test_a_new_key_works_and_a_revoked_one_stops_promptly(changing: Gatewa
     assert issued < PROMPTLY
     assert revoked < PROMPTLY
     assert (await _call(changing.url, changing.key))[0] == 200
+
+
+async def test_a_key_that_comes_or_goes_is_recorded(changing: Gateway) -> None:
+    """Each has its operator record, by the key's public id."""
+    key_id = caller_key_id(issue_key(changing.state, CALLER))
+    assert key_id is not None
+
+    def seen() -> list[object]:
+        return [line["enabled"] for line in records(changing.state) if line.get("key") == key_id]
+
+    async with asyncio.timeout(10):
+        while seen() != [True]:
+            await asyncio.sleep(0.1)
+        KeyFile(changing.state).revoke(key_id, datetime.now(UTC))
+        while seen() != [True, False]:
+            await asyncio.sleep(0.1)
 
 
 async def test_an_approved_schema_is_in_force_without_a_restart(changing: Gateway) -> None:

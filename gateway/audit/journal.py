@@ -83,6 +83,7 @@ class Journal:
 
     Attributes:
         boot: this start's random id.
+        orphans: calls that the boot before left open, closed by this one as indeterminate.
         fault: why the journal is poisoned, for the operator; None while it is not.
     """
 
@@ -100,6 +101,7 @@ class Journal:
 
     def _reset(self) -> None:
         self.boot = Id(new_boot_id())
+        self.orphans = 0
         self.fault: str | None = None
         self._next = 0
         self._queue: deque[_Waiting] = deque()
@@ -285,6 +287,7 @@ class Journal:
         try:
             rows = first_records(store.found, self.boot, self._configuration, self._clock())
             store.begin([row_line(record) for record in rows])
+            self.orphans = sum(isinstance(record, Outcome) for record in rows)
         except BaseException:
             with contextlib.suppress(StoreFault):
                 store.close()
