@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway.categories import Category
 from gateway.cli import VERBS, Verb, parser
 from gateway.config.settings import Settings
 from gateway.errors import Code
@@ -188,13 +187,6 @@ def test_the_settings_that_are_named_exist() -> None:
         form = Settings.model_fields[group].annotation
         assert form is not None
         assert key in form.model_fields, dotted
-
-
-def test_the_categories_are_the_programs() -> None:
-    """The recognisers of the configuration are those of the eight categories."""
-    files = {path.stem for path in (ROOT / "config/recognizers").glob("*.yaml")} - {"context"}
-
-    assert files == {category.value for category in Category}
 
 
 # --- commands -----------------------------------------------------------------------------------
