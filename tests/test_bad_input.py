@@ -502,7 +502,7 @@ TREES: dict[str, bytes] = {
     "duplicate key, the good one last": b'{"model":"x",' + GOOD[1:],
     "duplicate key, escaped": GOOD[:-1] + b',"\\u006dodel":"x"}',
     "duplicate key, nested": b'{"model":"m","messages":[{"role":"user","content":"a","content":"b"}]}',
-    "duplicate key, nested and escaped": b'{"model":"m","messages":[{"role":"user","content":"a","conten\\u0074":"b"}]}',
+    "duplicate key, nested, escaped": b'{"model":"m","messages":[{"role":"user","content":"a","conten\\u0074":"b"}]}',
     "duplicate retention switch": GOOD[:-1] + b',"store":false,"store":true}',
     "equal duplicates": GOOD[:-1] + b',"store":false,"store":false}',
     "NaN": GOOD[:-1] + b',"temperature":NaN}',

@@ -115,7 +115,7 @@ def _configure(folder: Path, port: int, closed_port: int) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Strict(Gateway):
-    """Such a gateway. `granted_key` is of the caller that acts for many tenants, `limited_key` of one with one call a minute."""
+    """Such a gateway. `granted_key` is of a caller with many tenants, `limited_key` of one with one call a minute."""
 
     limited_key: str
 
