@@ -6,9 +6,11 @@ inside strings stays JSON. What must not be edited and holds a finding refuses t
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Protocol
 
 from gateway.categories import PLACEHOLDER, Category
@@ -138,57 +140,56 @@ _CONTINUED = -1.0
 
 @dataclass(frozen=True, slots=True)
 class _Seam:
-    """Adjacent parts as one text. `places` are (start in `text`, end in `text`, slot, offset in the slot)."""
+    """Adjacent parts as one text. `places` are (start in `text`, end in `text`, slot, offset in the slot), in order."""
 
     text: str
-    boundary: int
     places: Sequence[tuple[int, int, int, int]]
 
     def share_out(self, finding: Finding, spans: list[list[Finding]]) -> None:
-        """Give a finding that runs over the boundary to the parts it covers; others are known already."""
-        if not finding.start < self.boundary < finding.end:
+        """Give a finding that runs over a boundary to the parts it covers; others are known already."""
+        at = bisect_right(self.places, finding.start, key=itemgetter(1))
+        covered = self.places[at : bisect_left(self.places, finding.end, key=itemgetter(0))]
+        if len(covered) < 2:
             return
         score = finding.score
-        for start, end, index, offset in self.places:
+        for start, end, index, offset in covered:
             first, last = max(start, finding.start), min(end, finding.end)
-            if first < last:
-                shift = offset - start
-                spans[index] = [*spans[index], Finding(first + shift, last + shift, finding.category, score)]
-                score = _CONTINUED
+            shift = offset - start
+            spans[index] = [*spans[index], Finding(first + shift, last + shift, finding.category, score)]
+            score = _CONTINUED
 
 
 def _seams(read: Strings) -> list[_Seam]:
-    seams: list[_Seam] = []
-    for run in read.runs:
-        parts = [(index, read.slots[index].text) for index in run if read.slots[index].text]
-        for at in range(1, len(parts)):
-            seams.extend(_seam(parts, at, glue) for glue in _GLUES)
-    return seams
+    """The texts round all boundaries. Their size is linear in the document's, however small its parts are."""
+    return [
+        _seam(stretches, glue)
+        for run in read.runs
+        for stretches in _stretches([(index, read.slots[index].text) for index in run if read.slots[index].text])
+        for glue in _GLUES
+    ]
 
 
-def _seam(parts: Sequence[tuple[int, str]], at: int, glue: str) -> _Seam:
-    """The text round the boundary before part `at`, `REACH` characters each way, over as many parts as that takes."""
-    left: list[tuple[int, int, str]] = []  # (slot, offset, stretch), nearest first
-    room = REACH
-    for index, text in reversed(parts[:at]):
-        left.append((index, max(0, len(text) - room), text[-room:]))
-        room -= len(text) + len(glue)
-        if room <= 0:
-            break
-    right: list[tuple[int, int, str]] = []
-    room = REACH
-    for index, text in parts[at:]:
-        right.append((index, 0, text[:room]))
-        room -= len(text) + len(glue)
-        if room <= 0:
-            break
-    stretches = [*reversed(left), *right]
+def _stretches(parts: Sequence[tuple[int, str]]) -> Iterator[list[tuple[int, int, str]]]:
+    """Groups of (slot, offset, stretch) that read on: short parts whole, of a long one `REACH` at either end."""
+    group: list[tuple[int, int, str]] = []
+    for index, text in parts:
+        if len(text) <= 2 * REACH:
+            group.append((index, 0, text))
+            continue
+        if group:
+            yield [*group, (index, 0, text[:REACH])]
+        group = [(index, len(text) - REACH, text[-REACH:])]
+    if len(group) > 1:
+        yield group
+
+
+def _seam(stretches: Sequence[tuple[int, int, str]], glue: str) -> _Seam:
     places: list[tuple[int, int, int, int]] = []
     position = 0
     for index, offset, stretch in stretches:
         places.append((position, position + len(stretch), index, offset))
         position += len(stretch) + len(glue)
-    return _Seam(glue.join(stretch for _index, _offset, stretch in stretches), places[len(left)][0], places)
+    return _Seam(glue.join(stretch for _index, _offset, stretch in stretches), places)
 
 
 def _apart(findings: Sequence[Finding]) -> list[Finding]:

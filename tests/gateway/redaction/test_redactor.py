@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from gateway.categories import Category
 from gateway.errors import Code, Refused
 from gateway.redaction.engine import Engine
+from gateway.redaction.findings import Finding
 from gateway.redaction.redactor import Redactor, typed
 from providers.document import Approved, Document, Encoded, Identifier, Opaque, Sealed, Value
 from tests.evaluate import rules
@@ -258,3 +260,42 @@ def test_redaction_is_idempotent(text: str) -> None:
 
     assert twice == once
     assert not counts
+
+
+class _Counting:
+    """Finds nothing, and knows how many texts and characters it was given."""
+
+    texts = 0
+    characters = 0
+
+    async def find(self, texts: Sequence[str]) -> list[list[Finding]]:
+        """Count."""
+        self.texts, self.characters = len(texts), sum(map(len, texts))
+        return [[] for _ in texts]
+
+
+@pytest.mark.parametrize("size", [1, 300, 700])
+async def test_joining_parts_costs_no_more_than_the_parts(size: int) -> None:
+    """What is scanned grows with the document, not with its square, however many small parts it has."""
+    given: list[int] = []
+    for count in (200, 400):
+        counting = _Counting()
+        await Redactor(counting).clean({"stop": ["x" * size] * count})
+        given.append(counting.characters)
+
+    assert given[1] <= 2.05 * given[0]
+    assert given[1] <= 5 * 400 * size
+
+
+async def test_a_phrase_cut_into_letters_is_found(engine: Engine) -> None:
+    """Each letter is a part of its own, among many parts; the placeholder stands once."""
+    parts: list[Value] = [*"He is well. ", *"My wife has epilepsy", *" and goes on. " * 40]
+
+    cleaned = await Redactor(InProcess(engine)).clean({"stop": parts})
+
+    stop = cleaned.document["stop"]
+    assert isinstance(stop, list)
+    joined = "".join(str(part) for part in stop)
+    assert "epilepsy" not in joined
+    assert joined.count("[REDACTED]") == 1
+    assert "My wife has [REDACTED] and goes on." in joined
