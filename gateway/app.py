@@ -420,6 +420,7 @@ def _journal_settings(bundle: Bundle) -> JournalSettings:
     journal = bundle.settings.journal
     return JournalSettings(
         timeout=journal.timeout_seconds,
+        closing_timeout=journal.closing_seconds,
         waiting=journal.waiting,
         batch=journal.batch,
         check_every=journal.check_seconds,
