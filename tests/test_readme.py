@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway.cli import VERBS, Verb, parser
+from gateway.cli import VERBS, parser
+from gateway.cli.verb import Verb
 from gateway.config.settings import Settings
 from gateway.errors import Code
 from gateway.keys import Keyring
