@@ -15,12 +15,12 @@ import re
 import threading
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import BinaryIO, TypeAlias
 
 import orjson
+from msgspec import Struct
 
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None] | None
 
@@ -33,8 +33,7 @@ WRITE_SECONDS = 0.05
 _WORD = re.compile(r"[A-Za-z0-9_.:/@+-]{0,128}")
 
 
-@dataclass(frozen=True, slots=True)
-class CallLine:
+class CallLine(Struct, frozen=True):
     """What is said of one call. Names are the configuration's or the wire table's, never a caller's text.
 
     `size` counts request bytes and is rounded up to whole KiB: an exact length would be a

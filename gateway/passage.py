@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from time import perf_counter
 
+from msgspec import Struct
+
 from gateway.attempt import Attempt
 from gateway.audit.language import Sha, Vocabulary
 from gateway.audit.record import Refusal
@@ -40,8 +42,7 @@ class InForce:
     host_names: frozenset[str]
 
 
-@dataclass(slots=True)
-class Passage:
+class Passage(Struct, eq=False):
     """One request on its way."""
 
     call_id: str

@@ -27,6 +27,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from msgspec import Struct
+
 from gateway.audit.boot import first_records, indeterminate, row_line
 from gateway.audit.language import Id, Sha
 from gateway.audit.open_calls import Key, OpenCall, OpenCalls
@@ -64,8 +66,7 @@ def now() -> int:
     return time.time_ns() // 1000
 
 
-@dataclass(slots=True)
-class _Waiting:
+class _Waiting(Struct, eq=False):
     """A record on its way to the disk."""
 
     record: Record

@@ -17,9 +17,11 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Annotated, ClassVar, Self, TypeVar, cast
+
+from msgspec import Struct
 
 from gateway.errors import Code, Unavailable
 
@@ -371,11 +373,11 @@ class Codec:
 
     __slots__ = ("_other", "_plain", "_values", "domains", "kind", "required")
 
-    def __init__(self, kind: type) -> None:
+    def __init__(self, kind: type[Struct]) -> None:
         hints = typing.get_type_hints(kind, include_extras=True)
         self.kind = kind
-        self.domains = {field.name: domain_of(hints[field.name]) for field in sorted(fields(kind), key=_name)}
-        self.required = frozenset(field.name for field in fields(kind) if not _optional(hints[field.name]))
+        self.domains = {name: domain_of(hints[name]) for name in sorted(kind.__struct_fields__)}
+        self.required = frozenset(name for name in self.domains if not _optional(hints[name]))
         # Most required fields are in their domain if they have its type: those are checked all at once.
         plain = [name for name in self.domains if name in self.required and self.domains[name].sealed]
         other = [name for name in self.domains if name not in plain]
@@ -427,10 +429,6 @@ class Codec:
         if not self.required <= decoded.keys():
             raise NotRecordable("missing")
         return self.kind(**decoded)
-
-
-def _name(field: object) -> str:
-    return str(getattr(field, "name", ""))
 
 
 def _optional(hint: object) -> bool:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
 import orjson
+from msgspec import Struct
 
 from gateway.audit.language import Codec, Derived, Id, Instant, Mac, NotRecordable, Range, Sha, Subset, Vocabulary
 from gateway.audit.words import (
@@ -66,8 +66,7 @@ _MILLISECONDS = Range(0, 2**24 - 1)
 _FEW = Range(0, 15)
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """How much of what a request holds, where the wire can tell: counts only."""
 
     messages: int | None = None
@@ -75,8 +74,7 @@ class Shape:
     images: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
+class Intent(Struct, frozen=True, kw_only=True):
     """One attempt is about to leave. Durable before its first byte."""
 
     KIND: ClassVar[str] = "intent"
@@ -156,8 +154,7 @@ class Intent:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """How an attempt ended. Exactly one for each intent; durable before the caller's last byte.
 
     `code` is set where the gateway itself ended the attempt. `sent` is whether any byte of the
@@ -250,8 +247,7 @@ class Outcome:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(Struct, frozen=True, kw_only=True):
     """A known caller was refused and nothing left. What was not yet known when it failed is absent."""
 
     KIND: ClassVar[str] = "refusal"
@@ -339,8 +335,7 @@ class Refusal:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operator:
+class Operator(Struct, frozen=True, kw_only=True):
     """Something about the gateway itself. Which fields an act bears:
 
     boot: `started`, this boot's id; `previous`, the one before, and whether it ended `clean`ly, absent at the
@@ -388,13 +383,12 @@ number, and a test holds it.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A record at its place: the `rseq`th of a boot, counted from 0 without gaps."""
 
     boot: Id
     rseq: int
-    record: Record = field(repr=False)
+    record: Record
 
 
 def capacity() -> float:

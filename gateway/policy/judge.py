@@ -8,7 +8,9 @@ model forces. The first that says no decides.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.errors import Code, Refused
 from gateway.exchange import Call, Entry, Forced, Grant, Route
@@ -19,8 +21,7 @@ from gateway.policy.tenants import Tenant
 from providers.document import Document, Value
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """All that decides one call, taken from one configuration in force.
 
     Attributes:

@@ -19,6 +19,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec import Struct
+
 from gateway.errors import Code, Rule
 from gateway.exchange import Forced
 from providers.document import Approved, Document, Encoded, Identifier, Opaque, Sealed, Value
@@ -48,8 +50,7 @@ class Misfit(Exception):
         return out
 
 
-@dataclass(slots=True)
-class Walk:
+class Walk(Struct, eq=False):
     """What reading one request gathers, and what it may use.
 
     Attributes:
@@ -66,11 +67,11 @@ class Walk:
     granted: frozenset[str]
     approved: Callable[[Value], Value]
     pseudonym: Callable[[str], str]
-    used: dict[str, None] = field(default_factory=dict)
-    forced: list[Forced] = field(default_factory=list)
-    unscanned: dict[str, int] = field(default_factory=dict)
-    models: list[str] = field(default_factory=list)
-    deferred: list[tuple[ForceBy, Value]] = field(default_factory=list)
+    used: dict[str, None] = {}
+    forced: list[Forced] = []
+    unscanned: dict[str, int] = {}
+    models: list[str] = []
+    deferred: list[tuple[ForceBy, Value]] = []
 
 
 class Shape(Protocol):
