@@ -124,11 +124,11 @@ class Passage(Struct, eq=False):
 
 def passed_on(wire: Provider, received: Mapping[str, str]) -> dict[str, str]:
     """Of a provider's headers, those that the wire passes on; a `retry-after` in seconds is capped."""
-    exact, stems = _lists(wire.forwarded_response_headers)
+    names = wire.forwarded_response_headers
     out: dict[str, str] = {}
     for name, value in received.items():
-        lower = name.lower()
-        if lower not in exact and not lower.startswith(stems):
+        lower = _passing(names, name)
+        if lower is None:
             continue
         if lower.startswith("retry-after"):
             most = GREATEST_RETRY_AFTER * (1000 if lower.endswith("-ms") else 1)
@@ -136,6 +136,14 @@ def passed_on(wire: Provider, received: Mapping[str, str]) -> dict[str, str]:
         else:
             out[lower] = value
     return out
+
+
+@lru_cache(maxsize=1024)
+def _passing(names: tuple[str, ...], name: str) -> str | None:
+    """The lower-case name of a header that a wire passes on, or None."""
+    lower = name.lower()
+    exact, stems = _lists(names)
+    return lower if lower in exact or lower.startswith(stems) else None
 
 
 @lru_cache(maxsize=16)

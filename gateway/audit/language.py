@@ -16,7 +16,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Annotated, ClassVar, Self, TypeVar, cast
@@ -62,6 +62,9 @@ class Word(str):
 
 
 W = TypeVar("W", bound=Word)
+T = TypeVar("T")
+
+_MOST_KEPT = 20_000
 
 
 def _word(kind: type[W], text: str) -> W:
@@ -80,7 +83,7 @@ class Vocabulary:
         ValueError: a word outside the grammar, or more words than the namespace may hold.
     """
 
-    __slots__ = ("_words",)
+    __slots__ = ("_kept", "_words")
 
     def __init__(self, words: Mapping[type[Word], Iterable[str]]) -> None:
         table: dict[type[Word], dict[str, Word]] = {}
@@ -93,6 +96,16 @@ class Vocabulary:
             if len(held) > kind.LIMIT:
                 raise ValueError(f"{kind.__name__}: {len(held)} words, the audit record has room for {kind.LIMIT}")
         self._words = table
+        self._kept: dict[object, object] = {}
+
+    def kept(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` found in this vocabulary for `key`, made once. For words that many calls share; bounded."""
+        found = self._kept.get(key)
+        if found is None:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            found = self._kept[key] = make()
+        return cast(T, found)
 
     def word(self, kind: type[W], text: str) -> W:
         """The registered word that equals `text`.
@@ -168,6 +181,8 @@ class Range:
 
     def cap(self, value: int) -> int:
         """The member nearest above `value`, or the greatest: how a foreign number becomes recordable."""
+        if self.step == 1 and self.least <= value <= self.most:
+            return value
         return min(max(-(-value // self.step) * self.step, self.least), self.most)
 
 
@@ -326,8 +341,19 @@ def _tuple(arguments: tuple[object, ...], subset: Subset) -> Domain:
         member = domain_of(arguments[0])
         size = sum(math.comb(member.size, taken) for taken in range(min(subset.most, member.size) + 1))
     most, sealed, encode_member, decode_member = subset.most, member.sealed, member.encode, member.decode
+    checked: dict[int, tuple[object, object]] = {}  # by identity: a vocabulary gives the same tuple to many records
 
     def encode(value: object) -> object:
+        known = checked.get(id(value))
+        if known is not None and known[0] is value:
+            return known[1]
+        made = encode_anew(value)
+        if len(checked) >= _MOST_KEPT:
+            checked.clear()
+        checked[id(value)] = (value, made)
+        return made
+
+    def encode_anew(value: object) -> object:
         if type(value) is not tuple or len(value) > most:
             raise ValueError
         encoded = [each if type(each) is sealed else encode_member(each) for each in value]

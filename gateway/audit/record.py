@@ -122,25 +122,26 @@ class Intent(Struct, frozen=True, kw_only=True):
         Raises:
             NotRecordable: a name in it is not registered, so it must not leave.
         """
-        grant, word = clean.grant, vocabulary.word
-        entry, route = grant.call.entry, grant.route
+        grant = clean.grant
+        entry = grant.call.entry
         shape = shape or _NO_SHAPE
+        common = _common(vocabulary, grant)
         return cls(
             time=time,
             call=Id(entry.call_id),
             attempt=attempt,
-            tenant=word(Tenant, entry.tenant),
+            tenant=common.tenant,
             configuration=configuration,
-            caller=word(Caller, entry.caller),
-            key=Id(entry.key_id),
-            purpose=word(Purpose, entry.purpose),
+            caller=common.caller,
+            key=common.key,
+            purpose=common.purpose,
             subject=None if entry.subject is None else Mac(entry.subject),
-            wire=word(Wire, entry.wire.name),
-            operation=word(OperationName, entry.operation.name),
-            processor=word(Processor, route.processor),
-            agreement=word(Agreement, route.agreement),
-            countries=vocabulary.words(Country, route.countries),
-            model=word(Model, route.model),
+            wire=common.wire,
+            operation=common.operation,
+            processor=common.processor,
+            agreement=common.agreement,
+            countries=common.countries,
+            model=common.model,
             tls=tls,
             stream=grant.stream,
             size=_SIZE.cap(grant.call.size),
@@ -148,10 +149,65 @@ class Intent(Struct, frozen=True, kw_only=True):
             tools=_capped(_COUNT, shape.tools),
             images=_capped(_COUNT, shape.images),
             redactions=_COUNT.cap(sum(clean.redactions.values())),
-            forced=vocabulary.words(ForcedName, {forced_name(each.where) for each in grant.forced}) or None,
-            conditionals=vocabulary.words(Conditional, grant.granted) or None,
-            unscanned=_unscanned(vocabulary, grant.unscanned),
+            forced=common.forced,
+            conditionals=common.conditionals,
+            unscanned=_unscanned(vocabulary, grant.unscanned) if grant.unscanned else None,
         )
+
+
+class _Common(Struct, frozen=True):
+    """The words of an intent that many calls share."""
+
+    tenant: Tenant
+    caller: Caller
+    key: Id
+    purpose: Purpose
+    wire: Wire
+    operation: OperationName
+    processor: Processor
+    agreement: Agreement
+    countries: tuple[Country, ...]
+    model: Model
+    forced: tuple[ForcedName, ...] | None
+    conditionals: tuple[Conditional, ...] | None
+
+
+def _common(vocabulary: Vocabulary, grant: Grant) -> _Common:
+    entry, route = grant.call.entry, grant.route
+    forced = tuple([each.where for each in grant.forced])
+
+    def find() -> _Common:
+        word = vocabulary.word
+        return _Common(
+            word(Tenant, entry.tenant),
+            word(Caller, entry.caller),
+            Id(entry.key_id),
+            word(Purpose, entry.purpose),
+            word(Wire, entry.wire.name),
+            word(OperationName, entry.operation.name),
+            word(Processor, route.processor),
+            word(Agreement, route.agreement),
+            vocabulary.words(Country, route.countries),
+            word(Model, route.model),
+            vocabulary.words(ForcedName, {forced_name(where) for where in forced}) or None,
+            vocabulary.words(Conditional, grant.granted) or None,
+        )
+
+    key = (
+        entry.tenant,
+        entry.caller,
+        entry.key_id,
+        entry.purpose,
+        entry.wire.name,
+        entry.operation.name,
+        route.processor,
+        route.agreement,
+        route.countries,
+        route.model,
+        forced,
+        grant.granted,
+    )
+    return vocabulary.kept(key, find)
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
