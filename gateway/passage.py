@@ -19,7 +19,7 @@ from gateway.audit.record import Refusal
 from gateway.callers import Caller
 from gateway.config import Bundle
 from gateway.errors import Code, GatewayError
-from gateway.exchange import CleanCall, Grant
+from gateway.exchange import CleanCall, Forced, Grant
 from gateway.redaction.redactor import Redactor
 from gateway.steps import Opened
 from gateway.targets import Target, Targets
@@ -79,7 +79,7 @@ class Passage(Struct, eq=False):
         if self.grant is not None:
             headers["x-gateway-processor"] = self.grant.route.processor
             if self.grant.forced:
-                headers["x-gateway-forced"] = ", ".join(dict.fromkeys(map(str, self.grant.forced)))
+                headers["x-gateway-forced"] = _spelled(self.grant.forced)
         if self.clean is not None and self.clean.redactions:
             counts = sorted(self.clean.redactions.items())
             headers["x-gateway-redactions"] = ", ".join(f"{category}={count}" for category, count in counts)
@@ -120,6 +120,11 @@ class Passage(Struct, eq=False):
             wire=self.target.wire.name,
             operation=None if self.target.operation is None else self.target.operation.name,
         )
+
+
+@lru_cache(maxsize=1024)
+def _spelled(forced: tuple[Forced, ...]) -> str:
+    return ", ".join(dict.fromkeys(map(str, forced)))
 
 
 def passed_on(wire: Provider, received: Mapping[str, str]) -> dict[str, str]:
