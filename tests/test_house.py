@@ -70,7 +70,9 @@ DOORS: dict[str, tuple[str, ...]] = {
     "yaml": ("gateway.config.documents",),
     "pydantic": (
         "gateway.policy.forms",
-        "gateway.policy.entries",
+        "gateway.policy.facts",
+        "gateway.policy.notices",
+        "gateway.policy.transfers",
         "gateway.policy.tenants",
         "gateway.callers",
         "gateway.config",
