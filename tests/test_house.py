@@ -26,6 +26,7 @@ FLOORS: dict[str, int] = {
     "gateway.attempt": 3,
     "gateway.caller_keys": 3,
     "gateway.callers": 3,
+    "gateway.clock": 3,
     "gateway.config": 3,
     "gateway.delivery": 3,
     "gateway.endpoints": 3,
