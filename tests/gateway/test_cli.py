@@ -91,7 +91,7 @@ def test_unusable_configuration_is_2_for_other_verbs(
 
     out, err = capsys.readouterr()
     assert out == ""
-    assert "gateway.yaml:2: (file): the YAML breaks here" in err
+    assert "gateway.yaml:1: (file): the YAML breaks here" in err
 
 
 def test_the_life_of_a_key(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
