@@ -262,19 +262,18 @@ class Application:
         code = None if passage.code is None else passage.code.value
         metrics.request(wire, operation, "refuse" if attempt is None and code else "allow", code)
         if grant is not None and grant.forced:
-            metrics.forced_parameters.inc(len(grant.forced))
+            metrics.forced_parameters.add(count=len(grant.forced))
         redactions = 0
         if passage.clean is not None:
             for category, count in passage.clean.redactions.items():
                 redactions += count
                 metrics.redacted(category, count)
-        for seconds, histogram in (
-            (passage.overhead, metrics.overhead_seconds),
-            (passage.redaction_seconds, metrics.redaction_seconds),
-            (passage.journal_seconds, metrics.journal_wait_seconds),
-        ):
-            if seconds is not None:
-                histogram.observe(seconds)
+        if passage.redaction_seconds is not None:
+            metrics.redaction_seconds.observe(passage.redaction_seconds)
+        if passage.journal_seconds is not None:
+            metrics.journal_wait_seconds.observe(passage.journal_seconds)
+        if passage.overhead is not None:
+            metrics.overhead_seconds.observe(passage.overhead)
         if passage.code is Code.AUDIT_UNAVAILABLE:
             metrics.journal_failures.inc()
         result = None if attempt is None else attempt.result
