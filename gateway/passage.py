@@ -26,6 +26,12 @@ from gateway.targets import Target, Targets
 from providers.provider import Provider
 from providers.provider import Refusal as WireRefusal
 
+_INSTEAD = {
+    Code.PARAMETER_UNKNOWN: "leave it out; if your service needs it, ask your operator to have the surface reviewed",
+    Code.MODEL_NOT_ALLOWED: "choose one of the models that the model list of this gateway shows to your key",
+}
+"""What to do where no rule of the surface says it."""
+
 GREATEST_RETRY_AFTER = 60
 """Seconds. A stock client obeys any value, days included, so no provider's larger one passes."""
 
@@ -96,7 +102,7 @@ class Passage(Struct, eq=False):
             where=error.where,
             call_id=self.call_id,
             source=None if error.rule is None else error.rule.source,
-            instead=None if error.rule is None else error.rule.instead,
+            instead=(error.rule and error.rule.instead) or _INSTEAD.get(error.code),
         )
 
     def refusal(self, error: GatewayError, caller: Caller, time: int) -> Refusal:

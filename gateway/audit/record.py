@@ -11,6 +11,7 @@ at commit, and a `Row` is the two together.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
@@ -276,7 +277,6 @@ class Outcome(Struct, frozen=True, kw_only=True):
             provider_request: the tenant's keyed hash of the provider's request id.
         """
         usage = usage or _NO_USAGE
-        reasons = sorted({named(Finish, word) for word in finishes})
         return cls(
             time=time,
             call=intent.call,
@@ -287,7 +287,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
             sent=sent,
             status=status if status is None or 100 <= status <= 599 else 599,
             error=None if error is None else _error_class(*error),
-            finishes=tuple(reasons[:4]) or None,
+            finishes=_finishes(finishes),
             input_tokens=_capped(_TOKENS, usage.input),
             output_tokens=_capped(_TOKENS, usage.output),
             cache_read_tokens=_capped(_TOKENS, usage.cache_read),
@@ -514,6 +514,11 @@ def _read(written: bytes) -> dict[str, object]:
     if not isinstance(values, dict):
         raise NotRecordable("form")
     return values
+
+
+@functools.lru_cache(maxsize=256)
+def _finishes(words: tuple[str, ...]) -> tuple[Finish, ...] | None:
+    return tuple(sorted({named(Finish, word) for word in words})[:4]) or None
 
 
 def _capped(span: Range, value: int | None) -> int | None:
