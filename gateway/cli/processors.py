@@ -176,6 +176,53 @@ def lapsing(bundle: Bundle, start: datetime, end: datetime) -> list[Row]:
     return [row for _until, row in sorted(found, key=lambda item: (item[0], str(item[1]["processor"])))]
 
 
+# --- served -------------------------------------------------------------------------------------------
+
+
+def _served_arguments(made: argparse.ArgumentParser) -> None:
+    made.add_argument("processor", metavar="ID", help="an entry, of today or of the past")
+    made.add_argument("--from", dest="start", type=when, required=True, metavar="TIME", help="included")
+    made.add_argument("--to", dest="end", type=when, required=True, metavar="TIME", help="not included")
+    made.add_argument("--calls", action="store_true", help="the ids of the calls, too; with --json")
+    as_json(made)
+
+
+def _served(options: argparse.Namespace) -> int:
+    from gateway.audit.exposure import served  # noqa: PLC0415
+    from gateway.audit.reader import rfc3339  # noqa: PLC0415
+    from gateway.audit.store import StoreFault  # noqa: PLC0415
+    from gateway.keys import Keyring  # noqa: PLC0415
+
+    if options.calls and not options.json:
+        raise Unusable("--calls needs --json")
+    bundle = bundle_of(options)
+    try:
+        key = Keyring.open(bundle.state / "keys", master=bundle.master_key).journal_key()
+        found = served(
+            bundle.state / "journal", key, options.processor, options.start, options.end, calls=options.calls
+        )
+    except StoreFault as fault:
+        raise Unusable(str(fault)) from None
+    rows: list[Row] = [
+        {
+            "tenant": item.tenant,
+            "calls": item.attempts,
+            "first": rfc3339(item.first),
+            "last": rfc3339(item.last),
+            "countries": [*sorted(item.countries)],
+            "models": [*sorted(item.models)],
+            "agreements": [*sorted(item.agreements)],
+            **({"call_ids": [*item.calls]} if options.calls else {}),
+        }
+        for item in found
+    ]
+    show(rows, as_json=options.json, none=f"{options.processor} served nobody in this period")
+    total = sum(item.attempts for item in found)
+    countries = " ".join(sorted(set().union(*(item.countries for item in found)))) or "none"
+    complain(f"{total} calls of {len(found)} tenants; countries: {countries}")
+    return OK
+
+
 VERBS = (
     Verb(
         ("processors", "list"),
@@ -203,5 +250,12 @@ VERBS = (
         "gateway processors lapsing --to 2027-01-01",
         _lapsing,
         _lapsing_arguments,
+    ),
+    Verb(
+        ("processors", "served"),
+        "which tenants, calls and countries a processor served in a period: the list after a provider's breach",
+        "gateway processors served openai-eu --from 2026-11-22 --to 2026-11-25T03:00:00Z",
+        _served,
+        _served_arguments,
     ),
 )
