@@ -14,11 +14,11 @@ from __future__ import annotations
 from hashlib import sha256
 
 import orjson
+from msgspec import Struct
 
-from gateway.audit.language import Codec, Id, Instant, NotRecordable
+from gateway.audit.language import Codec, Id, Instant
 from gateway.audit.record import VERSION, Total
 from gateway.audit.words import Tenant
-from msgspec import Struct
 
 COMMITTED = b"\x01"
 CLEAR = b"\x02"

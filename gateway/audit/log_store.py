@@ -51,6 +51,9 @@ class Leaf:
     note: str | None = None
 
 
+_LeafRow = tuple[int, int | None, int | None, int | None, bytes | None, str | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Signed:
     """A checkpoint: `size`, when it was made (microseconds since 1970), the signed note."""
@@ -122,13 +125,13 @@ class LogReader:
 
     def boots(self) -> dict[int, tuple[str, int]]:
         """Each boot's number -> its id and how many of its rows are in the log."""
-        rows = self._all("SELECT number, id, rows FROM boot")
-        return {int(number): (str(name), int(count)) for number, name, count in rows}
+        rows = cast(list[tuple[int, str, int]], self._all("SELECT number, id, rows FROM boot"))
+        return {number: (name, count) for number, name, count in rows}
 
     def tenants(self) -> dict[str, TenantCount]:
         """Each tenant's counters, by name."""
         rows = self._all("SELECT id, name, tseq, headed, day FROM tenant")
-        return {str(row[1]): TenantCount(*row) for row in rows}
+        return {row[1]: TenantCount(*row) for row in cast(list[tuple[int, str, int, int, int]], rows)}
 
     def latest(self) -> Signed | None:
         """The last checkpoint, if there is one."""
@@ -153,7 +156,7 @@ class LogReader:
             "WHERE leaf.idx >= ? AND leaf.idx < ? ORDER BY leaf.idx",
             (start, end),
         )
-        return [Leaf(*row) for row in rows]
+        return [Leaf(*row) for row in cast(list[_LeafRow], rows)]
 
     def tile(self, level: int, position: int) -> bytes:
         """A tile's hashes, as many as there are; nothing if there is none."""
@@ -189,7 +192,7 @@ class LogReader:
 
     def _signed(self, rest: str, bindings: tuple[int, ...]) -> Signed | None:
         rows = self._all(f"SELECT size, time, note FROM checkpoint {rest} LIMIT 1", bindings)  # noqa: S608  # ours
-        return Signed(*rows[0]) if rows else None
+        return Signed(*cast(tuple[int, int, str], rows[0])) if rows else None
 
     def _row(self, sql: str) -> tuple[object, ...]:
         return self._all(sql)[0]

@@ -79,8 +79,13 @@ class Sequencer:
         try:
             self._refuse_another_journal()
         except BaseException:
-            self.close()
+            self._journal.close()
             raise
+
+    @property
+    def log(self) -> LogStore:
+        """The log that it writes."""
+        return self._log
 
     @property
     def latest(self) -> Signed | None:
@@ -121,9 +126,7 @@ class Sequencer:
 
     def close(self) -> None:
         """Release both files."""
-        journal = getattr(self, "_journal", None)
-        if journal is not None:
-            journal.close()
+        self._journal.close()
         self._log.close()
 
     def _order(self, seq: int, body: str, now: int, batch: Batch) -> bytes:
@@ -141,8 +144,9 @@ class Sequencer:
             return clear(placed(body, boot, rseq, None))
         salt = os.urandom(SALT_BYTES)
         tenant = None if record.tenant is None else self._count(record.tenant, now, batch)
-        batch.leaves.append(Leaf(index, seq, tenant and tenant.id, tenant and tenant.tseq, salt))
-        return commitment(salt, placed(body, boot, rseq, tenant and tenant.tseq))
+        whose, tseq = (None, None) if tenant is None else (tenant.id, tenant.tseq)
+        batch.leaves.append(Leaf(index, seq, whose, tseq, salt))
+        return commitment(salt, placed(body, boot, rseq, tseq))
 
     def _boot(self, number: int, rseq: int, record: Record, batch: Batch) -> str:
         """The id of the boot that a row is of, which must be its next row."""
@@ -153,9 +157,10 @@ class Sequencer:
         else:
             if number != max(self._boots, default=number - 1) + 1 or rseq != 0:
                 raise OutOfOrder(f"{self._path}: a boot before {number}, or its first row, is missing")
-            name = _started(record)
-            if name is None:
+            started = _started(record)
+            if started is None:
                 raise OutOfOrder(f"{self._path}: boot {number} does not begin with a boot record")
+            name = started
         self._boots[number] = batch.boots[number] = (name, rseq + 1)
         return name
 
@@ -220,5 +225,3 @@ class Sequencer:
 def _started(record: Record) -> Id | None:
     """The id of the boot that a record begins, if it begins one."""
     return record.started if isinstance(record, Operator) and record.act is Act.BOOT else None
-
-

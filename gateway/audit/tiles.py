@@ -7,8 +7,9 @@ The files hold hashes, commitments and operator facts; no record about a call.
 
 from __future__ import annotations
 
-import os
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from gateway.audit.log_store import LogReader
@@ -47,20 +48,28 @@ class Tiles:
         """Files of a level whose nodes [start, end) are new."""
         for position in range(start // TILE, -(-end // TILE)):
             width = min(TILE, end - position * TILE)
-            paths = {tile_path(level, position, width): lambda at=position: log.tile(level, at)[: width * HASH_BYTES]}
+            self._put(tile_path(level, position, width), width, partial(_hashes, log, level, position, width))
             if level == 0:
-                paths[bundle_path(position, width)] = lambda at=position: bundle(log.entries(at, width))
-            for path, content in paths.items():
-                target = self._directory / path
-                if not target.exists():
-                    _write(target, content())
-                if width == TILE:
-                    # A full tile may replace its partial ones (tlog-tiles, "Partial Tiles").
-                    shutil.rmtree(target.with_name(f"{target.name}.p"), ignore_errors=True)
+                self._put(bundle_path(position, width), width, partial(_entries, log, position, width))
+
+    def _put(self, path: str, width: int, content: Callable[[], bytes]) -> None:
+        target = self._directory / path
+        if not target.exists():
+            _write(target, content())
+        if width == TILE:  # it may replace its partial ones (tlog-tiles, "Partial Tiles")
+            shutil.rmtree(target.with_name(f"{target.name}.p"), ignore_errors=True)
+
+
+def _hashes(log: LogReader, level: int, position: int, width: int) -> bytes:
+    return log.tile(level, position)[: width * HASH_BYTES]
+
+
+def _entries(log: LogReader, position: int, width: int) -> bytes:
+    return bundle(log.entries(position, width))
 
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(f".{path.name}.new")
     staged.write_bytes(content)
-    os.replace(staged, path)
+    staged.replace(path)

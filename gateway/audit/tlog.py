@@ -44,7 +44,9 @@ class Checkpoint:
 
     def sign(self, signer: Signer) -> str:
         """The signed note under the log's own name."""
-        return f"{self.text()}\n{signature_line(self.origin, ED25519, signer.public, signer.sign(self.text().encode()))}"
+        return (
+            f"{self.text()}\n{signature_line(self.origin, ED25519, signer.public, signer.sign(self.text().encode()))}"
+        )
 
     @classmethod
     def parse(cls, note: str) -> Checkpoint:
