@@ -96,6 +96,11 @@ class Application:
         """Where the operator connects."""
         return self._operations.port
 
+    @property
+    def log_keeps_up(self) -> bool:
+        """Whether the signed log was brought up to the journal lately."""
+        return self._sequencing.healthy
+
     async def start(self) -> None:
         """Start every part, the listener last.
 

@@ -23,7 +23,8 @@ def keep_configuration(log: Path, digest: str, preimage: bytes) -> None:
         raise StoreFault("a configuration's digest is not of it")
     path = _directory(log) / f"{digest}.json"
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        log.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         if path.exists() and path.read_bytes() == preimage:
             return
         staged = path.with_suffix(".new")
