@@ -402,6 +402,7 @@ class Operator(Struct, frozen=True, kw_only=True):
     gap: from `start` to `end` nothing could be written; `refused` calls were turned away.
     recovery: `closed`, how many calls of the previous boot were closed as indeterminate.
     unauthenticated: `refused` strangers between `start` and `end`.
+    heartbeat: nothing; once a minute, so that a quiet minute and a lost one do not look alike.
     """
 
     KIND: ClassVar[str] = "operator"

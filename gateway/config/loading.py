@@ -111,6 +111,7 @@ class _Loading:
         if settings is None or tenants is None or services is None or self._faults:
             raise ConfigurationError(self._faults)
         limits = settings.limits
+        preimage = self._preimage(schemas)
         callers = Callers(
             services,
             Allowance(limits.caller_in_flight, limits.caller_per_minute),
@@ -129,7 +130,8 @@ class _Loading:
             recognizers=recognizers,
             grants=granted,
             secrets=Secrets(self._directory, self._environment),
-            digest=self._digest(schemas),
+            digest=sha256_hex(preimage),
+            preimage=preimage,
         )
 
     # the files, one kind after the other
@@ -223,13 +225,13 @@ class _Loading:
                     granted[caller, purpose] = granted.get((caller, purpose), frozenset()) | {item.grant}
         return granted
 
-    def _digest(self, schemas: Schemas) -> str:
+    def _preimage(self, schemas: Schemas) -> bytes:
         trees = {
             name: document.tree
             for name, document in self._documents.items()
             if name not in {"tenants.yaml", "callers.yaml"}
         }
-        return sha256_hex(orjson.dumps([trees, sorted(schemas.documents)], option=orjson.OPT_SORT_KEYS))
+        return orjson.dumps([trees, sorted(schemas.documents)], option=orjson.OPT_SORT_KEYS)
 
     # reading and reporting
 

@@ -5,6 +5,7 @@ A default stands wherever it can be right for everybody; what only the operator 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -23,6 +24,12 @@ def _host_name(value: str) -> str:
 def _address(value: str) -> str:
     if not (is_host(value) or value in {"::", "::1"}):
         raise misfit("write the address to bind, such as 127.0.0.1 or 0.0.0.0")
+    return value
+
+
+def _origin(value: str) -> str:
+    if not re.fullmatch(r"[!-*,-~]+", value) or value.endswith("/"):
+        raise misfit("write a URL without scheme, such as log.example.com/eu: no space, no plus, no slash at the end")
     return value
 
 
@@ -108,6 +115,18 @@ class Journal(Form):
     ballast_bytes: Annotated[int, Field(ge=0, le=2**40)] = 64 * 2**20
 
 
+class Log(Form):
+    """The signed log. Never change `origin` once there is a log: it is the log's name.
+
+    `guard` is a file on another volume than the state, where the last checkpoint is kept a second time;
+    `tiles` a directory for a web server, from which anybody can read the log without its records.
+    """
+
+    origin: Annotated[str, AfterValidator(_origin)] | None = None
+    guard: Prose | None = None
+    tiles: Prose | None = None
+
+
 class Upstream(Form):
     """The side of the providers. `authorities` is a PEM file of trusted roots instead of the usual ones."""
 
@@ -141,6 +160,7 @@ class Settings(Form):
     limits: Limits = Limits()
     redaction: Redaction = Redaction()
     journal: Journal = Journal()
+    log: Log = Log()
     upstream: Upstream = Upstream()
     grants: tuple[ConditionalGrant, ...] = ()
 
