@@ -29,7 +29,7 @@ EVERY_SECONDS = 1.0
 """Between looks at the journal: a checkpoint a second while there is traffic."""
 
 
-NICENESS = 5
+NICENESS = 10
 """A call that waits goes first; the log may be seconds behind."""
 
 
