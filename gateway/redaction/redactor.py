@@ -41,6 +41,19 @@ class Cleaned:
     redactions: Mapping[Category, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One string of a document that holds findings: where it stands, in the surface's words, and what was found in it.
+
+    `nested` is how deep in JSON inside that string it stands; 0 for the string itself.
+    """
+
+    where: str
+    text: str = field(repr=False)
+    findings: Sequence[Finding]
+    nested: int = 0
+
+
 def typed(category: Category) -> str:
     """The placeholder that names the category, for operators who choose that."""
     return f"{PLACEHOLDER[:-1]}:{category}]"
@@ -77,12 +90,32 @@ class Redactor:
             Refused: a finding in what must stay as it is (`content_not_scannable`, with its path).
             Unavailable: nobody could look.
         """
+        read, spans = await self._look(document)
+        if not any(spans):
+            return Cleaned(document, {})
+        return self._replaced(document, read, spans)
+
+    async def places(self, document: Document) -> list[Place]:
+        """What `clean` would take out, string by string, for whoever asked to see it.
+
+        Raises:
+            Refused, Unavailable: as `clean`.
+        """
+        read, spans = await self._look(document)
+        return [
+            Place(_where(document, slot.path, self._known_keys), slot.text, _apart(findings), len(slot.inside))
+            for slot, findings in zip(read.slots, spans, strict=True)
+            if findings
+        ]
+
+    async def _look(self, document: Document) -> tuple[Strings, list[list[Finding]]]:
+        """Every string of a document, and the findings of each; those of several readings may overlap."""
         try:
             read = strings(document, self._known_keys)
         except TooMany:
             raise Refused(Code.CONTENT_NOT_SCANNABLE, "The document holds more strings than can be scanned.") from None
         if not read.slots:
-            return Cleaned(document, {})
+            return read, []
         seams = _seams(read)
         texts = [_as_read(slot) for slot in read.slots]
         found = await self._detector.find([*texts, *(seam.text for seam in seams)])
@@ -90,9 +123,7 @@ class Redactor:
         for seam, findings in zip(seams, found[len(texts) :], strict=True):
             for finding in findings:
                 seam.share_out(finding, spans)
-        if not any(spans):
-            return Cleaned(document, {})
-        return self._replaced(document, read, spans)
+        return read, spans
 
     async def redact(self, text: str) -> tuple[str, Mapping[Category, int]]:
         """One text with every finding replaced, and how many there were.
