@@ -75,6 +75,7 @@ async def _try(
         read_query(target, opened.policy.surface)
         if opened.entry.operation.answered_here:
             return {**out, "decision": "allow", "answered_by": "gateway"}
+        redactor = redactor.under(opened.treatment)
         grant = judge(read_call(opened.entry, headers, body), opened.policy)
         out["findings"] = await _findings(grant, redactor, explainer)
         clean = await clean_call(grant, redactor)

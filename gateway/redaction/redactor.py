@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Protocol
 
-from gateway.categories import PLACEHOLDER, Category
+from gateway.categories import PLACEHOLDER, Category, Scope
 from gateway.errors import Code, Refused
 from gateway.redaction.findings import Finding
 from gateway.redaction.segments import REACH
+from gateway.redaction.treatment import Treatment, sentences
 from providers.document import Document
 from providers.text import Kind, Path, Slot, Strings, TooMany, replace, strings
 
@@ -64,6 +65,9 @@ def untyped(_category: Category) -> str:
     return PLACEHOLDER
 
 
+_USUAL = Treatment()
+
+
 class Redactor:
     """Takes special-category data out of documents and texts.
 
@@ -71,6 +75,7 @@ class Redactor:
         detector: who looks.
         known_keys: the field names of the wires' surfaces, which are not content.
         placeholder: category -> what stands for a finding; `untyped` or `typed`.
+        treatment: how much goes with a finding.
     """
 
     def __init__(
@@ -78,16 +83,25 @@ class Redactor:
         detector: Finds,
         known_keys: frozenset[str] = frozenset(),
         placeholder: Callable[[Category], str] = untyped,
+        treatment: Treatment = _USUAL,
     ) -> None:
         self._detector = detector
         self._known_keys = known_keys
         self._placeholder = placeholder
+        self._treatment = treatment
+
+    def under(self, treatment: Treatment) -> Redactor:
+        """The same, for a tenant that asks for this treatment."""
+        if treatment == self._treatment:
+            return self
+        return Redactor(self._detector, self._known_keys, self._placeholder, treatment)
 
     async def clean(self, document: Document) -> Cleaned:
         """The document with every finding replaced; the same object if there was none.
 
         Raises:
-            Refused: a finding in what must stay as it is (`content_not_scannable`, with its path).
+            Refused: a finding in what must stay as it is, or any where the treatment is to refuse
+                (`content_not_scannable`, with its path).
             Unavailable: nobody could look.
         """
         read, spans = await self._look(document)
@@ -132,6 +146,8 @@ class Redactor:
             Unavailable: nobody could look.
         """
         (findings,) = await self._detector.find([text])
+        if self._treatment.scope is not Scope.SPAN:
+            findings = sentences(text, findings)
         return self.replaced(text, findings), Counter(finding.category for finding in findings)
 
     def replaced(self, text: str, findings: Sequence[Finding]) -> str:
@@ -153,6 +169,12 @@ class Redactor:
             if not findings:
                 continue
             slot = read.slots[index]
+            if self._treatment.scope is Scope.REFUSE:
+                raise Refused(
+                    Code.CONTENT_NOT_SCANNABLE,
+                    "No special-category data may leave for this tenant, redacted or not, and this field holds some.",
+                    where=_where(document, slot.path, self._known_keys),
+                )
             if slot.kind in {Kind.IDENTIFIER, Kind.SEALED}:
                 raise Refused(
                     Code.CONTENT_NOT_SCANNABLE,
@@ -160,6 +182,8 @@ class Redactor:
                     where=_where(document, slot.path, self._known_keys),
                 )
             apart = _apart(findings)
+            if self._treatment.scope is Scope.SENTENCE:
+                apart = sentences(slot.text, apart)
             changes[index] = self.replaced(slot.text, apart)
             redactions.update(finding.category for finding in apart if finding.score >= 0)
         return Cleaned(replace(document, changes, read.slots), dict(redactions))
