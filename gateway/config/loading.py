@@ -16,6 +16,7 @@ import orjson
 
 from gateway.caller_keys import KeyFile
 from gateway.callers import CallerForm, Callers, parse_callers
+from gateway.categories import Scope
 from gateway.config.bundle import Bundle
 from gateway.config.documents import Complain, Document, Plain, read_document, read_text, shown
 from gateway.config.secrets import Secrets
@@ -103,7 +104,8 @@ class _Loading:
         whole = surfaces.keys() == self._wires.keys()
         grants = {name for surface in surfaces.values() for name in surface.grants} if whole else None
         purposes = None if settings is None else settings.purposes
-        tenants = self._tenants(Known(stems, purposes, grants))
+        scope = Scope.SPAN if settings is None else Scope(settings.redaction.scope)
+        tenants = self._tenants(Known(stems, purposes, grants, scope))
         services = self._services(tenants, purposes)
         schemas = self._schemas()
         recognizers = self._recognizers(check_recognizers)

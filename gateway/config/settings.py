@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -94,13 +94,17 @@ class Limits(Form):
 
 
 class Redaction(Form):
-    """How special-category data is looked for. `unsafe_redaction_off` lets it leave; it is for benchmarks."""
+    """How special-category data is looked for. `unsafe_redaction_off` lets it leave; it is for benchmarks.
+
+    `scope` is what goes with a finding: the span, its sentence, or the call. A tenant can only be stricter.
+    """
 
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     remembered: Annotated[int, Field(ge=0, le=10_000_000)] = 32_768
     patience_seconds: Seconds = 0.75
     patience_seconds_per_mebibyte: Seconds = 1.0
     typed_placeholder: bool = False
+    scope: Literal["span", "sentence", "refuse"] = "span"
     unsafe_redaction_off: bool = False
 
 
