@@ -21,11 +21,14 @@ from typing import BinaryIO
 
 import uvloop
 
+from gateway.audit.configurations import keep_configuration
 from gateway.audit.journal import Journal
 from gateway.audit.journal import Settings as JournalSettings
 from gateway.audit.language import Id, Sha
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Operator
+from gateway.audit.sequencing import Plan
+from gateway.audit.store import StoreFault
 from gateway.audit.words import Act, Processor
 from gateway.clock import Clock
 from gateway.config import Bundle, load, schemas_mark
@@ -46,6 +49,7 @@ from gateway.process import close_core_dumps, concerns
 from gateway.redaction.detector import Detector, Patience
 from gateway.redaction.redactor import Redactor, typed, untyped
 from gateway.relay import Relay
+from gateway.sequencing import Sequencing
 from gateway.targets import Targets
 from gateway.upstream import Upstream, UpstreamOptions
 from gateway.vocabulary import vocabulary_of
@@ -101,6 +105,11 @@ class Application:
         """Where the operator connects."""
         return self._operations.port
 
+    @property
+    def log_keeps_up(self) -> bool:
+        """Whether the signed log was brought up to the journal lately."""
+        return self._sequencing.healthy
+
     async def start(self) -> None:
         """Start every part, the listener last.
 
@@ -128,6 +137,8 @@ class Application:
             ),
         )
         self._ledger = Ledger(self._journal)
+        self._sequencing = Sequencing(_log_plan(bundle, state), self._log_stands_still)
+        keep_configuration(state / "log", bundle.digest, bundle.preimage)
         self._metrics = Metrics(
             ((wire.name, operation.name) for wire in PROVIDERS.values() for operation in wire.operations),
             bundle.registry.entries,
@@ -150,6 +161,7 @@ class Application:
         checks = {
             "journal": lambda: self._journal.healthy,
             "redactor": lambda: self._detector is None or self._detector.healthy,
+            "checkpoint": lambda: self._sequencing.healthy,
             "accepting": lambda: not self._relay.stopping,
         }
         self._metrics.calls_in_flight.set_function(lambda: limits.in_flight)
@@ -158,6 +170,7 @@ class Application:
         await self._note_notices()
         await self._listener.start(self._relay.handle)
         await self._operations.start(operations_handler(self._metrics, checks, self._warnings))
+        self._sequencing.start()
         self._tasks = [loop.create_task(self._watch(), name="watch"), loop.create_task(self._count(), name="strangers")]
         self._log.event("start", port=self.port, operations=self.operations_port, policy=bundle.digest[:16])
 
@@ -177,6 +190,7 @@ class Application:
         if self._detector is not None:
             await self._detector.stop()
         await self._journal.close()
+        await self._sequencing.stop()
         self._log.event("stop")
         self._log.close()
 
@@ -193,8 +207,9 @@ class Application:
             force = self._derive(bundle, detector)
             for listener in (self._listener, self._operations):
                 listener.renew()
+            keep_configuration((self._state or bundle.state) / "log", bundle.digest, bundle.preimage)
             self._upstream.replace(_endpoints(bundle))
-        except (ConfigurationError, Unavailable, ValueError, OSError) as fault:
+        except (ConfigurationError, StoreFault, Unavailable, ValueError, OSError) as fault:
             if detector is not None and detector is not self._detector:
                 await detector.stop()
             self._metrics.reload_ok.set(0)
@@ -267,6 +282,10 @@ class Application:
         now, latest = self._clock.read()
         doubt = [] if latest is None else [f"the clock was set by {self._clock.doubt:+.0f} s since the start"]
         return [*doubt, *expiry_warnings(self._force.bundle, now)]
+
+    def _log_stands_still(self, reason: str) -> None:
+        self._log.event("sequencer_ended")
+        sys.stderr.write(f"gateway: the log stands still: {reason}\n")
 
     def _malformed(self, _status: int, _exception: str | None) -> None:
         self._metrics.malformed()
@@ -365,6 +384,9 @@ class Application:
             await self._record_strangers()
             await self._note_notices()
             self._publish_dates()
+            with contextlib.suppress(Unavailable):
+                # Once a minute, so that a quiet minute and a lost one do not look alike.
+                await self._ledger.note(Operator(time=_now(), act=Act.HEARTBEAT))
 
     async def _record_strangers(self) -> None:
         refused, self._strangers = self._strangers, 0
@@ -421,6 +443,19 @@ async def _retire(detector: Detector) -> None:
         await asyncio.sleep(RETIRE_SECONDS)
     finally:
         await detector.stop()
+
+
+def _log_plan(bundle: Bundle, state: Path) -> Plan:
+    log = bundle.settings.log
+    return Plan(
+        journal=str(state / "journal"),
+        log=str(state / "log"),
+        guard=str(state / "keys" / "checkpoint" if log.guard is None else bundle.path(log.guard)),
+        keys=str(state / "keys"),
+        origin=bundle.origin,
+        master=None if bundle.master_key is None else str(bundle.master_key),
+        tiles=None if log.tiles is None else str(bundle.path(log.tiles)),
+    )
 
 
 def _now() -> int:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, cast
 
 import orjson
 from msgspec import Struct
@@ -404,6 +404,7 @@ class Operator(Struct, frozen=True, kw_only=True):
     unauthenticated: `refused` strangers between `start` and `end`.
     notice: a notice of change was sent at `start`: its `document`'s digest, the `processor` that it is about (absent
         where it is about a purpose), and how many tenants were `told`.
+    heartbeat: nothing; once a minute, so that a quiet minute and a lost one do not look alike.
     """
 
     KIND: ClassVar[str] = "operator"
@@ -497,6 +498,39 @@ def parse(written: bytes) -> Record:
     if not isinstance(record, KINDS) or canonical(record) != written:
         raise NotRecordable("form")
     return record
+
+
+class Glimpse(Struct, frozen=True):
+    """What the order of records depends on: whose it is, and the boot that it begins, if it does."""
+
+    operator: bool
+    tenant: Tenant | None
+    started: Id | None
+
+
+def glimpse(written: bytes) -> Glimpse:
+    """Look at a record without reading its values: a tenth of the time of `parse`, for who orders thousands a second.
+
+    Raises:
+        NotRecordable: it is not canonical JSON with the keys of a record.
+    """
+    values = _read(written)
+    kind = _BY_NAME.get(values.get("kind"))
+    if kind is None or values.get("v") != VERSION or orjson.dumps(values, option=_OPTIONS) != written:
+        raise NotRecordable("form")
+    codec, keys = _CODECS[kind], values.keys() - _ALWAYS
+    if not codec.required <= keys <= codec.domains.keys():
+        raise NotRecordable("form")
+    begins = values.get("act") == Act.BOOT
+    try:
+        tenant = codec.domains["tenant"].decode(values["tenant"]) if "tenant" in values else None
+        started = codec.domains["started"].decode(values["started"]) if begins and "started" in values else None
+    except ValueError:
+        raise NotRecordable("form") from None
+    return Glimpse(kind is Operator, cast(Tenant | None, tenant), cast(Id | None, started))
+
+
+_ALWAYS = frozenset({"kind", "v"})
 
 
 def forced_name(where: str) -> str:

@@ -195,6 +195,7 @@ class Act(enum.StrEnum):
     RECOVERY = "recovery"
     UNAUTHENTICATED = "unauthenticated"
     NOTICE = "notice"
+    HEARTBEAT = "heartbeat"
 
 
 E = TypeVar("E", ErrorClass, Finish)

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from gateway.categories import Scope
 from gateway.policy.countries import expand
 from gateway.policy.forms import CountryName, Days, Form, Id, Instant, Prose, Report, read
 from gateway.policy.transfers import Law, Laws
@@ -65,6 +66,7 @@ class Tenant:
         laws: by whose law its people are protected; an entry must have a basis for a transfer under each. Empty
             where nobody said: then residency alone decides, and `check` says so.
         terms: what of all this decides about processors.
+        redaction: how much goes with a finding: never less than the operator's own setting.
     """
 
     id: str
@@ -74,6 +76,7 @@ class Tenant:
     forbidden_grants: frozenset[str] = frozenset()
     status: Status = "active"
     notice_days: int | None = None
+    redaction: Scope = Scope.SPAN
     objections: frozenset[str] = frozenset()
     laws: frozenset[Law] = frozenset()
     terms: Terms = field(init=False, repr=False, compare=False)
@@ -103,6 +106,7 @@ class TenantForm(Form):
     notice_days: Days | None = None
     objections: tuple[Objection, ...] = ()
     laws: Laws | None = None
+    redaction: Literal["span", "sentence", "refuse"] | None = None
 
 
 class TenantsForm(Form):
@@ -113,11 +117,15 @@ class TenantsForm(Form):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The names that other files give, for those that point at them; None where that file has a fault of its own."""
+    """What other files give, for those that point at it; None where that file has a fault of its own.
+
+    `redaction` is the operator's own setting, which a tenant may tighten and not loosen.
+    """
 
     processors: Collection[str] | None
     purposes: Collection[str] | None
     grants: Collection[str] | None
+    redaction: Scope = Scope.SPAN
 
 
 def parse_tenants(tree: object, known: Known, report: Report) -> dict[str, Tenant] | None:
@@ -143,6 +151,12 @@ def parse_tenants(tree: object, known: Known, report: Report) -> dict[str, Tenan
         for index, objection in enumerate(item.objections):
             if known.processors is not None and objection.processor not in known.processors:
                 report(("tenants", name, "objections", index, "processor"), "no entry has this id; write the entry's")
+        redaction = known.redaction if item.redaction is None else Scope(item.redaction)
+        if redaction.rank < known.redaction.rank:
+            report(
+                ("tenants", name, "redaction"),
+                f"gateway.yaml says redaction.scope: {known.redaction}, and a tenant can only be stricter",
+            )
         tenants[name] = Tenant(
             id=name,
             residency=_expanded(item.residency),
@@ -153,6 +167,7 @@ def parse_tenants(tree: object, known: Known, report: Report) -> dict[str, Tenan
             notice_days=item.notice_days,
             objections=frozenset(objection.processor for objection in item.objections),
             laws=frozenset(item.laws or ()),
+            redaction=redaction,
         )
     return tenants
 
