@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 import uvloop
 
+from gateway.aside import aside
 from gateway.audit.configurations import keep_configuration
 from gateway.audit.journal import Journal
 from gateway.audit.journal import Settings as JournalSettings
@@ -33,6 +34,7 @@ from gateway.audit.words import Act, Processor
 from gateway.clock import Clock
 from gateway.config import Bundle, load, schemas_mark
 from gateway.config.outlook import expiry_warnings
+from gateway.config.shelf import Shelf
 from gateway.disclosure.notices import Sent, SentUnreadable, read_sent
 from gateway.endpoints import Endpoint
 from gateway.errors import Code, ConfigurationError, Unavailable
@@ -94,6 +96,7 @@ class Application:
         self._strangers = 0
         self._clock = Clock()
         self._halts = Halts()
+        self._shelf = Shelf()
 
     @property
     def port(self) -> int:
@@ -201,7 +204,7 @@ class Application:
         """
         former, detector = self._force.bundle, self._detector
         try:
-            bundle = await asyncio.to_thread(self._load)
+            bundle = await aside(self._load)
             if (bundle.recognizers, bundle.settings.redaction) != (former.recognizers, former.settings.redaction):
                 detector = await self._detect(bundle)
             force = self._derive(bundle, detector)
@@ -232,7 +235,9 @@ class Application:
     # parts
 
     def _load(self) -> Bundle:
-        return load(self._directory, self._environment, wires=PROVIDERS, state=self._state, halts=self._halts)
+        return load(
+            self._directory, self._environment, wires=PROVIDERS, state=self._state, halts=self._halts, shelf=self._shelf
+        )
 
     async def _detect(self, bundle: Bundle) -> Detector | None:
         if bundle.settings.redaction.unsafe_redaction_off:
