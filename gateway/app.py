@@ -97,6 +97,7 @@ class Application:
         self._clock = Clock()
         self._halts = Halts()
         self._shelf = Shelf()
+        self._reloading = asyncio.Lock()
 
     @property
     def port(self) -> int:
@@ -198,16 +199,20 @@ class Application:
         self._log.close()
 
     async def reload(self) -> bool:
-        """Read the configuration anew; whether it is in force now.
+        """Read the configuration anew, one reading at a time; whether it is in force now.
 
         Certificates are read again, too. Addresses, bounds of the listeners and the state's place need a restart.
         """
+        async with self._reloading:
+            return await self._reload()
+
+    async def _reload(self) -> bool:
         former, detector = self._force.bundle, self._detector
         try:
             bundle = await aside(self._load)
             if (bundle.recognizers, bundle.settings.redaction) != (former.recognizers, former.settings.redaction):
                 detector = await self._detect(bundle)
-            force = self._derive(bundle, detector)
+            force = await aside(lambda: self._derive(bundle, detector))
             for listener in (self._listener, self._operations):
                 listener.renew()
             keep_configuration((self._state or bundle.state) / "log", bundle.digest, bundle.preimage)
