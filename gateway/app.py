@@ -30,7 +30,9 @@ from gateway.audit.record import Operator
 from gateway.audit.sequencing import Plan
 from gateway.audit.store import StoreFault
 from gateway.audit.words import Act
+from gateway.clock import Clock
 from gateway.config import Bundle, load, schemas_mark
+from gateway.config.outlook import expiry_warnings
 from gateway.endpoints import Endpoint
 from gateway.errors import Code, ConfigurationError, Unavailable
 from gateway.keys import Keyring
@@ -41,6 +43,7 @@ from gateway.metrics import Metrics
 from gateway.operations import operations_handler
 from gateway.passage import InForce, Passage
 from gateway.policy.entries import Entry
+from gateway.policy.halts import Halts
 from gateway.process import close_core_dumps, concerns
 from gateway.redaction.detector import Detector, Patience
 from gateway.redaction.redactor import Redactor, typed, untyped
@@ -85,6 +88,8 @@ class Application:
         self._stream = stream or sys.stdout.buffer
         self._tasks: list[asyncio.Task[None]] = []
         self._strangers = 0
+        self._clock = Clock()
+        self._halts = Halts()
 
     @property
     def port(self) -> int:
@@ -145,6 +150,7 @@ class Application:
             upstream=self._upstream,
             limits=limits,
             report=self._report,
+            clock=self._clock,
         )
         self._listener = Listener(_listener_options(bundle), logger, self._malformed)
         self._operations = Listener(_operations_options(bundle), logger)
@@ -158,7 +164,7 @@ class Application:
         self._metrics.streams_open.set_function(lambda: self._relay.streams)
         self._publish(reload_ok=True)
         await self._listener.start(self._relay.handle)
-        await self._operations.start(operations_handler(self._metrics, checks))
+        await self._operations.start(operations_handler(self._metrics, checks, self._warnings))
         self._sequencing.start()
         self._tasks = [loop.create_task(self._watch(), name="watch"), loop.create_task(self._count(), name="strangers")]
         self._log.event("start", port=self.port, operations=self.operations_port, policy=bundle.digest[:16])
@@ -221,7 +227,7 @@ class Application:
     # parts
 
     def _load(self) -> Bundle:
-        return load(self._directory, self._environment, wires=PROVIDERS, state=self._state)
+        return load(self._directory, self._environment, wires=PROVIDERS, state=self._state, halts=self._halts)
 
     async def _detect(self, bundle: Bundle) -> Detector | None:
         if bundle.settings.redaction.unsafe_redaction_off:
@@ -256,11 +262,21 @@ class Application:
     # what it says of itself
 
     def _publish(self, *, reload_ok: bool) -> None:
+        self._publish_dates()
+        self._metrics.reload_ok.set(1 if reload_ok else 0)
+        self._metrics.journal_healthy.set(1 if self._journal.healthy else 0)
+
+    def _publish_dates(self) -> None:
         now = datetime.now(UTC)
         left = {entry.id: _days_left(entry, now) for entry in self._force.bundle.registry.entries.values()}
         self._metrics.set_processors(left)
-        self._metrics.reload_ok.set(1 if reload_ok else 0)
-        self._metrics.journal_healthy.set(1 if self._journal.healthy else 0)
+        self._metrics.clock_doubt.set(self._clock.doubt)
+
+    def _warnings(self) -> list[str]:
+        """What readiness tells beside its checks: entries that end soon, and a clock in doubt."""
+        now, latest = self._clock.read()
+        doubt = [] if latest is None else [f"the clock was set by {self._clock.doubt:+.0f} s since the start"]
+        return [*doubt, *expiry_warnings(self._force.bundle, now)]
 
     def _log_stands_still(self, reason: str) -> None:
         self._log.event("sequencer_ended")
@@ -341,6 +357,7 @@ class Application:
             with contextlib.suppress(Unavailable):
                 # Once a minute, so that a quiet minute and a lost one do not look alike.
                 await self._ledger.note(Operator(time=_now(), act=Act.HEARTBEAT))
+            self._publish_dates()
 
     async def _record_strangers(self) -> None:
         refused, self._strangers = self._strangers, 0
@@ -417,10 +434,9 @@ def _now() -> int:
 
 
 def _days_left(entry: Entry, now: datetime) -> float:
-    """Days until no agreement of the entry is in force; 0 where none is."""
-    agreement = entry.agreement(now)
-    until = None if agreement is None else agreement.valid_until
-    return 0.0 if until is None else (until - now).total_seconds() / 86_400
+    """Days until the entry takes no more traffic unless somebody acts; 0 where it takes none."""
+    ends = entry.ends(now)
+    return 0.0 if ends is None else (ends - now).total_seconds() / 86_400
 
 
 def _endpoints(bundle: Bundle) -> list[Endpoint]:
