@@ -29,10 +29,11 @@ from gateway.audit.ledger import Ledger
 from gateway.audit.record import Operator
 from gateway.audit.sequencing import Plan
 from gateway.audit.store import StoreFault
-from gateway.audit.words import Act
+from gateway.audit.words import Act, Processor
 from gateway.clock import Clock
 from gateway.config import Bundle, load, schemas_mark
 from gateway.config.outlook import expiry_warnings
+from gateway.disclosure.notices import Sent, SentUnreadable, read_sent
 from gateway.endpoints import Endpoint
 from gateway.errors import Code, ConfigurationError, Unavailable
 from gateway.keys import Keyring
@@ -53,6 +54,9 @@ from gateway.targets import Targets
 from gateway.upstream import Upstream, UpstreamOptions
 from gateway.vocabulary import vocabulary_of
 from providers import PROVIDERS
+
+NOTED = "notices.noted"
+"""How many lines of the notices that were sent are in the record."""
 
 WATCH_SECONDS = 0.5
 """How long an approved schema, or a caller key, may take to be in force."""
@@ -163,6 +167,7 @@ class Application:
         self._metrics.calls_in_flight.set_function(lambda: limits.in_flight)
         self._metrics.streams_open.set_function(lambda: self._relay.streams)
         self._publish(reload_ok=True)
+        await self._note_notices()
         await self._listener.start(self._relay.handle)
         await self._operations.start(operations_handler(self._metrics, checks, self._warnings))
         self._sequencing.start()
@@ -350,14 +355,38 @@ class Application:
             if now != seen and await self.reload():
                 seen = now
 
+    async def _note_notices(self) -> None:
+        """Record each notice that `gateway processors notices --sent` wrote down since the last time it was looked."""
+        state = self._state or self._force.bundle.state
+        try:
+            sent = await asyncio.to_thread(read_sent, state)
+            noted = state / NOTED
+            done = int(noted.read_bytes()) if noted.exists() else 0
+            for item in sent[done:]:
+                await self._ledger.note(self._notice(item))
+                done += 1
+                noted.write_text(str(done), encoding="ascii")
+        except (SentUnreadable, OSError, ValueError):
+            self._log.event("notices_unreadable")
+        except Unavailable:
+            return  # what was not recorded comes again
+
+    def _notice(self, item: Sent) -> Operator:
+        about = None if item.processor is None else self._force.vocabulary.known(Processor, item.processor)
+        at = round(item.at.timestamp() * 1_000_000)
+        return Operator(
+            time=_now(), act=Act.NOTICE, processor=about, document=Sha(item.document), told=item.told, start=at
+        )
+
     async def _count(self) -> None:
         while True:
             await asyncio.sleep(STRANGERS_SECONDS)
             await self._record_strangers()
+            await self._note_notices()
+            self._publish_dates()
             with contextlib.suppress(Unavailable):
                 # Once a minute, so that a quiet minute and a lost one do not look alike.
                 await self._ledger.note(Operator(time=_now(), act=Act.HEARTBEAT))
-            self._publish_dates()
 
     async def _record_strangers(self) -> None:
         refused, self._strangers = self._strangers, 0

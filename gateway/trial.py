@@ -76,9 +76,9 @@ async def _try(
         read_query(target, opened.policy.surface)
         if opened.entry.operation.answered_here:
             return {**out, "decision": "allow", "answered_by": "gateway"}
-        redactor = redactor.under(opened.treatment)
         call = read_call(opened.entry, headers, body)
         out["considered"] = _considered(opened, call.document.get("model"))
+        redactor = redactor.under(opened.treatment)
         grant = judge(call, opened.policy)
         out["findings"] = await _findings(grant, redactor, explainer)
         clean = await clean_call(grant, redactor)

@@ -29,6 +29,7 @@ FLOORS: dict[str, int] = {
     "gateway.clock": 3,
     "gateway.config": 3,
     "gateway.delivery": 3,
+    "gateway.disclosure": 3,
     "gateway.endpoints": 3,
     "gateway.intake": 3,
     "gateway.limits": 3,

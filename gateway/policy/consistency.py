@@ -54,6 +54,8 @@ def parse_entry(
     _check_transfers(form, fault)
     _check_dates(form, 0 if _is_here(form) else notice_days, fault)
     _check_exemptions(form, fault)
+    if form.french is not None and len(form.french.carve_outs) != len(form.carve_outs):
+        fault(("french", "carve_outs"), "write each carve-out in French, too, one for one")
     return None if fault.faults else Entry(form, tuple(unfilled(tree)))
 
 

@@ -138,6 +138,13 @@ class Credential(Form):
         return f"file:{self.file}" if self.file is not None else f"environment:{self.environment}"
 
 
+class French(Form):
+    """What the public page says in French: as many carve-outs as the entry itself has."""
+
+    service: Prose
+    carve_outs: Annotated[tuple[Prose, ...], Field(min_length=1)]
+
+
 class EntryForm(Form):
     """The keys of `config/processors/ID.yaml`."""
 
@@ -158,6 +165,7 @@ class EntryForm(Form):
     agreements: Annotated[tuple[Agreement, ...], Field(min_length=1)]
     transfers: tuple[Transfer, ...] = ()
     carve_outs: Annotated[tuple[Prose, ...], Field(min_length=1)]
+    french: French | None = None
     notice: Notice
     exemptions: tuple[Exemption, ...] = ()
     upstream_notice_days: Days | None = None

@@ -62,11 +62,11 @@ class Tenant:
         forbidden_grants: conditional verdicts that nobody may use on this tenant's data.
         status: calls are made for `active` tenants only.
         notice_days: a longer notice than the registry's own, or None.
-        redaction: how much goes with a finding: never less than the operator's own setting.
         objections: entries to which it objected in time; it is not served by them.
         laws: by whose law its people are protected; an entry must have a basis for a transfer under each. Empty
             where nobody said: then residency alone decides, and `check` says so.
         terms: what of all this decides about processors.
+        redaction: how much goes with a finding: never less than the operator's own setting.
     """
 
     id: str
@@ -107,6 +107,7 @@ class TenantForm(Form):
     redaction: Literal["span", "sentence", "refuse"] | None = None
     objections: tuple[Objection, ...] = ()
     laws: Laws | None = None
+    redaction: Literal["span", "sentence", "refuse"] | None = None
 
 
 class TenantsForm(Form):
@@ -148,15 +149,15 @@ def parse_tenants(tree: object, known: Known, report: Report) -> dict[str, Tenan
                     report(
                         ("tenants", name, key, index), "no other file gives this name; a misspelt one narrows wrongly"
                     )
+        for index, objection in enumerate(item.objections):
+            if known.processors is not None and objection.processor not in known.processors:
+                report(("tenants", name, "objections", index, "processor"), "no entry has this id; write the entry's")
         redaction = known.redaction if item.redaction is None else Scope(item.redaction)
         if redaction.rank < known.redaction.rank:
             report(
                 ("tenants", name, "redaction"),
                 f"gateway.yaml says redaction.scope: {known.redaction}, and a tenant can only be stricter",
             )
-        for index, objection in enumerate(item.objections):
-            if known.processors is not None and objection.processor not in known.processors:
-                report(("tenants", name, "objections", index, "processor"), "no entry has this id; write the entry's")
         tenants[name] = Tenant(
             id=name,
             residency=_expanded(item.residency),
@@ -165,9 +166,9 @@ def parse_tenants(tree: object, known: Known, report: Report) -> dict[str, Tenan
             forbidden_grants=frozenset(item.forbidden_grants),
             status=item.status,
             notice_days=item.notice_days,
-            redaction=redaction,
             objections=frozenset(objection.processor for objection in item.objections),
             laws=frozenset(item.laws or ()),
+            redaction=redaction,
         )
     return tenants
 
