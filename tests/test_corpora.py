@@ -43,7 +43,7 @@ def test_every_passage_has_its_own_id_and_text(source: Path) -> None:
 )
 def test_bad_brackets_are_refused(marked: str) -> None:
     """A source with a bracket that cannot be read is refused, naming the passage and not its words."""
-    with pytest.raises(ValueError, match="x001: a (bad|broken) bracket") as refusal:
+    with pytest.raises(ValueError, match=r"x001: a (bad|broken) bracket") as refusal:
         list(passages(f"# x001 en clean\n{marked}\n"))
 
     assert "she is" not in str(refusal.value)

@@ -13,9 +13,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-CATEGORIES = frozenset(
-    "RACIAL_ETHNIC_ORIGIN POLITICAL_OPINION RELIGION_BELIEF TRADE_UNION GENETIC BIOMETRIC HEALTH"
-    " SEX_LIFE_ORIENTATION".split()
+CATEGORIES = (
+    "RACIAL_ETHNIC_ORIGIN",
+    "POLITICAL_OPINION",
+    "RELIGION_BELIEF",
+    "TRADE_UNION",
+    "GENETIC",
+    "BIOMETRIC",
+    "HEALTH",
+    "SEX_LIFE_ORIENTATION",
 )
 _OPENING = re.compile(r"^# ([a-z]\d{3}) (en|fr) (clean|asr|notes|prompt)$", re.MULTILINE)
 _BRACKET = re.compile(r"⟦([^⟦⟧|]+)\|([A-Z_]+)(\??)⟧")
