@@ -4,7 +4,7 @@ A source is a run of passages. Each opens with `# id lang style`; its body may h
 `⟦words|CATEGORY⟧` (scored) and `⟦words|CATEGORY?⟧` (optional). The format of both sides is in
 README.md beside this file.
 
-Usage: python tests/corpora/convert.py SOURCE.src TARGET.jsonl
+Usage: python -m tests.corpora.convert SOURCE.src TARGET.jsonl
 """
 
 import json
@@ -13,16 +13,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-CATEGORIES = (
-    "RACIAL_ETHNIC_ORIGIN",
-    "POLITICAL_OPINION",
-    "RELIGION_BELIEF",
-    "TRADE_UNION",
-    "GENETIC",
-    "BIOMETRIC",
-    "HEALTH",
-    "SEX_LIFE_ORIENTATION",
-)
+from gateway.categories import Category
+
 _OPENING = re.compile(r"^# ([a-z]\d{3}) (en|fr) (clean|asr|notes|prompt)$", re.MULTILINE)
 _BRACKET = re.compile(r"⟦([^⟦⟧|]+)\|([A-Z_]+)(\??)⟧")
 
@@ -45,7 +37,7 @@ def _read(marked: str, name: str) -> tuple[str, list[dict[str, object]]]:
     # A pattern of three groups splits into plain, words, category, mark, plain, ..., plain.
     parts = _BRACKET.split(marked)
     for plain, words, category, mark in zip(*(parts[part:-1:4] for part in range(4)), strict=True):
-        if category not in CATEGORIES or words != words.strip():
+        if category not in Category.__members__ or words != words.strip():
             raise ValueError(f"{name}: a bad bracket of {category}")
         start = len(text) + len(plain)
         text += plain + words
