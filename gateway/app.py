@@ -21,11 +21,14 @@ from typing import BinaryIO
 
 import uvloop
 
+from gateway.audit.configurations import keep_configuration
 from gateway.audit.journal import Journal
 from gateway.audit.journal import Settings as JournalSettings
 from gateway.audit.language import Id, Sha
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Operator
+from gateway.audit.sequencing import Plan
+from gateway.audit.store import StoreFault
 from gateway.audit.words import Act
 from gateway.config import Bundle, load, schemas_mark
 from gateway.endpoints import Endpoint
@@ -42,6 +45,7 @@ from gateway.process import close_core_dumps, concerns
 from gateway.redaction.detector import Detector, Patience
 from gateway.redaction.redactor import Redactor, typed, untyped
 from gateway.relay import Relay
+from gateway.sequencing import Sequencing
 from gateway.targets import Targets
 from gateway.upstream import Upstream, UpstreamOptions
 from gateway.vocabulary import vocabulary_of
@@ -49,6 +53,9 @@ from providers import PROVIDERS
 
 WATCH_SECONDS = 0.5
 """How long an approved schema, or a caller key, may take to be in force."""
+
+RETIRE_SECONDS = 60.0
+"""How long a detector lives on after a reload replaced it, for the calls that began with it."""
 
 STRANGERS_SECONDS = 60
 """Refusals of strangers are counted and recorded by the minute, or anyone could fill the log."""
@@ -89,6 +96,11 @@ class Application:
         """Where the operator connects."""
         return self._operations.port
 
+    @property
+    def log_keeps_up(self) -> bool:
+        """Whether the signed log was brought up to the journal lately."""
+        return self._sequencing.healthy
+
     async def start(self) -> None:
         """Start every part, the listener last.
 
@@ -116,12 +128,14 @@ class Application:
             ),
         )
         self._ledger = Ledger(self._journal)
+        self._sequencing = Sequencing(_log_plan(bundle, state), self._log_stands_still)
+        keep_configuration(state / "log", bundle.digest, bundle.preimage)
         self._metrics = Metrics(
             ((wire.name, operation.name) for wire in PROVIDERS.values() for operation in wire.operations),
             bundle.registry.entries,
         )
         self._metrics.orphan_intents.inc(self._journal.orphans)
-        self._force = self._derive(bundle)
+        self._force = self._derive(bundle, self._detector)
         self._upstream = Upstream(_upstream_options(bundle), _endpoints(bundle))
         limits = Limits(settings.limits.in_flight, monotonic)
         self._relay = Relay(
@@ -137,6 +151,7 @@ class Application:
         checks = {
             "journal": lambda: self._journal.healthy,
             "redactor": lambda: self._detector is None or self._detector.healthy,
+            "checkpoint": lambda: self._sequencing.healthy,
             "accepting": lambda: not self._relay.stopping,
         }
         self._metrics.calls_in_flight.set_function(lambda: limits.in_flight)
@@ -144,6 +159,7 @@ class Application:
         self._publish(reload_ok=True)
         await self._listener.start(self._relay.handle)
         await self._operations.start(operations_handler(self._metrics, checks))
+        self._sequencing.start()
         self._tasks = [loop.create_task(self._watch(), name="watch"), loop.create_task(self._count(), name="strangers")]
         self._log.event("start", port=self.port, operations=self.operations_port, policy=bundle.digest[:16])
 
@@ -163,26 +179,36 @@ class Application:
         if self._detector is not None:
             await self._detector.stop()
         await self._journal.close()
+        await self._sequencing.stop()
         self._log.event("stop")
         self._log.close()
 
     async def reload(self) -> bool:
-        """Read the configuration anew; whether it is in force now. What cannot be changed while serving stays."""
+        """Read the configuration anew; whether it is in force now.
+
+        Certificates are read again, too. Addresses, bounds of the listeners and the state's place need a restart.
+        """
+        former, detector = self._force.bundle, self._detector
         try:
             bundle = await asyncio.to_thread(self._load)
-            if bundle.recognizers != self._force.bundle.recognizers:
-                replacement = await self._detect(bundle)
-                retired, self._detector = self._detector, replacement
-                if retired is not None:
-                    await retired.stop()
-            force = self._derive(bundle)
+            if (bundle.recognizers, bundle.settings.redaction) != (former.recognizers, former.settings.redaction):
+                detector = await self._detect(bundle)
+            force = self._derive(bundle, detector)
+            for listener in (self._listener, self._operations):
+                listener.renew()
+            keep_configuration((self._state or bundle.state) / "log", bundle.digest, bundle.preimage)
             self._upstream.replace(_endpoints(bundle))
-        except (ConfigurationError, Unavailable, ValueError) as fault:
+        except (ConfigurationError, StoreFault, Unavailable, ValueError, OSError) as fault:
+            if detector is not None and detector is not self._detector:
+                await detector.stop()
             self._metrics.reload_ok.set(0)
             count = len(fault.faults) if isinstance(fault, ConfigurationError) else 1
             self._log.event("reload_failed", faults=count)
             return False
         parent, self._force = self._force.digest, force
+        retired, self._detector = self._detector, detector
+        if retired is not None and retired is not detector:
+            self._tasks.append(asyncio.get_running_loop().create_task(_retire(retired), name="retire"))
         if parent != force.digest:
             with contextlib.suppress(Unavailable):
                 await self._ledger.note(
@@ -207,7 +233,7 @@ class Application:
         await detector.start()
         return detector
 
-    def _derive(self, bundle: Bundle) -> InForce:
+    def _derive(self, bundle: Bundle, detector: Detector | None) -> InForce:
         surfaces = tuple(bundle.surfaces.values())
         known_keys = frozenset[str]().union(*(surface.vocabulary for surface in surfaces))
         placeholder = typed if bundle.settings.redaction.typed_placeholder else untyped
@@ -222,7 +248,7 @@ class Application:
                 purposes=bundle.settings.purposes,
             ),
             digest=Sha(bundle.digest),
-            redactor=None if self._detector is None else Redactor(self._detector, known_keys, placeholder),
+            redactor=None if detector is None else Redactor(detector, known_keys, placeholder),
             targets=Targets(PROVIDERS),
             host_names=_listener_options(bundle).allowed_names,
         )
@@ -235,6 +261,10 @@ class Application:
         self._metrics.set_processors(left)
         self._metrics.reload_ok.set(1 if reload_ok else 0)
         self._metrics.journal_healthy.set(1 if self._journal.healthy else 0)
+
+    def _log_stands_still(self, reason: str) -> None:
+        self._log.event("sequencer_ended")
+        sys.stderr.write(f"gateway: the log stands still: {reason}\n")
 
     def _malformed(self, _status: int, _exception: str | None) -> None:
         self._metrics.malformed()
@@ -251,19 +281,18 @@ class Application:
         code = None if passage.code is None else passage.code.value
         metrics.request(wire, operation, "refuse" if attempt is None and code else "allow", code)
         if grant is not None and grant.forced:
-            metrics.forced_parameters.inc(len(grant.forced))
+            metrics.forced_parameters.add(count=len(grant.forced))
         redactions = 0
         if passage.clean is not None:
             for category, count in passage.clean.redactions.items():
                 redactions += count
                 metrics.redacted(category, count)
-        for seconds, histogram in (
-            (passage.overhead, metrics.overhead_seconds),
-            (passage.redaction_seconds, metrics.redaction_seconds),
-            (passage.journal_seconds, metrics.journal_wait_seconds),
-        ):
-            if seconds is not None:
-                histogram.observe(seconds)
+        if passage.redaction_seconds is not None:
+            metrics.redaction_seconds.observe(passage.redaction_seconds)
+        if passage.journal_seconds is not None:
+            metrics.journal_wait_seconds.observe(passage.journal_seconds)
+        if passage.overhead is not None:
+            metrics.overhead_seconds.observe(passage.overhead)
         if passage.code is Code.AUDIT_UNAVAILABLE:
             metrics.journal_failures.inc()
         result = None if attempt is None else attempt.result
@@ -309,6 +338,9 @@ class Application:
         while True:
             await asyncio.sleep(STRANGERS_SECONDS)
             await self._record_strangers()
+            with contextlib.suppress(Unavailable):
+                # Once a minute, so that a quiet minute and a lost one do not look alike.
+                await self._ledger.note(Operator(time=_now(), act=Act.HEARTBEAT))
 
     async def _record_strangers(self) -> None:
         refused, self._strangers = self._strangers, 0
@@ -357,6 +389,27 @@ async def _serve(application: Application) -> int:
     await ended.wait()
     await application.stop()
     return 0
+
+
+async def _retire(detector: Detector) -> None:
+    """Stop a detector that no new call uses, once those that began with it have had their time."""
+    try:
+        await asyncio.sleep(RETIRE_SECONDS)
+    finally:
+        await detector.stop()
+
+
+def _log_plan(bundle: Bundle, state: Path) -> Plan:
+    log = bundle.settings.log
+    return Plan(
+        journal=str(state / "journal"),
+        log=str(state / "log"),
+        guard=str(state / "keys" / "checkpoint" if log.guard is None else bundle.path(log.guard)),
+        keys=str(state / "keys"),
+        origin=bundle.origin,
+        master=None if bundle.master_key is None else str(bundle.master_key),
+        tiles=None if log.tiles is None else str(bundle.path(log.tiles)),
+    )
 
 
 def _now() -> int:
@@ -420,6 +473,7 @@ def _journal_settings(bundle: Bundle) -> JournalSettings:
     journal = bundle.settings.journal
     return JournalSettings(
         timeout=journal.timeout_seconds,
+        closing_timeout=journal.closing_seconds,
         waiting=journal.waiting,
         batch=journal.batch,
         check_every=journal.check_seconds,

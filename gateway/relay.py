@@ -15,6 +15,7 @@ from time import perf_counter, time_ns
 
 from aiohttp import web
 
+from gateway.answers import WholeAnswer
 from gateway.attempt import Attempt
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Intent
@@ -101,7 +102,7 @@ class Relay:
             call = read_call(opened.entry, headers, body)  # 2 read
             grant = passage.grant = judge(call, opened.policy)  # 3 judge
             began = perf_counter()
-            clean = passage.clean = await clean_call(grant, force.redactor)  # 4 clean
+            clean = passage.clean = await clean_call(grant, passage.redactor)  # 4 clean
             passage.redaction_seconds = perf_counter() - began
             intent = Intent.of(
                 clean,
@@ -153,7 +154,7 @@ class Relay:
         passage.status = reply.status
         headers = passage.answer_headers(reply.headers)
         headers["content-type"] = content_type
-        return web.Response(status=reply.status, body=body, headers=headers)
+        return WholeAnswer(reply.status, body, headers)
 
     async def _deliver_stream(
         self, request: web.BaseRequest, passage: Passage, grant: Grant, reply: Reply, attempt: Attempt
@@ -231,7 +232,7 @@ class Relay:
         return web.Response(status=reply.status, body=shown, headers=headers, content_type="application/json")
 
     async def _scrubbed(self, passage: Passage, document: Document) -> Document:
-        wire, redactor = passage.target.wire, passage.force.redactor
+        wire, redactor = passage.target.wire, passage.redactor
         texts: list[str] = []
 
         def gather(text: str) -> str:

@@ -22,6 +22,7 @@ FLOORS: dict[str, int] = {
     "gateway.redaction": 2,
     "gateway.audit": 2,
     "gateway.addresses": 3,
+    "gateway.answers": 3,
     "gateway.attempt": 3,
     "gateway.caller_keys": 3,
     "gateway.callers": 3,
@@ -37,6 +38,7 @@ FLOORS: dict[str, int] = {
     "gateway.passage": 3,
     "gateway.process": 3,
     "gateway.relay": 3,
+    "gateway.sequencing": 3,
     "gateway.steps": 3,
     "gateway.targets": 3,
     "gateway.upstream": 3,
@@ -52,6 +54,7 @@ PEERS = ("gateway.policy", "gateway.redaction", "gateway.audit")
 
 DOORS: dict[str, tuple[str, ...]] = {
     "aiohttp": (
+        "gateway.answers",
         "gateway.endpoints",
         "gateway.intake",
         "gateway.listener",
@@ -60,7 +63,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "gateway.simulator",
         "gateway.upstream",
     ),
-    "apsw": ("gateway.audit.reader", "gateway.audit.store"),
+    "apsw": ("gateway.audit.log_store", "gateway.audit.reader", "gateway.audit.store"),
     "cryptography": ("gateway.keys",),
     "presidio_analyzer": ("gateway.redaction.engine", "gateway.redaction.recognizers", "gateway.redaction.lean"),
     "prometheus_client": ("gateway.metrics",),
