@@ -63,7 +63,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "gateway.simulator",
         "gateway.upstream",
     ),
-    "apsw": ("gateway.audit.log_store", "gateway.audit.reader", "gateway.audit.store"),
+    "apsw": ("gateway.audit.evidence", "gateway.audit.log_store", "gateway.audit.reader", "gateway.audit.store"),
     "cryptography": ("gateway.keys",),
     "presidio_analyzer": ("gateway.redaction.engine", "gateway.redaction.recognizers", "gateway.redaction.lean"),
     "prometheus_client": ("gateway.metrics",),

@@ -21,8 +21,18 @@ import json
 import re
 import sys
 import zipfile
+import zlib
 from collections import Counter, OrderedDict
 from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Protocol, Tuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+Json = Dict[str, Any]
+"""What a JSON object says; every use comes after a check of its form."""
+Point = Tuple[int, int, int, int]
 
 MONTHS_KEPT = 13
 NOTICE_DAYS = 30
@@ -59,14 +69,14 @@ _D = -121665 * pow(121666, _P - 2, _P) % _P
 _ROOT = pow(2, (_P - 1) // 4, _P)
 
 
-def _add(p, q):
+def _add(p: Point, q: Point) -> Point:
     a, b = (p[1] - p[0]) * (q[1] - q[0]) % _P, (p[1] + p[0]) * (q[1] + q[0]) % _P
     c, d = 2 * p[3] * q[3] * _D % _P, 2 * p[2] * q[2] % _P
     e, f, g, h = b - a, d - c, d + c, b + a
     return e * f % _P, g * h % _P, f * g % _P, e * h % _P
 
 
-def _times(scalar, point):
+def _times(scalar: int, point: Point) -> Point:
     result = (0, 1, 1, 0)
     while scalar:
         if scalar & 1:
@@ -76,7 +86,7 @@ def _times(scalar, point):
     return result
 
 
-def _point(encoded):
+def _point(encoded: bytes) -> Point | None:
     """The point that 32 bytes encode, or None."""
     y = int.from_bytes(encoded, "little")
     sign, y = y >> 255, y & (1 << 255) - 1
@@ -94,10 +104,10 @@ def _point(encoded):
 
 
 _BY = 4 * pow(5, _P - 2, _P) % _P
-_BASE = _point(_BY.to_bytes(32, "little"))
+_BASE = _point(_BY.to_bytes(32, "little")) or (0, 1, 1, 0)
 
 
-def ed25519(public, message, signature):
+def ed25519(public: bytes, message: bytes, signature: bytes) -> bool:
     """Whether `signature` (64 bytes) over `message` is by `public` (32 bytes)."""
     if len(public) != 32 or len(signature) != 64:
         return False
@@ -115,7 +125,7 @@ def ed25519(public, message, signature):
 class Key:
     """A verifier key: `name+id+base64(type, public)`. The base64 may hold a plus."""
 
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         try:
             self.name, written_id, key = text.split("+", 2)
             raw = base64.b64decode(key, validate=True)
@@ -126,7 +136,7 @@ class Key:
         if self.kind not in (1, 4) or len(self.public) != 32 or self.id.hex() != written_id:
             raise NotVerified("a verifier key is not Ed25519, or its id is not its own")
 
-    def signed(self, text, payload):
+    def signed(self, text: str, payload: bytes) -> bool:
         """Whether `payload` is this key's signature (type 1) or cosignature (type 4) over a note's text."""
         if self.kind == 1:
             return ed25519(self.public, text.encode(), payload)
@@ -139,7 +149,7 @@ class Key:
 class Policy:
     """The auditor's trust: `log VKEY`, `witness NAME VKEY`, `group NAME any|all|K MEMBER...`, `quorum NAME|none`."""
 
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         self.logs, self.witnesses, self.groups, self.quorum = [], {}, {}, "none"
         for line in text.splitlines():
             words = line.split("#")[0].split()
@@ -157,7 +167,7 @@ class Policy:
             else:
                 raise NotVerified("the policy has a line of another form")
 
-    def met(self, name, cosigners):
+    def met(self, name: str, cosigners: set[str]) -> bool:
         """Whether the witnesses `cosigners` satisfy a member of the policy."""
         if name == "none":
             return True
@@ -167,7 +177,7 @@ class Policy:
         return name in cosigners
 
 
-def read_checkpoint(note, policy):
+def read_checkpoint(note: str, policy: Policy) -> tuple[str, int, bytes]:
     """(origin, size, root) of a note that the log of the policy signed and its quorum cosigned.
 
     Raises:
@@ -185,11 +195,11 @@ def read_checkpoint(note, policy):
             raw = base64.b64decode(match[2], validate=True) if match else b""
         except binascii.Error:
             raw = b""
-        if len(raw) < 5:
+        if match is None or len(raw) < 5:
             raise NotVerified("a signature line has another form")
         signatures.append((match[1], raw[:4], raw[4:]))
 
-    def by(key):
+    def by(key: Key) -> bool:
         found = [payload for name, ident, payload in signatures if name == key.name and ident == key.id]
         if any(not key.signed(text, payload) for payload in found):
             raise NotVerified("a signature by a known key is wrong")
@@ -213,10 +223,10 @@ def read_checkpoint(note, policy):
 class Tree:
     """The peaks of a growing tree: [(height, hash)], left to right."""
 
-    def __init__(self, peaks=()):
+    def __init__(self, peaks: Iterable[tuple[int, bytes]] = ()) -> None:
         self.peaks = list(peaks)
 
-    def add(self, entry):
+    def add(self, entry: bytes) -> None:
         """Append an entry."""
         sha, peaks = hashlib.sha256, self.peaks
         height, node = 0, sha(b"\0" + entry).digest()
@@ -225,7 +235,7 @@ class Tree:
             height += 1
         peaks.append((height, node))
 
-    def root(self):
+    def root(self) -> bytes:
         """The root over all entries."""
         if not self.peaks:
             return hashlib.sha256(b"").digest()
@@ -235,7 +245,7 @@ class Tree:
         return node
 
 
-def included(entry, index, size, path, root):
+def included(entry: bytes, index: int, size: int, path: Iterable[bytes], root: bytes) -> bool:
     """Whether `path` proves that `entry` is leaf `index` of the tree with that root. RFC 9162 section 2.1.3.2."""
     if not 0 <= index < size:
         return False
@@ -256,18 +266,36 @@ def included(entry, index, size, path, root):
 # 4. The record language: every field a record may have, and the form of its value
 
 _WORD = "[A-Za-z0-9_][A-Za-z0-9._:/@+-]{0,79}"
-_HEX = {size: '"[0-9a-f]{%d}"' % size for size in (16, 32, 64)}
+_HEX = {size: f'"[0-9a-f]{{{size}}}"' for size in (16, 32, 64)}
 _ID = '"(?:[0-9a-f]{32}|[0-9a-f]{16})"'
-_INT = "(?:0|[1-9][0-9]{0,15})"
+
+
+def _up_to(most: int) -> str:
+    """The form of the integers 0 to `most`, so that one match checks a whole record."""
+    digits = str(most)
+    forms = [digits]
+    for at, digit in enumerate(digits):
+        least = 1 if at == 0 else 0
+        if int(digit) > least:
+            forms.append(f"{digits[:at]}[{least}-{int(digit) - 1}][0-9]{{{len(digits) - at - 1}}}")
+    if len(digits) > 1:
+        forms.append(f"[1-9][0-9]{{0,{len(digits) - 2}}}")
+    return f"(?:0|{'|'.join(forms)})"
+
+
+_INT = _up_to(2**53 - 1)
+_COUNT, _TOKENS, _SIZE, _TOTAL = _up_to(2**16 - 1), _up_to(2**24 - 1), _up_to(2**28), _up_to(2**40)
+_FEW, _STATUS = _up_to(15), "[1-5][0-9]{2}"
 _BOOL = "(?:true|false)"
 _W = f'"{_WORD}"'
 
 
-def _one_of(text):
-    return '"(?:%s)"' % "|".join(text.split())
+def _one_of(text: str) -> str:
+    words = "|".join(text.split())
+    return f'"(?:{words})"'
 
 
-def _list_of(form):
+def _list_of(form: str) -> str:
     return rf"\[(?:{form}(?:,{form})*)?\]"
 
 
@@ -291,45 +319,37 @@ _PLACE = {"boot": _HEX[32], "rseq": _INT, "v": "1"}
 _TIMED = {**_PLACE, "time": _INT}
 FIELDS = {
     "intent": {
-        **_TIMED, "tseq": _INT, "call": _ID, "attempt": _INT, "tenant": _W, "configuration": _HEX[64], "caller": _W,
+        **_TIMED, "tseq": _INT, "call": _ID, "attempt": _FEW, "tenant": _W, "configuration": _HEX[64], "caller": _W,
         "key": _ID, "purpose": _W, "subject?": _HEX[32], "wire": _W, "operation": _W, "processor": _W, "agreement": _W,
-        "countries": _list_of('"[A-Z]{2}"'), "model": _W, "tls": '"(?:none|TLSv1.3)"', "stream": _BOOL, "size": _INT,
-        "messages?": _INT, "tools?": _INT, "images?": _INT, "redactions": _INT, "forced?": _list_of(_W),
-        "conditionals?": _list_of(_W), "unscanned?": _list_of(rf"\[{_W},{_INT}\]"),
+        "countries": _list_of('"[A-Z]{2}"'), "model": _W, "tls": '"(?:none|TLSv1.3)"', "stream": _BOOL, "size": _SIZE,
+        "messages?": _COUNT, "tools?": _COUNT, "images?": _COUNT, "redactions": _COUNT, "forced?": _list_of(_W),
+        "conditionals?": _list_of(_W), "unscanned?": _list_of(rf"\[{_W},{_FEW}\]"),
     },
     "outcome": {
-        **_TIMED, "tseq": _INT, "call": _ID, "attempt": _INT, "tenant": _W, "result": _one_of(RESULTS),
-        "code?": _one_of(CODES), "sent?": _BOOL, "status?": _INT, "error?": _one_of(ERRORS),
-        "finishes?": _list_of(_one_of(FINISHES)), "input_tokens?": _INT, "output_tokens?": _INT,
-        "cache_read_tokens?": _INT, "cache_write_tokens?": _INT, "reasoning_tokens?": _INT, "chunks?": _INT,
-        "size?": _INT, "first_ms?": _INT, "total_ms?": _INT, "served?": _W, "provider_request?": _HEX[32],
+        **_TIMED, "tseq": _INT, "call": _ID, "attempt": _FEW, "tenant": _W, "result": _one_of(RESULTS),
+        "code?": _one_of(CODES), "sent?": _BOOL, "status?": _STATUS, "error?": _one_of(ERRORS),
+        "finishes?": _list_of(_one_of(FINISHES)), "input_tokens?": _TOKENS, "output_tokens?": _TOKENS,
+        "cache_read_tokens?": _TOKENS, "cache_write_tokens?": _TOKENS, "reasoning_tokens?": _TOKENS, "chunks?": _TOKENS,
+        "size?": _SIZE, "first_ms?": _TOKENS, "total_ms?": _TOKENS, "served?": _W, "provider_request?": _HEX[32],
         "echo?": _one_of("confirmed absent contradicted"),
     },
     "refusal": {
         **_TIMED, "tseq?": _INT, "call": _ID, "configuration": _HEX[64], "code": _one_of(CODES), "caller": _W,
         "key": _ID, "tenant?": _W, "purpose?": _W, "subject?": _HEX[32], "wire?": _W, "operation?": _W,
-        "processor?": _W, "model?": _W, "size?": _INT, "source?": _W,
+        "processor?": _W, "model?": _W, "size?": _SIZE, "source?": _W,
     },
     "operator": {
         **_TIMED, "act": _one_of(ACTS), "configuration?": _HEX[64], "parent?": _HEX[64], "release?": _HEX[64],
-        "started?": _ID, "previous?": _ID, "clean?": _BOOL, "key?": _ID, "enabled?": _BOOL, "closed?": _INT,
-        "refused?": _INT, "start?": _INT, "end?": _INT,
+        "started?": _ID, "previous?": _ID, "clean?": _BOOL, "key?": _ID, "enabled?": _BOOL, "closed?": _TOTAL,
+        "refused?": _TOTAL, "start?": _INT, "end?": _INT,
     },
     "tenant_head": {"v": "1", "time": _INT, "tenant": _W, "tseq": _INT, "day": _INT},
 }  # fmt: skip
-_TOKENS, _SIZE = (0, 2**24 - 1, 1), (0, 2**28, 256)
-LIMITS = {
-    "attempt": (0, 15, 1), "status": (100, 599, 1), "size": _SIZE, "messages": (0, 65535, 1), "tools": (0, 65535, 1),
-    "images": (0, 65535, 1), "redactions": (0, 65535, 1), "chunks": _TOKENS, "first_ms": _TOKENS, "total_ms": _TOKENS,
-    "input_tokens": _TOKENS, "output_tokens": _TOKENS, "cache_read_tokens": _TOKENS, "cache_write_tokens": _TOKENS,
-    "reasoning_tokens": _TOKENS, "closed": (0, 2**40, 1), "refused": (0, 2**40, 1),
-}  # fmt: skip
-_GREATEST = 2**53 - 1
 _LISTS = {"countries": 40, "forced": 64, "conditionals": 32, "unscanned": 8, "finishes": 4}
 GREATEST_BYTES = 4096
 
 
-def _pattern(kind, fields):
+def _pattern(kind: str, fields: dict[str, str]) -> re.Pattern[str]:
     """The one form of a kind: keys in order, no space, ASCII; absent ones left out. No first field is optional."""
     named = sorted((name.rstrip("?"), name.endswith("?"), form) for name, form in fields.items())
     named = sorted([*named, ("kind", False, f'"{kind}"')])
@@ -338,30 +358,26 @@ def _pattern(kind, fields):
 
 
 _PATTERNS = {kind: _pattern(kind, fields) for kind, fields in FIELDS.items()}
-_NUMBERED = {
-    kind: [name.rstrip("?") for name, form in fields.items() if form == _INT] for kind, fields in FIELDS.items()
+_LISTED = {
+    kind: [(name, _LISTS[name]) for name in _LISTS if {name, f"{name}?"} & fields.keys()]
+    for kind, fields in FIELDS.items()
 }
 
 
-def fault_of(kind, text, record):
+def fault_of(kind: str, text: str, record: Json) -> str | None:
     """Why a record is not of the closed language, or None. `record` is `text` parsed."""
     pattern = _PATTERNS.get(kind)
     if pattern is None:
         return "a kind that does not exist"
     if len(text) > GREATEST_BYTES + 128 or pattern.fullmatch(text) is None:
         return "a field is unknown, missing, out of order, or outside its domain"
-    limits = LIMITS
-    for name in _NUMBERED[kind]:
+    if record.get("size", 0) % 256:
+        return "size is not a multiple of 256"
+    for name, most in _LISTED[kind]:
         value = record.get(name)
-        if value is not None:
-            least, most, step = limits.get(name, (0, _GREATEST, 1))
-            if not least <= value <= most or value % step:
-                return f"{name} is outside its range"
-    for name, most in _LISTS.items():
-        value = record.get(name)
-        if value is not None:
+        if value is not None and len(value) > 1:
             keys = [each[0] if isinstance(each, list) else each for each in value]
-            if len(keys) > most or keys != sorted(set(keys)) or any(isinstance(e, list) and e[1] > 15 for e in value):
+            if len(keys) > most or keys != sorted(set(keys)):
                 return f"{name} is not a set in order"
     return None
 
@@ -372,7 +388,7 @@ _EU27 = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO
 _SETS = {"EU27": _EU27, "EEA": [*_EU27, "IS", "LI", "NO"], "EEA_CH": [*_EU27, "CH", "IS", "LI", "NO"]}
 
 
-def _instant(text):
+def _instant(text: object) -> int | None:
     """Microseconds of a date or an instant; None where there is none."""
     try:
         parsed = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
@@ -386,7 +402,7 @@ def _instant(text):
 class Configuration:
     """One configuration: which processor may get what, and when."""
 
-    def __init__(self, preimage):
+    def __init__(self, preimage: bytes) -> None:
         try:
             trees = json.loads(preimage)[0]
             entries = [tree for name, tree in trees.items() if name.startswith("processors/")]
@@ -394,9 +410,9 @@ class Configuration:
             self.entries = {tree["id"]: tree for tree in entries}
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             raise NotVerified("a configuration has another form") from None
-        self._known = {}
+        self._known: dict[tuple[str, str, str, tuple[str, ...], str], str | tuple[int, int]] = {}
 
-    def uncovered(self, intent):
+    def uncovered(self, intent: Json) -> str | None:
         """Why an intent was not covered, or None."""
         key = intent["processor"], intent["agreement"], intent["model"], tuple(intent["countries"]), intent["purpose"]
         if key not in self._known:
@@ -408,12 +424,14 @@ class Configuration:
         time = intent["time"]
         return None if start <= time + _CLOCK_SLACK and time - _CLOCK_SLACK < end else "no agreement was in force"
 
-    def notice(self, processor):
+    def notice(self, processor: str) -> tuple[int | None, int | None]:
         """(announced, effective) of a processor, in microseconds; None for what is not there."""
         notice = (self.entries.get(processor) or {}).get("notice") or {}
         return _instant(notice.get("announced")), _instant(notice.get("effective"))
 
-    def _window(self, processor, agreement, model, countries, purpose):
+    def _window(
+        self, processor: str, agreement: str, model: str, countries: tuple[str, ...], purpose: str
+    ) -> str | tuple[int, int]:
         entry = self.entries.get(processor)
         if entry is None or entry.get("example"):
             return "the processor is not in the configuration"
@@ -439,10 +457,13 @@ class Configuration:
                 return "the countries are not the processor's"
         if purpose not in self.purposes:
             return "the purpose is not configured"
-        effective = self.notice(processor)[1]
-        if effective is None or any(None in window for window in windows):
-            return "the agreement has no dates"
-        return max(effective, *(start for start, _ in windows)), min(end for _, end in windows)
+        starts = [self.notice(processor)[1], *(start for start, _ in windows)]
+        ends = [end for _, end in windows]
+        known_starts = [each for each in starts if each is not None]
+        known_ends = [each for each in ends if each is not None]
+        if len(known_starts) < len(starts) or len(known_ends) < len(ends):
+            return "the agreement or its notice has no dates"
+        return max(known_starts), min(known_ends)
 
 
 # 6. The procedure
@@ -451,10 +472,12 @@ class Configuration:
 class Assertion:
     """One assertion: how much was checked, how often it failed, and the first failure."""
 
-    def __init__(self):
-        self.checked, self.failed, self.first, self.notes = 0, 0, None, []
+    def __init__(self) -> None:
+        self.checked = self.failed = 0
+        self.first: str | None = None
+        self.notes: list[str] = []
 
-    def fail(self, where, why):
+    def fail(self, where: str, why: str) -> None:
         """It does not hold here."""
         self.failed += 1
         if self.first is None:
@@ -462,42 +485,45 @@ class Assertion:
 
 
 _RECENT = 65_536
+_scan: Callable[[str, int], tuple[Json, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 
 
 class Verification:
     """The fourteen assertions over one stream of entries."""
 
-    def __init__(self, first_index):
+    def __init__(self, first_index: int) -> None:
         self.a = {name: Assertion() for name in TITLES}
         self.start = self.index = first_index
-        self.totals = Counter()
-        self.by = {name: Counter() for name in ("reason", "processor", "model", "result", "day")}
-        self.losses = []
-        self.indeterminate = []
-        self.configurations = {}
-        self._announced = set()
-        self._in_force = None
-        self._open = OrderedDict()
-        self._boots = OrderedDict()  # id -> [next rseq, missing leaves when last seen, ended cleanly]
-        self._boot = None
-        self._tenants = {}
+        self.totals: Counter[str] = Counter()
+        self.by: dict[str, Counter[Any]] = {
+            name: Counter() for name in ("reason", "processor", "model", "result", "day")
+        }
+        self.losses: list[str] = []
+        self.indeterminate: list[int] = []
+        self.configurations: dict[str, Configuration] = {}
+        self._announced: set[str | None] = set()
+        self._in_force: str | None = None
+        self._open: OrderedDict[tuple[str, int], tuple[int, str, str]] = OrderedDict()
+        self._boots: OrderedDict[str, list[Any]] = (
+            OrderedDict()
+        )  # id -> [next rseq, missing leaves when last seen, ended cleanly]
+        self._boot: str | None = None
+        self._tenants: dict[str, tuple[int | None, int]] = {}
         self._missing = 0
-        self._missing_ranges = []
-        self._covered = []
-        self._refused = OrderedDict()
+        self._missing_ranges: list[list[int]] = []
+        self._covered: list[tuple[int, int]] = []
+        self._refused: OrderedDict[str, None] = OrderedDict()
         self._last_time = 0
-        self._first_time = None
-        self._latest = 0
-        self._oldest = None
+        self.first = self.latest = self._oldest = 0
 
-    def announce(self, record):
+    def announce(self, record: Json) -> None:
         """A boot or configuration record from before A, proved to be in the log: what was in force at A."""
         self._announced.add(record.get("configuration"))
         self._in_force = record.get("configuration")
         if record.get("act") == "boot":
             self._boot = record.get("started")
 
-    def leaf(self, entry, salt, text):
+    def leaf(self, entry: bytes, salt: bytes | None, text: str | None) -> None:
         """The next entry of the log, with the record and the salt that are said to be behind it (or None)."""
         index, self.index = self.index, self.index + 1
         a4 = self.a["A4"]
@@ -519,7 +545,7 @@ class Verification:
             return
         self._record(index, text, entry[:1] == b"\2")
 
-    def _absent(self, index):
+    def _absent(self, index: int) -> None:
         self._missing += 1
         ranges = self._missing_ranges
         if ranges and ranges[-1][1] == index:
@@ -527,13 +553,13 @@ class Verification:
         else:
             ranges.append([index, index + 1])
 
-    def _record(self, index, text, clear):
+    def _record(self, index: int, text: str, clear: bool) -> None:
         a9 = self.a["A9"]
         a9.checked += 1
         try:
-            record = json.loads(text)
-            kind = record["kind"]
-        except (ValueError, KeyError, TypeError, RecursionError):
+            record, end = _scan(text, 0)
+            kind = record["kind"] if end == len(text) else None
+        except (ValueError, KeyError, TypeError, RecursionError, StopIteration):
             a9.fail(f"index {index}", "not a record")
             return
         fault = fault_of(kind, text, record) if isinstance(kind, str) else "a kind that does not exist"
@@ -542,7 +568,13 @@ class Verification:
         if fault is not None:
             a9.fail(f"index {index}", fault)
             return
-        self._count_time(record)
+        time = record["time"]
+        if not self.first:
+            self.first = self._oldest = time
+        if time > self.latest:
+            self.latest = time
+        elif time < self._oldest:
+            self._oldest = time
         if kind == "tenant_head":
             self._head(index, record)
             return
@@ -551,14 +583,7 @@ class Verification:
             self._of_tenant(index, record)
         getattr(self, f"_{kind}")(index, record)
 
-    def _count_time(self, record):
-        time = record["time"]
-        if self._first_time is None:
-            self._first_time = time
-        self._latest = max(self._latest, time)
-        self._oldest = time if self._oldest is None else min(self._oldest, time)
-
-    def _place(self, index, record):
+    def _place(self, index: int, record: Json) -> None:
         """A5: the next rseq of its boot, and boots one after the other."""
         a5, boot, rseq = self.a["A5"], record["boot"], record["rseq"]
         a5.checked += 1
@@ -580,7 +605,7 @@ class Verification:
             self.losses.append(f"silence without a heartbeat from {_iso(self._last_time)} to {_iso(record['time'])}")
         self._last_time = record["time"]
 
-    def _of_tenant(self, index, record):
+    def _of_tenant(self, index: int, record: Json) -> None:
         """A5: a tenant's records are numbered without gaps, too."""
         tenant, tseq = record["tenant"], record.get("tseq")
         last, missing = self._tenants.get(tenant, (None, 0))
@@ -592,7 +617,7 @@ class Verification:
             self.a["A5"].fail(f"index {index}", f"record {tseq} of a tenant where {expected} is due")
         self._tenants[tenant] = (tseq, self._missing)
 
-    def _head(self, index, record):
+    def _head(self, index: int, record: Json) -> None:
         a5 = self.a["A5"]
         a5.checked += 1
         last, missing = self._tenants.get(record["tenant"], (None, 0))
@@ -600,7 +625,7 @@ class Verification:
         if due is not None and not 0 <= record["tseq"] - due <= self._missing - missing:
             a5.fail(f"index {index}", "a tenant's daily count differs from its records")
 
-    def _intent(self, index, record):
+    def _intent(self, index: int, record: Json) -> None:
         a6, key = self.a["A6"], (record["call"], record["attempt"])
         a6.checked += 1
         if key in self._open:
@@ -613,31 +638,31 @@ class Verification:
         self.totals["redactions"] += record["redactions"]
         self.by["processor"][record["processor"]] += 1
         self.by["model"][record["model"]] += 1
-        self.by["day"][_iso(record["time"])[:10]] += 1
+        self.by["day"][record["time"] // 86_400_000_000] += 1
         configuration = self._in_effect(index, record)
         self._covered_by(index, record, configuration)
 
-    def _covered_by(self, index, record, configuration):
+    def _covered_by(self, index: int, record: Json, configuration: Configuration | None) -> None:
         """A7 and A11."""
         a7, a11 = self.a["A7"], self.a["A11"]
         a7.checked += 1
         why = "its configuration is not here" if configuration is None else configuration.uncovered(record)
         if record["tls"] == "none" and why is None:
             self.totals["plaintext"] += 1
-        if why is None:
+        if why is None and configuration is not None:
             self.totals["covered"] += 1
         else:
             self.totals["uncovered"] += 1
-            a7.fail(f"index {index}", why)
+            a7.fail(f"index {index}", why or "its configuration is not here")
             return
         a11.checked += 1
         announced, effective = configuration.notice(record["processor"])
-        if announced is None or effective - announced < NOTICE_DAYS * 86_400_000_000:
+        if announced is None or effective is None or effective - announced < NOTICE_DAYS * 86_400_000_000:
             a11.fail(f"index {index}", "used without 30 days of notice")
         elif record["time"] + _CLOCK_SLACK < effective:
             a11.fail(f"index {index}", "used before its notice had ended")
 
-    def _in_effect(self, index, record):
+    def _in_effect(self, index: int, record: Json) -> Configuration | None:
         """A10: the record's configuration was announced at a lower index; the configuration itself, or None."""
         a10, digest = self.a["A10"], record["configuration"]
         a10.checked += 1
@@ -645,7 +670,7 @@ class Verification:
             a10.fail(f"index {index}", "decided under a configuration that no earlier record announced")
         return self.configurations.get(digest)
 
-    def _outcome(self, index, record):
+    def _outcome(self, index: int, record: Json) -> None:
         a6 = self.a["A6"]
         a6.checked += 1
         held = self._open.pop((record["call"], record["attempt"]), None)
@@ -659,14 +684,14 @@ class Verification:
         if held is None and not self._from_before(record):
             a6.fail(f"index {index}", "an outcome without an intent before it")
 
-    def _from_before(self, record):
+    def _from_before(self, record: Json) -> bool:
         """Whether the intent can lie before A: a UUIDv7 says when its call began (RFC 9562 section 5.7)."""
         if self.start == 0 or len(record["call"]) != 32:
             return False
         self.totals["carried"] += 1
-        return int(record["call"][:12], 16) * 1000 <= (self._first_time or 0) + _CLOCK_SLACK
+        return int(record["call"][:12], 16) * 1000 <= self.first + _CLOCK_SLACK
 
-    def _refusal(self, index, record):
+    def _refusal(self, index: int, record: Json) -> None:
         a8 = self.a["A8"]
         a8.checked += 1
         self.totals["refused"] += 1
@@ -678,7 +703,7 @@ class Verification:
         if len(self._refused) > _RECENT:
             self._refused.popitem(last=False)
 
-    def _operator(self, index, record):
+    def _operator(self, index: int, record: Json) -> None:
         self.totals["operator"] += 1
         act = record["act"]
         if act == "boot":
@@ -700,10 +725,10 @@ class Verification:
         elif act == "unauthenticated":
             self.totals["strangers"] += record.get("refused", 0)
 
-    def _booted(self, index, record):
+    def _booted(self, index: int, record: Json) -> None:
         a5 = self.a["A5"]
         self.totals["boots"] += 1
-        previous, known = record.get("previous"), self._boots.get(self._boot)
+        previous, known = record.get("previous"), self._boots.get(self._boot or "")
         if record["rseq"] != 0 or record.get("started") != record["boot"]:
             a5.fail(f"index {index}", "a boot record that is not the first of its boot")
         if self._boot is not None and previous != self._boot and not self._missing:
@@ -720,14 +745,14 @@ class Verification:
         self._announced = {record.get("configuration")}
         self._in_force = record.get("configuration")
 
-    def _refuse_open(self, where, boot):
+    def _refuse_open(self, where: str, boot: str | None) -> None:
         """When a boot has ended or was recovered from, none of its calls may be open."""
         for key in [key for key, held in self._open.items() if boot is None or held[2] == boot]:
             index, _tenant, of = self._open.pop(key)
             if boot is not None or of != self._boot:
                 self.a["A6"].fail(f"index {index}", f"an intent without an outcome when its boot had ended ({where})")
 
-    def end(self):
+    def end(self) -> None:
         """What can only be said at the end."""
         a4, a6, a14 = self.a["A4"], self.a["A6"], self.a["A14"]
         for start, end in self._missing_ranges:
@@ -739,40 +764,42 @@ class Verification:
             if boot != self._boot:
                 a6.fail(f"index {index}", "an intent without an outcome although its boot has ended")
         self.totals["open"] = len(self._open)
-        if self._oldest is not None:
+        if self._oldest:
             a14.checked = self.a["A9"].checked
-            if _month(self._latest) - _month(self._oldest) > MONTHS_KEPT:
+            if _month(self.latest) - _month(self._oldest) > MONTHS_KEPT:
                 a14.fail("the oldest record", f"is of {_iso(self._oldest)[:10]}")
 
-    def facts(self):
+    def facts(self) -> Json:
         """Every total, as the report has it."""
         names = ("calls", "attempts", "covered", "uncovered", "refused", "redactions", "indeterminate", "erased",
                  "open", "strangers", "boots", "operator", "carried", "plaintext")  # fmt: skip
+        by = {name: dict(sorted(counts.items())) for name, counts in self.by.items()}
+        by["day"] = {_iso(day * 86_400_000_000)[:10]: count for day, count in by["day"].items()}
         return {
             "totals": {name: self.totals[name] for name in names},
-            "by": {name: dict(sorted(counts.items())) for name, counts in self.by.items()},
+            "by": by,
             "losses": self.losses,
             "indeterminate": self.indeterminate,
         }
 
 
-def _uncovered(start, end, ranges):
+def _uncovered(start: int, end: int, ranges: Iterable[tuple[int, int]]) -> int | None:
     for first, last in sorted(ranges):
         if first <= start < last:
             start = last
     return start if start < end else None
 
 
-def _iso(time):
+def _iso(time: int) -> str:
     return datetime.fromtimestamp(time / 1_000_000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _month(time):
+def _month(time: int) -> int:
     day = datetime.fromtimestamp(time / 1_000_000, timezone.utc)
     return day.year * 12 + day.month
 
 
-def sentence(facts, since, until):
+def sentence(facts: Json, since: str, until: str) -> str:
     """The report's sentence. Its zeros are printed."""
     t, by = facts["totals"], facts["by"]
     reasons = ", ".join(f"{code} {count}" for code, count in by["reason"].items()) or "none"
@@ -786,12 +813,31 @@ def sentence(facts, since, until):
     )
 
 
-def verify(evidence, policy, progress=None):
-    """Check everything about `evidence`; the Verification.
+class Evidence(Protocol):
+    """What is verified: a pack, or the gateway's own state.
 
-    `evidence` has: `note_a` (None where A is 0), `note_b`, `peaks` (of A), `prior` ((index, entry, path) of earlier
-    operator records), `configurations` (digest -> bytes), `leaves()` (entry, salt, text), `report` (facts or None),
-    `check_files(assertion, policy)`.
+    `note_a` and `note_b` are the checkpoints (the first None where A is 0), `peaks` those of A, `prior` the operator
+    records in force at A as (index, entry, proof), `configurations` digest -> bytes, `report` the facts claimed.
+    """
+
+    start: int
+    end: int
+    note_a: str | None
+    note_b: str
+    peaks: list[tuple[int, bytes]]
+    prior: list[tuple[int, bytes, list[bytes]]]
+    configurations: dict[str, bytes]
+    report: Json | None
+
+    def leaves(self) -> Iterator[tuple[bytes, bytes | None, str | None]]:
+        """(entry, salt, record's text) of each leaf; without salt and text if it was erased."""
+
+    def check_files(self, a1: Assertion, policy: Policy) -> None:
+        """A1."""
+
+
+def verify(evidence: Evidence, policy: Policy, progress: Callable[[int, int], object] | None = None) -> Verification:
+    """Check everything about `evidence`; the Verification.
 
     Raises:
         NotVerified: it cannot be read at all.
@@ -842,7 +888,7 @@ def verify(evidence, policy, progress=None):
     return run
 
 
-def _compare(run, report):
+def _compare(run: Verification, report: Json | None) -> None:
     """A12."""
     a12, facts = run.a["A12"], run.facts()
     if report is None:
@@ -860,7 +906,7 @@ def _compare(run, report):
 class Pack:
     """An evidence pack: a zip whose members are read one after the other, never unpacked."""
 
-    def __init__(self, file):
+    def __init__(self, file: str) -> None:
         try:
             self._zip = zipfile.ZipFile(file)
             self._names = [each.filename for each in self._zip.infolist()]
@@ -881,10 +927,10 @@ class Pack:
                 for name in self._names
                 if name.startswith("operator/configurations/")
             }
-        except (KeyError, ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib_error) as fault:
+        except (KeyError, ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as fault:
             raise NotVerified(f"the pack cannot be read ({type(fault).__name__})") from None
 
-    def check_files(self, a1, policy):
+    def check_files(self, a1: Assertion, policy: Policy) -> None:
         """A1: nothing is missing, added or changed, and the manifest is signed by the log."""
         listed = self._manifest.get("files", {})
         names = [name for name in self._names if name not in ("manifest.json", "manifest.note")]
@@ -899,7 +945,7 @@ class Pack:
                 with self._zip.open(name) as member:
                     while block := member.read(1 << 20):
                         digest.update(block)
-            except (OSError, EOFError, zipfile.BadZipFile, zlib_error):
+            except (OSError, EOFError, zipfile.BadZipFile, zlib.error):
                 a1.fail(name, "damaged")
                 continue
             if digest.hexdigest() != listed.get(name):
@@ -908,7 +954,7 @@ class Pack:
         if not self._signed(policy):
             a1.fail("manifest.json", "not signed by the log's key")
 
-    def leaves(self):
+    def leaves(self) -> Iterator[tuple[bytes, bytes | None, str | None]]:
         """(entry, salt, text) of each index, from the bundles and the records."""
         records = self._records()
         held = next(records, None)
@@ -923,7 +969,7 @@ class Pack:
         if held is not None:
             raise NotVerified("a record of an index that the log does not have")
 
-    def _entries(self):
+    def _entries(self) -> Iterator[tuple[int, bytes]]:
         try:
             for position in range(self.start // 256, -(-self.end // 256)):
                 width = min(256, self.end - position * 256)
@@ -936,10 +982,10 @@ class Pack:
                     if index >= self.start:
                         yield index, data[at + 2 : end]
                     at = end
-        except (KeyError, OSError, EOFError, zipfile.BadZipFile, zlib_error) as fault:
+        except (KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as fault:
             raise NotVerified(f"the entries cannot be read ({type(fault).__name__})") from None
 
-    def _records(self):
+    def _records(self) -> Iterator[tuple[int, bytes | None, str]]:
         for name in sorted(name for name in self._names if name.startswith("records/")):
             try:
                 with self._zip.open(name) as member, gzip.open(member, "rt", encoding="ascii", newline="\n") as lines:
@@ -949,12 +995,13 @@ class Pack:
                             raise NotVerified("a line of records has another form")
                         salt = bytes.fromhex(match[2]) if match[2] else None
                         yield int(match[1]), salt, line[match.end() : -2]
-            except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib_error) as fault:
+            except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as fault:
                 raise NotVerified(f"the records cannot be read ({type(fault).__name__})") from None
 
-    def _peaks(self):
+    def _peaks(self) -> list[tuple[int, bytes]]:
         """The peaks of A out of the partial tiles at its right edge."""
-        peaks, size, level = [], self.start, 0
+        peaks: list[tuple[int, bytes]] = []
+        size, level = self.start, 0
         while size:
             width = size % 256
             if width:
@@ -970,7 +1017,7 @@ class Pack:
             size, level = size >> 8, level + 1
         return peaks
 
-    def _signed(self, policy):
+    def _signed(self, policy: Policy) -> bool:
         try:
             note = self._zip.read("manifest.note").decode()
             text, _, rest = note.rpartition("\n\n")
@@ -979,37 +1026,36 @@ class Pack:
             raw = base64.b64decode(written, validate=True)
             keys = [key for key in policy.logs if key.name == name and key.id == raw[:4]]
             return text == expected and any(key.signed(f"{text}\n", raw[4:]) for key in keys)
-        except (KeyError, ValueError, NotVerified, zipfile.BadZipFile, zlib_error, OSError, EOFError):
+        except (KeyError, ValueError, NotVerified, zipfile.BadZipFile, zlib.error, OSError, EOFError):
             return False
 
 
-zlib_error = __import__("zlib").error
 _LINE = re.compile(r'\{"index":(0|[1-9][0-9]{0,15}),"salt":"([0-9a-f]{64}|)","record":(?=\{)')
 
 
-def _perfect(hashes):
+def _perfect(hashes: bytes) -> bytes:
     nodes = [hashes[at : at + 32] for at in range(0, len(hashes), 32)]
     while len(nodes) > 1:
         nodes = [hashlib.sha256(b"\1" + nodes[at] + nodes[at + 1]).digest() for at in range(0, len(nodes), 2)]
     return nodes[0]
 
 
-def _path(number):
-    text = "%03d" % (number % 1000)
+def _path(number: int) -> str:
+    text = f"{number % 1000:03d}"
     while number >= 1000:
         number //= 1000
-        text = "x%03d/%s" % (number % 1000, text)
+        text = f"x{number % 1000:03d}/{text}"
     return text
 
 
-def _bundle_path(position, width):
+def _bundle_path(position: int, width: int) -> str:
     return f"tile/entries/{_path(position)}" + ("" if width == 256 else f".p/{width}")
 
 
 # 8. The command
 
 
-def lines_of(run):
+def lines_of(run: Verification) -> Iterator[str]:
     """The outcome of each assertion, for people."""
     for name, held in run.a.items():
         verdict = "FAIL" if held.failed else "PASS"
@@ -1020,7 +1066,7 @@ def lines_of(run):
             yield f"      note: {note}"
 
 
-def show_progress(done, total):
+def show_progress(done: int, total: int) -> None:
     """A bar on standard error, if somebody is looking."""
     if sys.stderr.isatty():
         share = done / total if total else 1
@@ -1028,7 +1074,7 @@ def show_progress(done, total):
         sys.stderr.flush()
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """Verify a pack; 0 only if every assertion holds."""
     parser = argparse.ArgumentParser(prog="zr_verify", description="Check an evidence pack offline.")
     parser.add_argument("pack")
@@ -1041,22 +1087,25 @@ def main(arguments=None):
         return 1
 
 
-def verify_pack(path, policy_path, write):
+def verify_pack(path: str, policy_path: str | None, write: Callable[[str], object]) -> int:
     """Check a pack and write what was found, line by line; the exit code."""
     pack = Pack(path)
     if policy_path is None:
         write("note: no --policy, so the key is the pack's own word: this shows that it is whole, not whose it is\n")
         policy = Policy(pack.policy)
     else:
-        with open(policy_path, encoding="utf-8") as file:
-            policy = Policy(file.read())
+        policy = Policy(Path(policy_path).read_text(encoding="utf-8"))
     run = verify(pack, policy, show_progress)
+    return conclude(run, write)
+
+
+def conclude(run: Verification, write: Callable[[str], object]) -> int:
+    """Write what was found, for people, line by line; the exit code: 0 only if every assertion holds."""
     if sys.stderr.isatty():
         sys.stderr.write("\n")
     for line in lines_of(run):
         write(line + "\n")
-    facts = run.facts()
-    write(sentence(facts, _iso(run._first_time or 0), _iso(run._latest)) + "\n")
+    write(sentence(run.facts(), _iso(run.first), _iso(run.latest)) + "\n")
     failed = any(held.failed for held in run.a.values())
     write("does NOT hold\n" if failed else "holds\n")
     return 1 if failed else 0
