@@ -19,13 +19,13 @@ from typing import cast
 
 from gateway.audit.edge import Edge
 from gateway.audit.guard import Guard
-from gateway.audit.language import Id, NotRecordable
+from gateway.audit.language import NotRecordable
 from gateway.audit.leaf import SALT_BYTES, TenantHead, clear, commitment, head, placed
 from gateway.audit.log_store import Batch, Leaf, LogStore, Signed, TenantCount
-from gateway.audit.record import Operator, Record, parse
+from gateway.audit.record import Glimpse, glimpse
 from gateway.audit.store import FILE_NAME, RSEQ_BITS, Cipher, StoreFault, reading, translated
 from gateway.audit.tlog import Checkpoint
-from gateway.audit.words import Act, Tenant
+from gateway.audit.words import Tenant
 from gateway.keys import Signer
 
 MOST = 4096
@@ -133,13 +133,13 @@ class Sequencer:
         """The entry of one row, which joins the batch."""
         number, rseq = seq >> RSEQ_BITS, seq & _RSEQ
         try:
-            record = parse(body.encode())
+            record = glimpse(body.encode())
         except NotRecordable:
             raise OutOfOrder(f"{self._path}: row {rseq} of boot {number} is not a record") from None
         boot = self._boot(number, rseq, record, batch)
         index = self._edge.size + len(batch.leaves)
         self._last = seq
-        if isinstance(record, Operator):
+        if record.operator:
             batch.leaves.append(Leaf(index, seq, None, None, None))
             return clear(placed(body, boot, rseq, None))
         salt = os.urandom(SALT_BYTES)
@@ -148,7 +148,7 @@ class Sequencer:
         batch.leaves.append(Leaf(index, seq, whose, tseq, salt))
         return commitment(salt, placed(body, boot, rseq, tseq))
 
-    def _boot(self, number: int, rseq: int, record: Record, batch: Batch) -> str:
+    def _boot(self, number: int, rseq: int, record: Glimpse, batch: Batch) -> str:
         """The id of the boot that a row is of, which must be its next row."""
         if number in self._boots:
             name, rows = self._boots[number]
@@ -157,7 +157,7 @@ class Sequencer:
         else:
             if number != max(self._boots, default=number - 1) + 1 or rseq != 0:
                 raise OutOfOrder(f"{self._path}: a boot before {number}, or its first row, is missing")
-            started = _started(record)
+            started = record.started
             if started is None:
                 raise OutOfOrder(f"{self._path}: boot {number} does not begin with a boot record")
             name = started
@@ -217,11 +217,6 @@ class Sequencer:
             raise OutOfOrder(f"{self._path}: older than the log; restore the journal, nothing is signed")
         started = None
         with contextlib.suppress(NotRecordable):
-            started = _started(parse(str(first[0]).encode()))
+            started = glimpse(str(first[0]).encode()).started
         if started != name:
             raise OutOfOrder(f"{self._path}: another journal than the log's; nothing is signed")
-
-
-def _started(record: Record) -> Id | None:
-    """The id of the boot that a record begins, if it begins one."""
-    return record.started if isinstance(record, Operator) and record.act is Act.BOOT else None
