@@ -9,17 +9,21 @@ import zipfile
 from pathlib import Path
 
 import openai
+import pytest
 
 from gateway.audit import verify
 from gateway.audit.evidence import open_evidence, own_policy
 from gateway.audit.report import Period, build
+from gateway.cli import main
 from gateway.keys import Keyring
 from gateway.simulator import Simulator
 from gateway.simulator.small import OPENAI_MODELS
 from tests.conftest import serving
 
 
-async def test_calls_of_a_stock_client_are_in_a_pack_that_holds(simulator: Simulator, tmp_path: Path) -> None:
+async def test_calls_of_a_stock_client_are_in_a_pack_that_holds(
+    simulator: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Allowed, streamed and refused calls, a restart between them; then every assertion holds of the state and the pack."""
     model = OPENAI_MODELS[0]
     for _start in range(2):
@@ -56,3 +60,8 @@ async def test_calls_of_a_stock_client_are_in_a_pack_that_holds(simulator: Simul
         assert json.loads(opened.read("report.json"))["facts"]["totals"] == facts["totals"]
     assert b"Summarise the call" not in whole
     assert b"unheard_of" not in whole
+    export = ["audit", "export", "--config", str(tmp_path / "config"), "--format", "ocsf"]
+    capsys.readouterr()
+    assert main(export) == main([*export, "--after", str(facts["totals"]["boots"])]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[run.index :] == lines[3 : run.index]

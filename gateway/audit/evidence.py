@@ -63,14 +63,15 @@ class Evidence:
         """The log itself."""
         return self._log
 
-    def rows(self) -> Iterator[Row]:
-        """Every leaf, in order.
+    def rows(self, since: int = 0) -> Iterator[Row]:
+        """Every leaf in order, from index `since` on.
 
         Raises:
             StoreFault: a file cannot be read.
         """
-        for position in range(self.start // TILE, -(-self.end // TILE)):
-            first, last = max(self.start, position * TILE), min(self.end, (position + 1) * TILE)
+        start = max(since, self.start)
+        for position in range(start // TILE, -(-self.end // TILE)):
+            first, last = max(start, position * TILE), min(self.end, (position + 1) * TILE)
             entries = self._log.entries(position)[first - position * TILE : last - position * TILE]
             leaves = self._log.leaves(first, last)
             if len(entries) != last - first or [leaf.index for leaf in leaves] != list(range(first, last)):

@@ -410,6 +410,7 @@ class Configuration:
             self.entries = {tree["id"]: tree for tree in entries}
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             raise NotVerified("a configuration has another form") from None
+        self._notices: dict[str, tuple[int | None, int | None]] = {}
         self._known: dict[tuple[str, str, str, tuple[str, ...], str], str | tuple[int, int]] = {}
 
     def uncovered(self, intent: Json) -> str | None:
@@ -426,8 +427,10 @@ class Configuration:
 
     def notice(self, processor: str) -> tuple[int | None, int | None]:
         """(announced, effective) of a processor, in microseconds; None for what is not there."""
-        notice = (self.entries.get(processor) or {}).get("notice") or {}
-        return _instant(notice.get("announced")), _instant(notice.get("effective"))
+        if processor not in self._notices:
+            notice = (self.entries.get(processor) or {}).get("notice") or {}
+            self._notices[processor] = _instant(notice.get("announced")), _instant(notice.get("effective"))
+        return self._notices[processor]
 
     def _window(
         self, processor: str, agreement: str, model: str, countries: tuple[str, ...], purpose: str
