@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import os
 import select
 import signal
 import sys
@@ -102,7 +101,6 @@ def main() -> int:
     os.nice(NICENESS)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the gateway's to handle; we end after it, with its pipe
-    os.nice(10)  # calls come first: the log may be a second later, a caller may not
     source, out = sys.stdin.buffer, sys.stdout.buffer
     try:
         run(msgspec.json.decode(source.readline(), type=Plan), source, out)
