@@ -104,7 +104,6 @@ class TenantForm(Form):
     forbidden_grants: tuple[Id, ...] = ()
     status: Status
     notice_days: Days | None = None
-    redaction: Literal["span", "sentence", "refuse"] | None = None
     objections: tuple[Objection, ...] = ()
     laws: Laws | None = None
 
