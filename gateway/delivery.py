@@ -6,6 +6,8 @@ its terminal event is held until the outcome is durable. What cannot be read is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import orjson
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,8 +15,9 @@ from msgspec.structs import replace
 from gateway.errors import Code, UpstreamError
 from gateway.exchange import Grant
 from gateway.policy.surface import Surface
+from gateway.redaction.personal import Restorer
 from providers import sse
-from providers.document import Document
+from providers.document import Document, serialise
 from providers.provider import Observation, Usage
 
 _KEEP_ALIVE = b":\n\n"
@@ -83,6 +86,17 @@ def check_whole(grant: Grant, surface: Surface, content_type: str, body: bytes) 
     tally = Tally()
     tally.add(seen)
     return tally
+
+
+def restored(body: bytes, content_type: str, values: Mapping[str, str]) -> bytes:
+    """A whole answer that was checked, with the caller's own personal data where it names their placeholders.
+
+    Tool arguments and other JSON in strings stay JSON. A text that is not JSON is restored as it stands.
+    """
+    restorer = Restorer(values)
+    if content_type.startswith("text/"):
+        return restorer.restore(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    return serialise(restorer.document(read_answer(body)))
 
 
 class StreamCheck:

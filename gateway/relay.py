@@ -20,7 +20,7 @@ from gateway.attempt import Attempt
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Intent
 from gateway.audit.words import Result, Tls
-from gateway.delivery import StreamCheck, check_whole, read_answer
+from gateway.delivery import StreamCheck, check_whole, read_answer, restored
 from gateway.errors import Code, GatewayError, Refused, Unavailable, UpstreamError
 from gateway.exchange import CleanCall, Grant
 from gateway.intake import check_head, invite, read_body
@@ -139,19 +139,22 @@ class Relay:
                 return await self._deliver_error(passage, reply, attempt)
             if clean.grant.stream:
                 return await self._deliver_stream(request, passage, clean.grant, reply, attempt)
-            return await self._deliver_whole(passage, clean.grant, reply, attempt)
+            return await self._deliver_whole(passage, clean, reply, attempt)
 
     # 7 deliver
 
     async def _deliver_whole(
-        self, passage: Passage, grant: Grant, reply: Reply, attempt: Attempt
+        self, passage: Passage, clean: CleanCall, reply: Reply, attempt: Attempt
     ) -> web.StreamResponse:
+        grant = clean.grant
         body = await reply.read()
         attempt.received(len(body))
         content_type = reply.headers.get("content-type", "")
         tally = check_whole(grant, passage.force.bundle.surfaces[passage.target.wire.name], content_type, body)
         await attempt.conclude(Result.COMPLETED, tally)  # 8 close: durable before the answer's first byte
         passage.status = reply.status
+        if clean.values:
+            body = restored(body, content_type, clean.values)
         headers = passage.answer_headers(reply.headers)
         headers["content-type"] = content_type
         return WholeAnswer(reply.status, body, headers)

@@ -64,7 +64,12 @@ DOORS: dict[str, tuple[str, ...]] = {
     ),
     "apsw": ("gateway.audit.reader", "gateway.audit.store"),
     "cryptography": ("gateway.keys",),
-    "presidio_analyzer": ("gateway.redaction.engine", "gateway.redaction.recognizers", "gateway.redaction.lean"),
+    "presidio_analyzer": (
+        "gateway.redaction.engine",
+        "gateway.redaction.recognizers",
+        "gateway.redaction.personal_recognizers",
+        "gateway.redaction.lean",
+    ),
     "prometheus_client": ("gateway.metrics",),
     "redis": ("gateway.replicas",),
     "yaml": ("gateway.config.documents",),

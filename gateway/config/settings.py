@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from gateway.categories import Personal
 from gateway.policy.forms import Counted, Form, Id, Prose, Report, Seconds, misfit, read
 from gateway.policy.hosts import is_host, is_loopback
 
@@ -26,6 +27,13 @@ def _address(value: str) -> str:
     return value
 
 
+def _kind(value: str) -> str:
+    if value not in Personal.__members__:
+        raise misfit(f"no kind of personal data is called so; known are {', '.join(Personal)}")
+    return value
+
+
+PersonalKind = Annotated[str, AfterValidator(_kind)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 
@@ -101,6 +109,13 @@ class Redaction(Form):
     unsafe_redaction_off: bool = False
 
 
+class PersonalData(Form):
+    """Ordinary personal data that is taken out, too: which kinds, by default none, and whether answers get it back."""
+
+    kinds: tuple[PersonalKind, ...] = ()
+    restore: bool = False
+
+
 class Journal(Form):
     """Bounds of the record's commit point."""
 
@@ -144,6 +159,7 @@ class Settings(Form):
     master_key: MasterKey | None = None
     limits: Limits = Limits()
     redaction: Redaction = Redaction()
+    personal_data: PersonalData = PersonalData()
     journal: Journal = Journal()
     upstream: Upstream = Upstream()
     grants: tuple[ConditionalGrant, ...] = ()

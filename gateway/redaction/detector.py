@@ -20,7 +20,7 @@ from typing import cast
 
 import orjson
 
-from gateway.categories import Category
+from gateway.categories import Category, Personal
 from gateway.errors import Code, Unavailable
 from gateway.redaction.findings import Finding, well_formed
 from gateway.redaction.memory import Memory
@@ -31,7 +31,7 @@ from gateway.redaction.segments import join, pieces
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ROOT = Path(__file__).parents[2]
 _BOOT = "import sys; sys.path[:0] = [sys.argv[2]]; from gateway.redaction.nursery import main; main(int(sys.argv[1]))"
-_CATEGORIES = tuple(Category)
+_CATEGORIES = (*Category, *Personal)
 
 _CHUNK = 128 * 1024
 """Characters in one frame: a long transcript goes as several, between which short calls get their turn."""

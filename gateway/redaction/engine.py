@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import tldextract.tldextract
 from presidio_analyzer import AnalyzerEngine, RecognizerRegistry, RecognizerResult
 from presidio_analyzer.nlp_engine import NlpArtifacts, NlpEngine
 
-from gateway.categories import Category
-from gateway.redaction.findings import Finding, add
+from gateway.categories import PERSONAL_DATA, Category, Personal
+from gateway.redaction.findings import Finding, add, beside
 from gateway.redaction.folding import Folded, fold
 from gateway.redaction.plain import Plain
-from gateway.redaction.recognizers import BREAK, LANGUAGE, Linear, SpecialCategories
+from gateway.redaction.recognizers import BREAK, LANGUAGE, Linear, SpecialCategories, no_artifacts
 from gateway.redaction.rules import Compiled, Example, Report, compile_rules, ignore
+
+if TYPE_CHECKING:
+    from gateway.redaction.personal_recognizers import PersonalData
 
 _LEADS = (
     ("and she said that my brother was", "for a while, he thinks."),
@@ -50,7 +54,7 @@ class NoLanguage(NlpEngine):
 
     def process_text(self, text: str, language: str) -> NlpArtifacts:
         """No artifacts: our recognisers use none."""
-        return _no_artifacts()
+        return no_artifacts()
 
     def process_batch(
         self, texts: Iterable[str], language: str, batch_size: int = 1, n_process: int = 1, **kwargs: object
@@ -75,17 +79,6 @@ class NoLanguage(NlpEngine):
         return [LANGUAGE]
 
 
-def _no_artifacts() -> NlpArtifacts:
-    return NlpArtifacts(
-        entities=[],
-        tokens=None,  # type: ignore[arg-type]  # nothing reads it, and making one would need spaCy
-        tokens_indices=[],
-        lemmas=[],
-        nlp_engine=None,
-        language=LANGUAGE,
-    )
-
-
 class Engine:
     """Finds special categories. Pure after construction; one thread at a time.
 
@@ -100,6 +93,7 @@ class Engine:
     def __init__(self, mappings: Mapping[str, Plain], report: Report = ignore) -> None:
         silence()
         self.compiled: Compiled = compile_rules(mappings, report)
+        self._personal = _personal(mappings)
         registry = RecognizerRegistry(
             recognizers=[SpecialCategories(self.compiled), *map(Linear, self.compiled.custom)],
             supported_languages=[LANGUAGE],
@@ -107,7 +101,7 @@ class Engine:
         self._analyzer = AnalyzerEngine(
             registry=registry, nlp_engine=NoLanguage(), supported_languages=[LANGUAGE], log_decision_process=False
         )
-        self._artifacts = _no_artifacts()
+        self._artifacts = no_artifacts()
         self._entities = list(_CATEGORIES)
 
     def find(self, texts: Sequence[str]) -> list[list[Finding]]:
@@ -126,6 +120,8 @@ class Engine:
         if results:
             results.sort(key=_position)
             _share_out(results, folded, found)
+        if self._personal is not None:
+            found = [beside(one, self._personal.find(text)) for one, text in zip(found, texts, strict=True)]
         return found
 
     def warm(self) -> None:
@@ -154,6 +150,16 @@ class Engine:
         if not positive:
             raise NotWorking("a category has no example to test with")
         return positive[: _SELF_TEST // len(Category)]
+
+
+def _personal(mappings: Mapping[str, Plain]) -> PersonalData | None:
+    """The recognisers of ordinary personal data that were asked for; None, and nothing imported, if none was."""
+    kinds = mappings.get(PERSONAL_DATA)
+    if not isinstance(kinds, list) or not kinds:
+        return None
+    from gateway.redaction.personal_recognizers import PersonalData  # noqa: PLC0415  # phone numbers of all countries
+
+    return PersonalData(Personal(str(kind)) for kind in kinds)
 
 
 def _position(result: RecognizerResult) -> tuple[int, int]:

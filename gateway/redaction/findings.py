@@ -1,4 +1,4 @@
-"""A finding: where in a text something reveals a category. Offsets and codes only, never the text."""
+"""A finding: where a text reveals a category, or holds personal data. Offsets and codes only, never the text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from gateway.categories import Category
+from gateway.categories import Category, Personal
 
 
 class Finding(NamedTuple):
@@ -14,7 +14,7 @@ class Finding(NamedTuple):
 
     start: int
     end: int
-    category: Category
+    category: Category | Personal
     score: float
 
 
@@ -35,3 +35,18 @@ def well_formed(findings: Sequence[Finding], length: int) -> bool:
     return all(0 <= one.start < one.end <= length for one in findings) and all(
         before.end <= after.start for before, after in pairwise(findings)
     )
+
+
+def beside(special: list[Finding], personal: Sequence[Finding]) -> list[Finding]:
+    """Both in order and apart. Where they overlap, the special one takes all: it never comes back."""
+    if not personal:
+        return special
+    merged: list[Finding] = []
+    for new in sorted([*special, *personal]):
+        one = new
+        if merged and new.start < merged[-1].end:
+            old = merged.pop()
+            kept = old if isinstance(old.category, Category) else new
+            one = kept._replace(start=old.start, end=max(old.end, new.end))
+        merged.append(one)
+    return merged

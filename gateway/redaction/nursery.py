@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import orjson
 
-from gateway.categories import Category
+from gateway.categories import Category, Personal
 from gateway.redaction import lean
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def serve(connection: socket.socket, engine: Engine) -> NoReturn:
     try:
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        number = {category: index for index, category in enumerate(Category)}
+        number = {category: index for index, category in enumerate((*Category, *Personal))}
         while True:
             found = engine.find(orjson.loads(receive(connection)))
             answer = orjson.dumps([[(a, b, number[c], score) for a, b, c, score in one] for one in found])

@@ -16,6 +16,18 @@ BREAK = "\x00"
 """Between texts that are analysed in one go; folding lets none through from a text."""
 
 
+def no_artifacts() -> NlpArtifacts:
+    """What a recogniser that looks at the text alone is given."""
+    return NlpArtifacts(
+        entities=[],
+        tokens=None,  # type: ignore[arg-type]  # nothing reads it, and making one would need spaCy
+        tokens_indices=[],
+        lemmas=[],
+        nlp_engine=None,
+        language=LANGUAGE,
+    )
+
+
 class SpecialCategories(EntityRecognizer):
     """The compiled rules as one Presidio recogniser for all eight categories and both languages.
 

@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 import re2
 
-from gateway.categories import Category
+from gateway.categories import PERSONAL_DATA, Category
 from gateway.redaction.folding import fold, fold_rule
 from gateway.redaction.plain import Plain
 
@@ -150,7 +150,7 @@ def compile_rules(mappings: Mapping[str, Plain], report: Report = ignore) -> Com
         if category.value not in mappings:
             draft.fault((category.value,), "this category has no file; every category must be known")
     for stem, mapping in mappings.items():
-        if stem == CONTEXT:
+        if stem in {CONTEXT, PERSONAL_DATA}:
             continue
         if stem not in Category.__members__:
             draft.fault((stem,), "no special category is called so; write one of the eight codes, or `context`")
