@@ -16,8 +16,9 @@ from presidio_analyzer import AnalyzerEngine, RecognizerRegistry, RecognizerResu
 from presidio_analyzer.nlp_engine import NlpArtifacts, NlpEngine
 
 from gateway.categories import PERSONAL_DATA, Category, Personal
-from gateway.redaction.findings import Finding, add, beside
+from gateway.redaction.findings import Finding, add, beside, merge
 from gateway.redaction.folding import Folded, fold
+from gateway.redaction.forms import Forms, words_of
 from gateway.redaction.plain import Plain
 from gateway.redaction.recognizers import BREAK, LANGUAGE, Linear, SpecialCategories, no_artifacts
 from gateway.redaction.rules import Compiled, Example, Report, compile_rules, ignore
@@ -94,6 +95,7 @@ class Engine:
         silence()
         self.compiled: Compiled = compile_rules(mappings, report)
         self._personal = _personal(mappings)
+        self._forms = Forms(words_of(list(mappings.values())))
         registry = RecognizerRegistry(
             recognizers=[SpecialCategories(self.compiled), *map(Linear, self.compiled.custom)],
             supported_languages=[LANGUAGE],
@@ -107,8 +109,28 @@ class Engine:
     def find(self, texts: Sequence[str]) -> list[list[Finding]]:
         """The findings of each text, in order and apart (overlaps are merged).
 
-        The texts are analysed in one go, but none sees another.
+        The texts are analysed in one go, but none sees another. Other forms of a text are read beside it.
         """
+        found = self._plainly(texts)
+        self._in_other_forms(texts, found)
+        if self._personal is not None:
+            found = [beside(one, self._personal.find(text)) for one, text in zip(found, texts, strict=True)]
+        return found
+
+    def _in_other_forms(self, texts: Sequence[str], found: list[list[Finding]]) -> None:
+        """Add what stands in texts under markup or an encoding, in the texts' own code points."""
+        read = [(index, reading) for index, text in enumerate(texts) for reading in self._forms.readings(text)]
+        if not read:
+            return
+        more = self._plainly([reading.text for _index, reading in read])
+        for (index, reading), findings in zip(read, more, strict=True):
+            for one in findings:
+                if one.start >= reading.low and one.end <= reading.high:
+                    start, end = reading.original(one.start, one.end)
+                    found[index] = merge(found[index], [one._replace(start=start, end=end)])
+
+    def _plainly(self, texts: Sequence[str]) -> list[list[Finding]]:
+        """The findings of each text as it stands."""
         folded = [fold(text) for text in texts]
         results = self._analyzer.analyze(
             text=BREAK.join(one.shadow for one in folded),
@@ -120,8 +142,6 @@ class Engine:
         if results:
             results.sort(key=_position)
             _share_out(results, folded, found)
-        if self._personal is not None:
-            found = [beside(one, self._personal.find(text)) for one, text in zip(found, texts, strict=True)]
         return found
 
     def warm(self) -> None:

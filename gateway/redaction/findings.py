@@ -37,6 +37,14 @@ def well_formed(findings: Sequence[Finding], length: int) -> bool:
     )
 
 
+def merge(findings: Sequence[Finding], more: Sequence[Finding]) -> list[Finding]:
+    """Findings of several readings of one text, in order and apart."""
+    merged: list[Finding] = []
+    for one in sorted([*findings, *more]):
+        add(merged, one)
+    return merged
+
+
 def beside(special: list[Finding], personal: Sequence[Finding]) -> list[Finding]:
     """Both in order and apart. Where they overlap, the special one takes all: it never comes back."""
     if not personal:

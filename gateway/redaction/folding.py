@@ -29,7 +29,7 @@ _LOOK_ALIKE = dict(
     )
 )
 _SPELLED = re2.compile(
-    rb"[\x00-\x08\x0b-\x1f\x7f]"
+    rb"[\x00-\x08\x0b-\x1f\x7f]|'[mstdMSTD]\b"
     rb"|\b[A-Za-z](?:(?: [A-Za-z]){2,}|(?:\.[A-Za-z]){2,}\.?|(?:-[A-Za-z]){2,}|(?: \. ?[A-Za-z]){2,}"
     rb"|(?:_[A-Za-z]){2,}|(?:\. [A-Za-z]){2,}\.?)\b"
 )
@@ -99,7 +99,10 @@ def fold(text: str) -> Folded:
     edits: list[_Edits] = []
     shadow = text if text.isascii() else _to_ascii(text, edits)
     data = shadow.encode("ascii")
-    pieces = [*_fillers(shadow), *(_spelled(shadow, *match.span()) for match in _SPELLED.finditer(data))]
+    pieces = [
+        *_fillers(shadow),
+        *(_spelled(shadow, *match.span()) for match in _SPELLED.finditer(data) if match.group()[:1] != b"'"),
+    ]
     if pieces:
         pieces.sort()
         shadow = _close_up(shadow, pieces, edits)
@@ -164,10 +167,9 @@ def _fillers(shadow: str) -> list[tuple[int, int]]:
 
 
 def _spelled(shadow: str, start: int, end: int) -> tuple[int, int]:
-    """A spelled-out word without a pronoun before it: `I v o t e d`."""
-    return (
-        (start + 2, end) if shadow[start] == "I" and shadow[start + 1 : start + 3].strip().islower() else (start, end)
-    )
+    """A spelled-out word without a pronoun before it: `I v o t e d`; not so `I.n.n.u`. What ends `I'm` begins none."""
+    pronoun = shadow[start : start + 2] == "I " and shadow[start + 2 : start + 3].islower()
+    return (start + 2, end) if pronoun else (start, end)
 
 
 def _close_up(shadow: str, spans: list[tuple[int, int]], edits: list[_Edits]) -> str:
