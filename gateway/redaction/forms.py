@@ -16,7 +16,6 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 from urllib.parse import unquote_to_bytes
@@ -78,27 +77,22 @@ _SPELT = (
     rf"(?P<spelt>(?<![\w'\u2019]){_LETTER}(?:(?: {_LETTER}(?!\w)){{3,}}|(?:\.{_LETTER}(?!\w)){{3,}}"
     rf"|(?:-{_LETTER}(?!\w)){{3,}}|(?:\. {_LETTER}(?!\w)){{3,}}))"
 )
-_SPOKEN = rf"(?P<spoken>\b(?:{_DIGIT})(?:[ ,-]{{1,3}}(?:{_DIGIT})\b)+)"
-_BASE64 = r"(?P<base64>(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{4,}(?:\r?\n[A-Za-z0-9+/_-]{4,})*={0,2}(?![A-Za-z0-9+/_=-]))"
-_PATTERNS = {"markup": _MARKUP, "spelt": _SPELT, "spoken": _SPOKEN, "base64": _BASE64}
-
-
-@cache
-def _form(kinds: frozenset[str]) -> re.Pattern[str]:
-    """Forms of these kinds: a pattern that looks for fewer is faster."""
-    return re.compile(
-        "|".join(pattern for kind, pattern in _PATTERNS.items() if kind in kinds), re.DOTALL | re.IGNORECASE
-    )
-
-
-_BASE64_ALONE = frozenset({"base64"})
-_TOKEN = re2.compile(rf"[A-Za-z0-9+/_-]*(?:{_HINTS['base64']})[A-Za-z0-9+/_-]*={{0,2}}".encode())
-_INSIDE = _form(frozenset({"markup", "spelt"}))
+_SPOKEN = re2.compile(rf"(?i)\b(?:{_DIGIT})(?:[ ,-]{{1,3}}(?:{_DIGIT})\b)+".encode("ascii", "replace"))
+_BASE64 = re2.compile(
+    rf"[A-Za-z0-9+/_-]*(?:{_HINTS['base64']})[A-Za-z0-9+/_-]*(?:\r?\n[A-Za-z0-9+/_-]{{4,}})*={{0,2}}".encode()
+)
+_FLAGS = re.DOTALL | re.IGNORECASE
+_FORMS = {
+    frozenset({"markup"}): re.compile(_MARKUP, _FLAGS),
+    frozenset({"spelt"}): re.compile(_SPELT, _FLAGS),
+    frozenset({"markup", "spelt"}): re.compile(f"{_MARKUP}|{_SPELT}", _FLAGS),
+}
+"""A pattern that looks for fewer kinds is faster."""
 _URL_SAFE = str.maketrans("-_", "+/")
+_WRITTEN = frozenset({"markup", "spelt"})
 _PRINTABLE = 0.95
 _WHOLE = 1_024
 _SHORT = 8
-_ROOM = 8
 _LONG = 14
 _LETTERS = 4_096
 _NO_WAY = 1 << 30
@@ -199,7 +193,7 @@ class Forms:
             stretch = text[start:end]
             levels: list[_Undone] = []
             while len(levels) < DEPTH and (kinds := _kinds(stretch)):
-                undone = self._undo(stretch, _form(kinds))
+                undone = self._undo(stretch, kinds)
                 if undone is None:
                     break
                 stretch, level = undone
@@ -213,18 +207,18 @@ class Forms:
                     tuple(levels),
                 )
 
-    def _undo(self, text: str, form: re.Pattern[str]) -> tuple[str, _Undone] | None:
+    def _undo(self, text: str, kinds: frozenset[str]) -> tuple[str, _Undone] | None:
         """The text with one level of forms undone; None if it has none."""
         parts: list[_Part] = []
         out: list[str] = []
         done = size = 0
-        for begin, token, read in self._said(text, form):
+        for begin, end, read in self._said(text, kinds):
             if begin < done:
                 continue
             out.append(text[done:begin])
             size += begin - done
             done = begin
-            for length, said in read if isinstance(read, list) else [(len(token), read)]:
+            for length, said in read if isinstance(read, list) else [(end - begin, read)]:
                 out.append(said)
                 parts.append(_Part(done, done + length, size, size + len(said)))
                 size += len(said)
@@ -234,20 +228,29 @@ class Forms:
         out.append(text[done:])
         return "".join(out), _Undone(parts)
 
-    def _said(self, text: str, form: re.Pattern[str]) -> Iterator[tuple[int, str, str | list[tuple[int, str]]]]:
-        """(where it begins, a form, what it says), in order."""
-        for match in form.finditer(text):
-            kind, token = match.lastgroup or "", match.group()
-            read = self._readers[kind](token)
-            if read is not None:
-                yield match.start(), token, read
-            elif kind == "base64" and ("+" in token or "-" in token):  # none, but `his+husband` is something
-                for inner in _INSIDE.finditer(text, match.start(), match.end() + _ROOM):
-                    if inner.start() >= match.end():
-                        break
-                    read = self._readers[inner.lastgroup or ""](inner.group())
-                    if read is not None:
-                        yield inner.start(), inner.group(), read
+    def _said(self, text: str, kinds: frozenset[str]) -> list[tuple[int, int, str | list[tuple[int, str]]]]:
+        """(where a form begins, where it ends, what it says), in order; of two in one place the longer comes first."""
+        said: list[tuple[int, int, str | list[tuple[int, str]]]] = []
+        form = _FORMS.get(kinds & _WRITTEN)
+        if form is not None:
+            for match in form.finditer(text):
+                read = self._readers[match.lastgroup or ""](match.group())
+                if read is not None:
+                    said.append((*match.span(), read))
+        data = text.encode("ascii", "replace")
+        if "spoken" in kinds:
+            said += ((*found.span(), _spoken(text[slice(*found.span())])) for found in _SPOKEN.finditer(data))
+        if "base64" in kinds:
+            for found in _BASE64.finditer(data):
+                start, end = found.span()
+                read = _base64(text[start:end])
+                if read is None and (first := text.find("\n", start, end)) >= 0:
+                    end = first
+                    read = _base64(text[start:end])
+                if read is not None:
+                    said.append((start, end, read))
+        said.sort(key=lambda one: (one[0], -one[1]))
+        return said
 
     def _spelt(self, token: str) -> _Said:
         """Letters one by one, as the fewest words that they can be; each word with the letters that it is made of."""
@@ -310,12 +313,9 @@ def _stretches(text: str) -> list[tuple[int, int]]:
 
 
 def _kinds(text: str) -> frozenset[str]:
-    """The kinds of forms that may be in a stretch. A name such as `iPhone` looks like base64 until it is tried."""
+    """The kinds of forms that may be in a stretch."""
     data = text.encode("ascii", "replace")
-    kinds = frozenset(kind for kind, gate in _GATES.items() if gate.search(data))
-    if kinds == _BASE64_ALONE and all(_base64(token.group().decode()) is None for token in _TOKEN.finditer(data)):
-        return frozenset()
-    return kinds
+    return frozenset(kind for kind, gate in _GATES.items() if gate.search(data))
 
 
 def _spoken(token: str) -> str:
@@ -403,7 +403,6 @@ _READERS: dict[str, Callable[[str], _Said]] = {
     "backslash": lambda _token: "",
     "plus": lambda _token: " ",
     "mark": lambda _token: "",
-    "spoken": _spoken,
     "hyphen": lambda _token: "",
     "base64": _base64,
 }
