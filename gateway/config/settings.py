@@ -5,14 +5,17 @@ A default stands wherever it can be right for everybody; what only the operator 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from gateway.categories import Personal
-from gateway.policy.forms import Counted, Form, Id, Prose, Report, Seconds, misfit, read
+from gateway.policy.forms import Counted, Days, Form, Id, Prose, Report, Seconds, misfit, read
 from gateway.policy.hosts import is_host, is_loopback
+from gateway.policy.notices import USUAL_DAYS
+from gateway.policy.purposes import PurposeForm, check_purposes
 
 
 def _host_name(value: str) -> str:
@@ -30,6 +33,12 @@ def _address(value: str) -> str:
 def _kind(value: str) -> str:
     if value not in Personal.__members__:
         raise misfit(f"no kind of personal data is called so; known are {', '.join(Personal)}")
+    return value
+
+
+def _origin(value: str) -> str:
+    if not re.fullmatch(r"[!-*,-~]+", value) or value.endswith("/"):
+        raise misfit("write a URL without scheme, such as log.example.com/eu: no space, no plus, no slash at the end")
     return value
 
 
@@ -127,6 +136,18 @@ class Journal(Form):
     ballast_bytes: Annotated[int, Field(ge=0, le=2**40)] = 64 * 2**20
 
 
+class Log(Form):
+    """The signed log. Never change `origin` once there is a log: it is the log's name.
+
+    `guard` is a file on another volume than the state, where the last checkpoint is kept a second time;
+    `tiles` a directory for a web server, from which anybody can read the log without its records.
+    """
+
+    origin: Annotated[str, AfterValidator(_origin)] | None = None
+    guard: Prose | None = None
+    tiles: Prose | None = None
+
+
 class Upstream(Form):
     """The side of the providers. `authorities` is a PEM file of trusted roots instead of the usual ones."""
 
@@ -152,7 +173,8 @@ class Settings(Form):
     """The keys of `config/gateway.yaml`. Paths are as written: relative ones start at the configuration's folder."""
 
     region: Id
-    purposes: Annotated[tuple[Id, ...], Field(min_length=1, max_length=256)]
+    purposes: Annotated[Mapping[Id, PurposeForm], Field(min_length=1, max_length=256)]
+    notice_days: Days = USUAL_DAYS
     state: Prose = "../.state"
     listen: CallersListener = CallersListener()
     operations: OperationsListener = OperationsListener()
@@ -161,6 +183,7 @@ class Settings(Form):
     redaction: Redaction = Redaction()
     personal_data: PersonalData = PersonalData()
     journal: Journal = Journal()
+    log: Log = Log()
     upstream: Upstream = Upstream()
     grants: tuple[ConditionalGrant, ...] = ()
 
@@ -183,9 +206,7 @@ def parse_settings(tree: object, report: Report) -> Settings | None:
         _check_listener(name, listener, fault)
     if not settings.listen.is_loopback and not settings.listen.names:
         fault(("listen",), "write names: the host names by which callers reach this gateway")
-    for index, purpose in enumerate(settings.purposes):
-        if purpose in settings.purposes[:index]:
-            fault(("purposes", index), "this purpose is named twice")
+    check_purposes(settings.purposes, settings.notice_days, fault)
     for index, item in enumerate(settings.grants):
         for at, purpose in enumerate(item.purposes):
             if purpose not in settings.purposes:
