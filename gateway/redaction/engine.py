@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 
 import tldextract.tldextract
 from presidio_analyzer import AnalyzerEngine, RecognizerRegistry, RecognizerResult
 from presidio_analyzer.nlp_engine import NlpArtifacts, NlpEngine
 
 from gateway.categories import Category
-from gateway.redaction.findings import Finding, add
+from gateway.redaction.findings import Ends, Finding, Settled, Window, add
 from gateway.redaction.folding import Folded, fold
+from gateway.redaction.horizon import Horizon
 from gateway.redaction.plain import Plain
 from gateway.redaction.recognizers import BREAK, LANGUAGE, Linear, SpecialCategories
 from gateway.redaction.rules import Compiled, Example, Report, compile_rules, ignore
@@ -100,8 +102,9 @@ class Engine:
     def __init__(self, mappings: Mapping[str, Plain], report: Report = ignore) -> None:
         silence()
         self.compiled: Compiled = compile_rules(mappings, report)
+        self._own = [Linear(custom) for custom in self.compiled.custom]
         registry = RecognizerRegistry(
-            recognizers=[SpecialCategories(self.compiled), *map(Linear, self.compiled.custom)],
+            recognizers=[SpecialCategories(self.compiled), *self._own],
             supported_languages=[LANGUAGE],
         )
         self._analyzer = AnalyzerEngine(
@@ -128,6 +131,14 @@ class Engine:
             _share_out(results, folded, found)
         return found
 
+    def settle(self, windows: Sequence[Window]) -> list[Settled]:
+        """What is found in each window of a text that goes on, and up to where that is final."""
+        return [self._horizon.settle(window) for window in windows]
+
+    @cached_property
+    def _horizon(self) -> Horizon:
+        return Horizon(self.compiled, self._own)
+
     def warm(self) -> None:
         """Look once at all that the rules name, so that the first real text meets built automata.
 
@@ -137,6 +148,7 @@ class Engine:
         terms = [f"{lead} {term.decode()} {rest}" for term in known for lead, rest in _LEADS[hash(term) % 2 :: 2]]
         for text in ("\n".join(terms), "\n".join(example.text for example in self.compiled.examples)):
             self.find([text, text.title()])
+        self.settle([Window(example.text, 0, Ends.OPEN) for example in self.compiled.examples])
 
     def test(self) -> None:
         """Find known phrases of every category.

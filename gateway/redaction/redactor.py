@@ -17,6 +17,7 @@ from gateway.categories import PLACEHOLDER, Category
 from gateway.errors import Code, Refused
 from gateway.redaction.findings import Finding
 from gateway.redaction.segments import REACH
+from gateway.redaction.stream import Channels, Settles
 from providers.document import Document
 from providers.text import Kind, Path, Slot, Strings, TooMany, replace, strings
 
@@ -25,7 +26,7 @@ _GLUES = ("", " ")
 """How a reader may take two adjacent text parts: as one word, or as two."""
 
 
-class Finds(Protocol):
+class Finds(Settles, Protocol):
     """What finds: the detector, or an engine in the same process."""
 
     async def find(self, texts: Sequence[str]) -> list[list[Finding]]:
@@ -94,6 +95,10 @@ class Redactor:
             return Cleaned(document, {})
         return self._replaced(document, read, spans)
 
+    def channels(self, held: int) -> Channels:
+        """For the texts of one answer, which may come in pieces; `held` characters of each may wait at most."""
+        return Channels(self._detector, held)
+
     async def redact(self, text: str) -> tuple[str, Mapping[Category, int]]:
         """One text with every finding replaced, and how many there were.
 
@@ -102,6 +107,11 @@ class Redactor:
         """
         (findings,) = await self._detector.find([text])
         return self.replaced(text, findings), Counter(finding.category for finding in findings)
+
+    @property
+    def placeholder(self) -> Callable[[Category], str]:
+        """What stands for a finding."""
+        return self._placeholder
 
     def replaced(self, text: str, findings: Sequence[Finding]) -> str:
         """The text with placeholders for its findings, which are in order and apart."""

@@ -1,0 +1,272 @@
+"""A text that comes in pieces: held back to where it is settled, and then cleaned piece by piece.
+
+A `Channel` is one text of an answer. Its pieces go in as they come; what may be let go, and with which
+edits, follows from the whole text alone, so it is the same however the text was cut. JSON in a text, and
+JSON in its strings, is read string by string, so that an edit never breaks it. `Channels` looks at all
+channels of one answer together.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from gateway.categories import Category
+from gateway.redaction.findings import Ends, Finding, Settled, Window
+from gateway.redaction.encoded import Marks, Reading, cut_before, raw_at
+from gateway.redaction.segments import REACH
+
+_MANY = 64
+_MOST = 8_192
+"""Characters that one look settles at most: a long text takes several, between which others get their turn."""
+
+
+class Settles(Protocol):
+    """Who settles windows: the detector, or an engine in the same process."""
+
+    async def settle(self, windows: Sequence[Window]) -> list[Settled]:
+        """What is found in each, and up to where it is final; raises `Unavailable` if nobody can look."""
+        ...
+
+
+class Edit(NamedTuple):
+    """text[start:end] of a channel gives way to a placeholder. In a key, a number keeps placeholders apart."""
+
+    start: int
+    end: int
+    category: Category
+    key: bool = False
+
+
+class Stretch:
+    """A stretch of prose in a channel: all of it, or one string of the JSON that it holds."""
+
+    __slots__ = ("_context", "_ends", "_fresh", "_hurry", "_looked", "_marks", "_pending", "base", "key", "size")
+
+    def __init__(self, key: bool, context: str = "") -> None:
+        self._context = context
+        self._pending = ""
+        self._marks: Marks = []
+        self._ends = Ends.OPEN
+        self._hurry = Ends.OPEN
+        self._fresh = False
+        self._looked = 0
+        self.key = key
+        self.base = 0  # settled up to here
+        self.size = 0  # fed so far
+
+    @property
+    def settled(self) -> bool:
+        """All of it that is here."""
+        return self.base == self.size
+
+    @property
+    def closed(self) -> bool:
+        """Nothing will come, and nothing is left to look at."""
+        return self._ends is Ends.CLOSED and self.base == self.size
+
+    def feed(self, text: str, marks: Marks) -> None:
+        """Take more text, and where it stood in the channel."""
+        known = self._marks
+        for offset, raw in marks:
+            if not known or raw_at(known, self.size + offset) != raw:
+                known.append((self.size + offset, raw))
+        self._pending += text
+        self.size += len(text)
+        self._fresh = True
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        self._ends = Ends.CLOSED
+        self._fresh = bool(self._pending)
+
+    def hurry(self) -> None:
+        """Nobody may wait any more for what is held."""
+        if self._ends is Ends.OPEN and self._pending:
+            self._hurry, self._fresh = Ends.LATE, True
+
+    def window(self) -> Window | None:
+        """What is to be looked at now, if anything is."""
+        if not self._fresh:
+            return None
+        pending = self._pending
+        whole = len(pending) <= _MOST
+        self._looked = min(len(pending), _MOST)
+        self._fresh = not whole
+        context = self._context
+        ends = Ends.CLOSED if whole and self._ends is Ends.CLOSED else self._hurry
+        return Window(context + pending[:_MOST], len(context), ends)
+
+    def take(self, settled: Settled, held: int) -> list[Finding]:
+        """Take the answer to the last window; return its findings as spans of the channel."""
+        shift = self.base - len(self._context)
+        found = [
+            Finding(self.raw(start + shift), self.raw(end + shift), category, score)
+            for start, end, category, score in settled.findings
+        ]
+        step = settled.end - len(self._context)
+        if step:
+            self._context = (self._context + self._pending[:step])[-REACH:]
+            self._pending = self._pending[step:]
+            self.base += step
+            if len(self._marks) > _MANY:
+                self._marks = cut_before(self._marks, self.base)
+        if self._looked - step > held:  # rather decide it as it stands than hold more, or look for ever
+            self._hurry = Ends.LATE if self._hurry is Ends.OPEN else Ends.CLOSED
+            self._fresh = True
+        else:
+            self._hurry = Ends.OPEN
+        return found
+
+    def raw(self, offset: int) -> int:
+        """Where in the channel a character of this stretch begins, or the last one ends."""
+        return raw_at(self._marks, offset)
+
+
+class Channel:
+    """One text of an answer, and the edits that clean it.
+
+    `settled` characters of it may go; the edits that begin among them are known. A piece is cleaned with
+    `cleaned` once, in order.
+    """
+
+    __slots__ = ("_edits", "_held", "_keys", "_reading", "_stretches", "closed", "size")
+
+    def __init__(self, held: int) -> None:
+        self._held = held
+        self._stretches: deque[Stretch] = deque()
+        self._reading = Reading(self._stretch)
+        self._edits: list[Edit] = []
+        self._keys = 0
+        self.closed = False
+        self.size = 0
+
+    def _stretch(self, key: bool, context: str) -> Stretch:
+        made = Stretch(key, context)
+        self._stretches.append(made)
+        return made
+
+    def feed(self, text: str) -> None:
+        """Take the next piece."""
+        if text:
+            self._reading.feed(text, [(0, self.size)])
+            self.size += len(text)
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        if not self.closed:
+            self.closed = True
+            self._reading.close()
+
+    def hurry(self) -> None:
+        """Nobody may wait any more for what is held."""
+        for stretch in self._stretches:
+            stretch.hurry()
+
+    @property
+    def settled(self) -> int:
+        """How many characters may be let go."""
+        held = self._reading.held_from()
+        end = self.size if held is None else held
+        for stretch in self._stretches:
+            if not stretch.settled:
+                return min(end, stretch.raw(stretch.base))
+        return end
+
+    def windows(self) -> Iterator[tuple[Stretch, Window]]:
+        """What is to be looked at now."""
+        for stretch in self._stretches:
+            window = stretch.window()
+            if window is not None:
+                yield stretch, window
+
+    def take(self, stretch: Stretch, settled: Settled) -> list[Finding]:
+        """Take the answer to a window of one of its stretches."""
+        found = stretch.take(settled, self._held)
+        for start, end, category, _score in found:
+            insort(self._edits, Edit(start, end, category, stretch.key))
+        while self._stretches and self._stretches[0].closed:
+            self._stretches.popleft()
+        return found
+
+    @property
+    def edited(self) -> bool:
+        """Whether anything was found so far."""
+        return bool(self._edits)
+
+    def edits(self, start: int, end: int) -> list[Edit]:
+        """The edits that touch a piece."""
+        return [edit for edit in self._edits if edit.start < end and edit.end > start] if self._edits else []
+
+    def cleaned(self, text: str, start: int, placeholder: Callable[[Category], str]) -> str:
+        """The piece that begins at `start`: each placeholder stands where its edit begins."""
+        parts: list[str] = []
+        done = start
+        for edit in self.edits(start, start + len(text)):
+            parts.append(text[done - start : max(edit.start, start) - start])
+            if edit.start >= start:
+                parts.append(placeholder(edit.category))
+                if edit.key:
+                    self._keys += 1
+                    parts.append(str(self._keys) if self._keys > 1 else "")
+            done = edit.end
+        parts.append(text[max(done - start, 0) :])
+        return "".join(parts)
+
+
+class Channels:
+    """The channels of one answer, by key; looked at together.
+
+    Args:
+        detector: who settles.
+        held: characters of one text that may wait to be settled at most; beyond, it is decided as it stands.
+    """
+
+    __slots__ = ("_detector", "_held", "_open", "redactions")
+
+    def __init__(self, detector: Settles, held: int) -> None:
+        self._detector = detector
+        self._held = held
+        self._open: dict[object, Channel] = {}
+        self.redactions: Counter[Category] = Counter()
+
+    def channel(self, key: object) -> Channel:
+        """The open channel with this key; a new one if there is none."""
+        channel = self._open.get(key)
+        if channel is None:
+            channel = self._open[key] = Channel(self._held)
+        return channel
+
+    def close(self, prefix: tuple[str | int, ...]) -> None:
+        """Close all channels whose key begins so."""
+        for key, channel in self._open.items():
+            if isinstance(key, tuple) and key[: len(prefix)] == prefix:
+                channel.close()
+
+    def hurry(self) -> None:
+        """Nobody may wait any more for what is held."""
+        for channel in self._open.values():
+            channel.hurry()
+
+    async def look(self, more: Sequence[Channel] = ()) -> None:
+        """Settle what can be settled of the open channels, and of others that were closed at once.
+
+        Raises:
+            Unavailable: nobody could look.
+        """
+        while True:
+            asked = [
+                (channel, stretch, window)
+                for channel in (*self._open.values(), *more)
+                for stretch, window in channel.windows()
+            ]
+            if not asked:
+                break
+            answers = await self._detector.settle([window for _channel, _stretch, window in asked])
+            for (channel, stretch, _window), settled in zip(asked, answers, strict=True):
+                for finding in channel.take(stretch, settled):
+                    self.redactions[finding.category] += 1
+        for key in [key for key, channel in self._open.items() if channel.closed]:
+            del self._open[key]
