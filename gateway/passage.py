@@ -19,12 +19,18 @@ from gateway.audit.record import Refusal
 from gateway.callers import Caller
 from gateway.config import Bundle
 from gateway.errors import Code, GatewayError
-from gateway.exchange import CleanCall, Grant
+from gateway.exchange import CleanCall, Forced, Grant
 from gateway.redaction.redactor import Redactor
 from gateway.steps import Opened
 from gateway.targets import Target, Targets
 from providers.provider import Provider
 from providers.provider import Refusal as WireRefusal
+
+_INSTEAD = {
+    Code.PARAMETER_UNKNOWN: "leave it out; if your service needs it, ask your operator to have the surface reviewed",
+    Code.MODEL_NOT_ALLOWED: "choose one of the models that the model list of this gateway shows to your key",
+}
+"""What to do where no rule of the surface says it."""
 
 GREATEST_RETRY_AFTER = 60
 """Seconds. A stock client obeys any value, days included, so no provider's larger one passes."""
@@ -79,7 +85,7 @@ class Passage(Struct, eq=False):
         if self.grant is not None:
             headers["x-gateway-processor"] = self.grant.route.processor
             if self.grant.forced:
-                headers["x-gateway-forced"] = ", ".join(dict.fromkeys(map(str, self.grant.forced)))
+                headers["x-gateway-forced"] = _spelled(self.grant.forced)
         if self.clean is not None and self.clean.redactions:
             counts = sorted(self.clean.redactions.items())
             headers["x-gateway-redactions"] = ", ".join(f"{category}={count}" for category, count in counts)
@@ -96,7 +102,7 @@ class Passage(Struct, eq=False):
             where=error.where,
             call_id=self.call_id,
             source=None if error.rule is None else error.rule.source,
-            instead=None if error.rule is None else error.rule.instead,
+            instead=(error.rule and error.rule.instead) or _INSTEAD.get(error.code),
         )
 
     def refusal(self, error: GatewayError, caller: Caller, time: int) -> Refusal:
@@ -120,6 +126,11 @@ class Passage(Struct, eq=False):
             wire=self.target.wire.name,
             operation=None if self.target.operation is None else self.target.operation.name,
         )
+
+
+@lru_cache(maxsize=1024)
+def _spelled(forced: tuple[Forced, ...]) -> str:
+    return ", ".join(dict.fromkeys(map(str, forced)))
 
 
 def passed_on(wire: Provider, received: Mapping[str, str]) -> dict[str, str]:

@@ -300,8 +300,13 @@ class Reply:
         Raises:
             UpstreamError: as `next`.
         """
-        chunks = [chunk async for chunk in self]
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        body = await self.next()
+        if self._content.at_eof():  # the usual case: it came in one piece
+            return body
+        chunks = [body]
+        while chunk := await self.next():
+            chunks.append(chunk)
+        return b"".join(chunks)
 
     def __aiter__(self) -> Reply:
         return self

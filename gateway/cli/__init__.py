@@ -20,7 +20,7 @@ from gateway.errors import ConfigurationError
 from gateway.keys import KeyFault
 
 GROUPS = {
-    "keys": "caller keys: issue, list, revoke; effective without restart",
+    "keys": "caller keys: issue, list, revoke, effective without restart; and the master key",
     "schemas": "structured-output schemas that may leave",
 }
 VERBS: tuple[Verb, ...] = (*serving.VERBS, *redaction.VERBS, *keys.VERBS, *schemas.VERBS, *audit.VERBS)

@@ -1,4 +1,4 @@
-"""`keys`: caller keys."""
+"""`keys`: caller keys, and the master key under which the state's own keys are sealed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from gateway.caller_keys import KeyFile
 from gateway.cli.verb import OK, Unusable, Verb, bundle_of, complain, say, when
-from gateway.keys import mint_caller_key
+from gateway.keys import MASTER_FILE, Keyring, add_master, mint_caller_key
 
 
 def _keys_new_arguments(made: argparse.ArgumentParser) -> None:
@@ -64,6 +64,24 @@ def _keys_revoke(options: argparse.Namespace) -> int:
     return OK
 
 
+def _keys_rotate(options: argparse.Namespace) -> int:
+    from gateway.audit.store import StoreFault, apart  # noqa: PLC0415
+
+    bundle = bundle_of(options)
+    keys = bundle.state / "keys"
+    master = bundle.master_key or keys / MASTER_FILE
+    try:
+        with apart(bundle.state / "journal"):
+            Keyring.open(keys, master=bundle.master_key)  # every seal must open before anything changes
+            newest = add_master(master)
+            count = Keyring.open(keys, master=bundle.master_key).reseal()
+    except StoreFault:
+        raise Unusable("a gateway runs on this state: stop it first") from None
+    complain(f"{count} files sealed anew; older lines of the master file may go once no backup needs them")
+    say([newest])
+    return OK
+
+
 VERBS = (
     Verb(
         ("keys", "new"),
@@ -79,5 +97,11 @@ VERBS = (
         "gateway keys revoke 0123456789abcdef",
         _keys_revoke,
         _keys_revoke_arguments,
+    ),
+    Verb(
+        ("keys", "rotate"),
+        "make a new master key and seal every key of the state under it, while the gateway is stopped",
+        "gateway keys rotate --config /etc/gateway",
+        _keys_rotate,
     ),
 )
