@@ -264,10 +264,9 @@ class Application:
         if grant is not None and grant.forced:
             metrics.forced_parameters.inc(len(grant.forced))
         redactions = 0
-        if passage.clean is not None:
-            for category, count in passage.clean.redactions.items():
-                redactions += count
-                metrics.redacted(category, count)
+        for category, count in passage.redactions.items():
+            redactions += count
+            metrics.redacted(category, count)
         for seconds, histogram in (
             (passage.overhead, metrics.overhead_seconds),
             (passage.redaction_seconds, metrics.redaction_seconds),

@@ -22,7 +22,7 @@ from gateway.exchange import CleanCall
 from gateway.keys import Keyring, new_call_id
 from gateway.policy.judge import judge
 from gateway.redaction.engine import Engine
-from gateway.redaction.findings import Finding
+from gateway.redaction.findings import Finding, Settled, Window
 from gateway.redaction.redactor import Redactor, typed, untyped
 from gateway.steps import clean_call, open_call, read_call
 from gateway.targets import Targets, read_query
@@ -42,6 +42,9 @@ class _InProcess:
 
     async def find(self, texts: Sequence[str]) -> list[list[Finding]]:
         return self._engine.find(list(texts))
+
+    async def settle(self, windows: Sequence[Window]) -> list[Settled]:
+        return self._engine.settle(windows)
 
 
 def try_requests(bundle: Bundle, requests: Iterable[Value]) -> Iterator[dict[str, Value]]:

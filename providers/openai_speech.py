@@ -120,24 +120,29 @@ def _choice(choice: Document, speech: Speech) -> None:
         if delta.get("tool_calls") or delta.get("function_call"):
             speech.closes += ((at, "text"),)
         for key, member in delta.items():
-            kind = type(member)
-            if kind is str:
-                if key in _NAMES and WORD(member):  # type: ignore[arg-type]  # it is one
+            if type(member) is str:
+                if key in _NAMES and WORD(member):
                     if key != "role":
                         speech.said.append(Said(delta, key, form=Form.WORD))
                 elif member:
-                    scores = _scores(choice, key)
-                    speech.said.append(Said(delta, key, (at, "text", key), scores=scores))
-            elif key == "tool_calls":
-                for place, call in enumerate(_objects(member)):
-                    number = call.get("index")
-                    _call(call, (at, "call", number if type(number) is int else place), speech)
-            elif key == "function_call" and kind is dict:
-                _call(delta, (at, "call", ""), speech)
-            elif kind is dict or kind is list:
-                _KEYS.gather(member, speech.said)
+                    speech.said.append(Said(delta, key, (at, "text", key), scores=_scores(choice, key)))
+            elif member is not None:
+                _structured(delta, key, at, speech)
     if choice.get("finish_reason") is not None:
         speech.closes += ((at,),)
+
+
+def _structured(delta: Document, key: str, at: int, speech: Speech) -> None:
+    """What a delta holds that is no string: calls of tools, above all."""
+    member = delta[key]
+    if key == "tool_calls":
+        for place, call in enumerate(_objects(member)):
+            number = call.get("index")
+            _call(call, (at, "call", number if type(number) is int else place), speech)
+    elif key == "function_call" and type(member) is dict:
+        _call({key: member}, (at, "call", ""), speech)
+    else:
+        _KEYS.gather(member, speech.said)
 
 
 def _call(holder: Document, key: Key, speech: Speech) -> None:

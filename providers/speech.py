@@ -57,12 +57,12 @@ class Said:
     @property
     def text(self) -> str:
         """The string; of a tree, its JSON."""
-        found = self.holder[self.name]  # type: ignore[index, call-overload]  # a name for a mapping, an index for a list
+        found = self.holder[self.name]  # type: ignore[index]  # a name for a mapping, an index for a list
         return found if isinstance(found, str) else orjson.dumps(found).decode()
 
     def exchange(self, text: str) -> None:
         """Put another in its place."""
-        self.holder[self.name] = orjson.loads(text) if self.form is Form.TREE else text  # type: ignore[index, call-overload]  # as above
+        self.holder[self.name] = orjson.loads(text) if self.form is Form.TREE else text  # type: ignore[index]  # as above
 
 
 @dataclass(slots=True)
@@ -122,7 +122,7 @@ class Vocabulary:
 
     def string(self, holder: Document | list[Value], name: str | int, key: str, into: list[Said]) -> None:
         """One string under a key: said, unless it is a blob."""
-        text = holder[name]  # type: ignore[index, call-overload]  # a name for a mapping, an index for a list
+        text = holder[name]  # type: ignore[index]  # a name for a mapping, an index for a list
         if not text or not isinstance(text, str):
             return
         if key in self.words and WORD(text):

@@ -166,12 +166,9 @@ class Reading:
         """Read on between strings; return how many characters, 0 if more must come first or it is prose now."""
         match = _BARE.match(text, at)
         if match is not None and self._stack:
-            if match.end() == len(text):
-                return 0
-            if _VALUE.fullmatch(match.group()):
-                return match.end() - at
-            self._fall(text, marks, at)
-            return 0
+            if match.end() < len(text) and not _VALUE.fullmatch(match.group()):
+                self._fall(text, marks, at)
+            return match.end() - at if match.end() < len(text) else 0
         spaces = _SPACES.match(text, at).end() - at  # type: ignore[union-attr]  # matches anything
         if spaces:
             return spaces
@@ -201,11 +198,13 @@ def _escape(text: str, at: int) -> tuple[str, int] | None:
     if _UNIT.match(text, at + 1) is None:
         return None if len(text) < at + _ESCAPE_SIZE and text[at + 1] == "u" else (_UNREADABLE, 2)
     unit = int(text[at + 2 : at + 6], 16)
-    if not 0xD800 <= unit < 0xE000:
-        return chr(unit), _ESCAPE_SIZE
-    if unit >= 0xDC00:
-        return _UNREADABLE, _ESCAPE_SIZE
-    follows = text[at + _ESCAPE_SIZE : at + 2 * _ESCAPE_SIZE]
+    if not 0xD800 <= unit < 0xDC00:
+        return chr(unit) if not 0xDC00 <= unit < 0xE000 else _UNREADABLE, _ESCAPE_SIZE
+    return _pair(text[at + _ESCAPE_SIZE : at + 2 * _ESCAPE_SIZE], unit)
+
+
+def _pair(follows: str, unit: int) -> tuple[str, int] | None:
+    """The character of a high surrogate and the escape that follows it."""
     if len(follows) < _ESCAPE_SIZE and r"\u".startswith(follows[:2]):
         return None  # a high surrogate waits for the low one (RFC 8259 section 7)
     if follows[:1] == "\\" and _UNIT.match(follows, 1) is not None and 0xDC00 <= (low := int(follows[2:], 16)) < 0xE000:

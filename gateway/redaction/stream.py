@@ -8,16 +8,21 @@ channels of one answer together.
 
 from __future__ import annotations
 
+import hashlib
 from bisect import insort
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from gateway.categories import Category
-from gateway.redaction.findings import Ends, Finding, Settled, Window
 from gateway.redaction.encoded import Marks, Reading, cut_before, raw_at
+from gateway.redaction.findings import Ends, Finding, Settled, Window
 from gateway.redaction.segments import REACH
 
+Key: TypeAlias = "tuple[str | int, ...]"
+"""Names a channel: pieces with the same key are one text."""
+
+_HEARD = 1_024
 _MANY = 64
 _MOST = 8_192
 """Characters that one look settles at most: a long text takes several, between which others get their turn."""
@@ -132,9 +137,10 @@ class Channel:
     `cleaned` once, in order.
     """
 
-    __slots__ = ("_edits", "_held", "_keys", "_reading", "_stretches", "closed", "size")
+    __slots__ = ("_digest", "_edits", "_held", "_keys", "_reading", "_stretches", "closed", "size")
 
     def __init__(self, held: int) -> None:
+        self._digest = hashlib.blake2b(digest_size=16)  # of what was fed, to know it again; never leaves the process
         self._held = held
         self._stretches: deque[Stretch] = deque()
         self._reading = Reading(self._stretch)
@@ -153,6 +159,7 @@ class Channel:
         if text:
             self._reading.feed(text, [(0, self.size)])
             self.size += len(text)
+            self._digest.update(text.encode("utf-8", "surrogatepass"))
 
     def close(self) -> None:
         """Nothing more will come."""
@@ -192,6 +199,21 @@ class Channel:
         return found
 
     @property
+    def name(self) -> bytes:
+        """What equal texts have in common."""
+        return self._digest.digest()
+
+    def know(self, edits: list[Edit]) -> None:
+        """All is closed and settled: an equal text was, with these edits."""
+        self._stretches.clear()
+        self._edits = edits
+
+    @property
+    def known(self) -> list[Edit]:
+        """All edits so far, in order."""
+        return self._edits
+
+    @property
     def edited(self) -> bool:
         """Whether anything was found so far."""
         return bool(self._edits)
@@ -224,34 +246,50 @@ class Channels:
         held: characters of one text that may wait to be settled at most; beyond, it is decided as it stands.
     """
 
-    __slots__ = ("_detector", "_held", "_open", "redactions")
+    __slots__ = ("_closed", "_detector", "_heard", "_held", "_open", "redactions")
 
     def __init__(self, detector: Settles, held: int) -> None:
         self._detector = detector
         self._held = held
-        self._open: dict[object, Channel] = {}
+        self._open: dict[Key, Channel] = {}
+        self._closed: list[Channel] = []  # not looked at to the end yet
+        self._heard: dict[bytes, list[Edit]] = {}
         self.redactions: Counter[Category] = Counter()
 
-    def channel(self, key: object) -> Channel:
+    def channel(self, key: Key) -> Channel:
         """The open channel with this key; a new one if there is none."""
         channel = self._open.get(key)
         if channel is None:
             channel = self._open[key] = Channel(self._held)
         return channel
 
-    def close(self, prefix: tuple[str | int, ...]) -> None:
+    def text(self, text: str) -> Channel:
+        """A text that is whole. One that was heard before, in pieces or whole, gets the same edits."""
+        channel = Channel(self._held)
+        channel.feed(text)
+        channel.close()
+        heard = self._heard.get(channel.name)
+        if heard is None:
+            self._closed.append(channel)
+        else:
+            channel.know(heard)
+        return channel
+
+    def close(self, prefix: Key = ()) -> None:
         """Close all channels whose key begins so."""
-        for key, channel in self._open.items():
-            if isinstance(key, tuple) and key[: len(prefix)] == prefix:
-                channel.close()
+        size = len(prefix)
+        for key in [key for key in self._open if key[:size] == prefix]:
+            channel = self._open.pop(key)
+            channel.close()
+            self._closed.append(channel)
 
     def hurry(self) -> None:
         """Nobody may wait any more for what is held."""
         for channel in self._open.values():
             channel.hurry()
 
-    async def look(self, more: Sequence[Channel] = ()) -> None:
-        """Settle what can be settled of the open channels, and of others that were closed at once.
+    async def look(self) -> None:
+        """Settle all that can be settled.
 
         Raises:
             Unavailable: nobody could look.
@@ -259,7 +297,7 @@ class Channels:
         while True:
             asked = [
                 (channel, stretch, window)
-                for channel in (*self._open.values(), *more)
+                for channel in (*self._closed, *self._open.values())
                 for stretch, window in channel.windows()
             ]
             if not asked:
@@ -268,5 +306,7 @@ class Channels:
             for (channel, stretch, _window), settled in zip(asked, answers, strict=True):
                 for finding in channel.take(stretch, settled):
                     self.redactions[finding.category] += 1
-        for key in [key for key, channel in self._open.items() if channel.closed]:
-            del self._open[key]
+        for channel in self._closed:
+            if len(self._heard) < _HEARD:
+                self._heard[channel.name] = channel.known
+        self._closed.clear()
