@@ -38,6 +38,7 @@ FLOORS: dict[str, int] = {
     "gateway.passage": 3,
     "gateway.process": 3,
     "gateway.relay": 3,
+    "gateway.speech": 3,
     "gateway.steps": 3,
     "gateway.targets": 3,
     "gateway.upstream": 3,

@@ -133,11 +133,10 @@ class Stretch:
 class Channel:
     """One text of an answer, and the edits that clean it.
 
-    `settled` characters of it may go; the edits that begin among them are known. A piece is cleaned with
-    `cleaned` once, in order.
+    `settled` characters of it may go; the edits that begin among them are known.
     """
 
-    __slots__ = ("_digest", "_edits", "_held", "_keys", "_reading", "_stretches", "closed", "size")
+    __slots__ = ("_digest", "_edits", "_held", "_reading", "_stretches", "closed", "size")
 
     def __init__(self, held: int) -> None:
         self._digest = hashlib.blake2b(digest_size=16)  # of what was fed, to know it again; never leaves the process
@@ -145,7 +144,6 @@ class Channel:
         self._stretches: deque[Stretch] = deque()
         self._reading = Reading(self._stretch)
         self._edits: list[Edit] = []
-        self._keys = 0
         self.closed = False
         self.size = 0
 
@@ -203,16 +201,6 @@ class Channel:
         """What equal texts have in common."""
         return self._digest.digest()
 
-    def know(self, edits: list[Edit]) -> None:
-        """All is closed and settled: an equal text was, with these edits."""
-        self._stretches.clear()
-        self._edits = edits
-
-    @property
-    def known(self) -> list[Edit]:
-        """All edits so far, in order."""
-        return self._edits
-
     @property
     def edited(self) -> bool:
         """Whether anything was found so far."""
@@ -230,9 +218,9 @@ class Channel:
             parts.append(text[done - start : max(edit.start, start) - start])
             if edit.start >= start:
                 parts.append(placeholder(edit.category))
-                if edit.key:
-                    self._keys += 1
-                    parts.append(str(self._keys) if self._keys > 1 else "")
+                if edit.key:  # a number keeps changed keys apart
+                    number = sum(one.key for one in self._edits if one.start <= edit.start)
+                    parts.append(str(number) if number > 1 else "")
             done = edit.end
         parts.append(text[max(done - start, 0) :])
         return "".join(parts)
@@ -253,7 +241,7 @@ class Channels:
         self._held = held
         self._open: dict[Key, Channel] = {}
         self._closed: list[Channel] = []  # not looked at to the end yet
-        self._heard: dict[bytes, list[Edit]] = {}
+        self._heard: dict[bytes, Channel] = {}
         self.redactions: Counter[Category] = Counter()
 
     def channel(self, key: Key) -> Channel:
@@ -264,15 +252,14 @@ class Channels:
         return channel
 
     def text(self, text: str) -> Channel:
-        """A text that is whole. One that was heard before, in pieces or whole, gets the same edits."""
+        """A text that is whole: a new channel, or the one that said the same before, in pieces or whole."""
         channel = Channel(self._held)
         channel.feed(text)
         channel.close()
         heard = self._heard.get(channel.name)
-        if heard is None:
-            self._closed.append(channel)
-        else:
-            channel.know(heard)
+        if heard is not None:
+            return heard
+        self._end(channel)
         return channel
 
     def close(self, prefix: Key = ()) -> None:
@@ -281,7 +268,12 @@ class Channels:
         for key in [key for key in self._open if key[:size] == prefix]:
             channel = self._open.pop(key)
             channel.close()
-            self._closed.append(channel)
+            self._end(channel)
+
+    def _end(self, channel: Channel) -> None:
+        if len(self._heard) < _HEARD:
+            self._heard.setdefault(channel.name, channel)
+        self._closed.append(channel)
 
     def hurry(self) -> None:
         """Nobody may wait any more for what is held."""
@@ -306,7 +298,4 @@ class Channels:
             for (channel, stretch, _window), settled in zip(asked, answers, strict=True):
                 for finding in channel.take(stretch, settled):
                     self.redactions[finding.category] += 1
-        for channel in self._closed:
-            if len(self._heard) < _HEARD:
-                self._heard[channel.name] = channel.known
         self._closed.clear()

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.categories import Category
 from gateway.redaction import lean
-from gateway.redaction.findings import Finding
+from gateway.redaction.findings import Finding, Settled, Window
 from gateway.redaction.plain import Plain
 from gateway.redaction.segments import join, pieces
 
@@ -33,6 +33,10 @@ class InProcess:
             parts = pieces(text)
             found.append(join(parts, self.engine.find([text[part.start : part.end] for part in parts])))
         return found
+
+    async def settle(self, windows: Sequence[Window]) -> list[Settled]:
+        """As the detector would."""
+        return self.engine.settle(windows)
 
 
 @pytest.fixture(scope="session")
