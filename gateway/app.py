@@ -21,11 +21,14 @@ from typing import BinaryIO
 
 import uvloop
 
+from gateway.audit.configurations import keep_configuration
 from gateway.audit.journal import Journal
 from gateway.audit.journal import Settings as JournalSettings
 from gateway.audit.language import Id, Sha
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Operator
+from gateway.audit.sequencing import Plan
+from gateway.audit.store import StoreFault
 from gateway.audit.words import Act
 from gateway.config import Bundle, load, schemas_mark
 from gateway.endpoints import Endpoint
@@ -42,6 +45,7 @@ from gateway.process import close_core_dumps, concerns
 from gateway.redaction.detector import Detector, Patience
 from gateway.redaction.redactor import Redactor, typed, untyped
 from gateway.relay import Relay
+from gateway.sequencing import Sequencing
 from gateway.targets import Targets
 from gateway.upstream import Upstream, UpstreamOptions
 from gateway.vocabulary import vocabulary_of
@@ -92,6 +96,11 @@ class Application:
         """Where the operator connects."""
         return self._operations.port
 
+    @property
+    def log_keeps_up(self) -> bool:
+        """Whether the signed log was brought up to the journal lately."""
+        return self._sequencing.healthy
+
     async def start(self) -> None:
         """Start every part, the listener last.
 
@@ -119,6 +128,8 @@ class Application:
             ),
         )
         self._ledger = Ledger(self._journal)
+        self._sequencing = Sequencing(_log_plan(bundle, state), self._log_stands_still)
+        keep_configuration(state / "log", bundle.digest, bundle.preimage)
         self._metrics = Metrics(
             ((wire.name, operation.name) for wire in PROVIDERS.values() for operation in wire.operations),
             bundle.registry.entries,
@@ -140,6 +151,7 @@ class Application:
         checks = {
             "journal": lambda: self._journal.healthy,
             "redactor": lambda: self._detector is None or self._detector.healthy,
+            "checkpoint": lambda: self._sequencing.healthy,
             "accepting": lambda: not self._relay.stopping,
         }
         self._metrics.calls_in_flight.set_function(lambda: limits.in_flight)
@@ -147,6 +159,7 @@ class Application:
         self._publish(reload_ok=True)
         await self._listener.start(self._relay.handle)
         await self._operations.start(operations_handler(self._metrics, checks))
+        self._sequencing.start()
         self._tasks = [loop.create_task(self._watch(), name="watch"), loop.create_task(self._count(), name="strangers")]
         self._log.event("start", port=self.port, operations=self.operations_port, policy=bundle.digest[:16])
 
@@ -166,6 +179,7 @@ class Application:
         if self._detector is not None:
             await self._detector.stop()
         await self._journal.close()
+        await self._sequencing.stop()
         self._log.event("stop")
         self._log.close()
 
@@ -182,8 +196,9 @@ class Application:
             force = self._derive(bundle, detector)
             for listener in (self._listener, self._operations):
                 listener.renew()
+            keep_configuration((self._state or bundle.state) / "log", bundle.digest, bundle.preimage)
             self._upstream.replace(_endpoints(bundle))
-        except (ConfigurationError, Unavailable, ValueError, OSError) as fault:
+        except (ConfigurationError, StoreFault, Unavailable, ValueError, OSError) as fault:
             if detector is not None and detector is not self._detector:
                 await detector.stop()
             self._metrics.reload_ok.set(0)
@@ -247,6 +262,10 @@ class Application:
         self._metrics.reload_ok.set(1 if reload_ok else 0)
         self._metrics.journal_healthy.set(1 if self._journal.healthy else 0)
 
+    def _log_stands_still(self, reason: str) -> None:
+        self._log.event("sequencer_ended")
+        sys.stderr.write(f"gateway: the log stands still: {reason}\n")
+
     def _malformed(self, _status: int, _exception: str | None) -> None:
         self._metrics.malformed()
 
@@ -262,18 +281,17 @@ class Application:
         code = None if passage.code is None else passage.code.value
         metrics.request(wire, operation, "refuse" if attempt is None and code else "allow", code)
         if grant is not None and grant.forced:
-            metrics.forced_parameters.inc(len(grant.forced))
+            metrics.forced_parameters.add(count=len(grant.forced))
         redactions = 0
         for category, count in passage.redactions.items():
             redactions += count
             metrics.redacted(category, count)
-        for seconds, histogram in (
-            (passage.overhead, metrics.overhead_seconds),
-            (passage.redaction_seconds, metrics.redaction_seconds),
-            (passage.journal_seconds, metrics.journal_wait_seconds),
-        ):
-            if seconds is not None:
-                histogram.observe(seconds)
+        if passage.redaction_seconds is not None:
+            metrics.redaction_seconds.observe(passage.redaction_seconds)
+        if passage.journal_seconds is not None:
+            metrics.journal_wait_seconds.observe(passage.journal_seconds)
+        if passage.overhead is not None:
+            metrics.overhead_seconds.observe(passage.overhead)
         if passage.code is Code.AUDIT_UNAVAILABLE:
             metrics.journal_failures.inc()
         result = None if attempt is None else attempt.result
@@ -319,6 +337,9 @@ class Application:
         while True:
             await asyncio.sleep(STRANGERS_SECONDS)
             await self._record_strangers()
+            with contextlib.suppress(Unavailable):
+                # Once a minute, so that a quiet minute and a lost one do not look alike.
+                await self._ledger.note(Operator(time=_now(), act=Act.HEARTBEAT))
 
     async def _record_strangers(self) -> None:
         refused, self._strangers = self._strangers, 0
@@ -375,6 +396,19 @@ async def _retire(detector: Detector) -> None:
         await asyncio.sleep(RETIRE_SECONDS)
     finally:
         await detector.stop()
+
+
+def _log_plan(bundle: Bundle, state: Path) -> Plan:
+    log = bundle.settings.log
+    return Plan(
+        journal=str(state / "journal"),
+        log=str(state / "log"),
+        guard=str(state / "keys" / "checkpoint" if log.guard is None else bundle.path(log.guard)),
+        keys=str(state / "keys"),
+        origin=bundle.origin,
+        master=None if bundle.master_key is None else str(bundle.master_key),
+        tiles=None if log.tiles is None else str(bundle.path(log.tiles)),
+    )
 
 
 def _now() -> int:

@@ -117,9 +117,7 @@ class Metrics:
         self.orphan_intents = Counter(
             "gateway_orphan_intents", "Intents without outcome, closed as indeterminate at start", registry=registry
         )
-        self.forced_parameters = Counter(
-            "gateway_forced_parameters", "Parameters that the gateway set", registry=registry
-        )
+        self.forced_parameters = Tally("gateway_forced_parameters", "Parameters that the gateway set", (), registry)
         self.calls_in_flight = Gauge("gateway_calls_in_flight", "Calls being served", registry=registry)
         self.streams_open = Gauge("gateway_streams_open", "Streams being delivered", registry=registry)
         self.journal_healthy = Gauge("gateway_journal_healthy", "1 if the journal can be written", registry=registry)

@@ -85,13 +85,13 @@ class Passage(Struct, eq=False):
 
     def answer(self) -> Answer | None:
         """What cleans the answer; None where the configuration leaves answers as they are."""
-        force, redaction, operation = self.force, self.force.bundle.settings.redaction, self.target.operation
-        if force.redactor is None or not redaction.answers or operation is None:
+        redactor, redaction, operation = self.redactor, self.force.bundle.settings.redaction, self.target.operation
+        if redactor is None or not redaction.answers or operation is None:
             return None
         return Answer(
             self.target.wire,
             operation,
-            force.redactor,
+            redactor,
             held_characters=redaction.held_characters,
             held_seconds=redaction.held_seconds,
             clock=perf_counter,
@@ -101,6 +101,12 @@ class Passage(Struct, eq=False):
         """What was taken out of the answer, or of as much of it as came."""
         self.answer_redactions = dict(redactions)
         self.scores_dropped = scores_dropped
+
+    @property
+    def redactor(self) -> Redactor | None:
+        """Who cleans for this call's tenant; None where nobody does."""
+        redactor = self.force.redactor
+        return redactor if redactor is None or self.opened is None else redactor.under(self.opened.treatment)
 
     def own_headers(self) -> dict[str, str]:
         """The headers of an answer that no provider gave."""

@@ -102,7 +102,7 @@ class Relay:
             call = read_call(opened.entry, headers, body)  # 2 read
             grant = passage.grant = judge(call, opened.policy)  # 3 judge
             began = perf_counter()
-            clean = passage.clean = await clean_call(grant, force.redactor)  # 4 clean
+            clean = passage.clean = await clean_call(grant, passage.redactor)  # 4 clean
             passage.redaction_seconds = perf_counter() - began
             intent = Intent.of(
                 clean,
@@ -241,7 +241,7 @@ class Relay:
         return web.Response(status=reply.status, body=shown, headers=headers, content_type="application/json")
 
     async def _scrubbed(self, passage: Passage, document: Document) -> Document:
-        wire, redactor = passage.target.wire, passage.force.redactor
+        wire, redactor = passage.target.wire, passage.redactor
         texts: list[str] = []
 
         def gather(text: str) -> str:

@@ -17,7 +17,9 @@ from gateway.errors import Code, Refused
 from gateway.exchange import Call, CleanCall, Entry, Grant
 from gateway.keys import Keyring
 from gateway.policy.judge import Policy, permit
+from gateway.policy.tenants import Tenant
 from gateway.redaction.redactor import Redactor
+from gateway.redaction.treatment import Treatment
 from gateway.targets import Target
 from providers import multipart
 from providers.document import NotStrict, parse, serialise
@@ -30,6 +32,7 @@ class Opened(Struct, frozen=True):
 
     entry: Entry
     policy: Policy
+    treatment: Treatment = Treatment()
 
 
 def open_call(
@@ -75,7 +78,12 @@ def open_call(
     )
     if not target.operation.answered_here:
         permit(entry, policy)
-    return Opened(entry, policy)
+    return Opened(entry, policy, _treatment(tenant))
+
+
+def _treatment(tenant: Tenant) -> Treatment:
+    """What the tenant asks of the redactor."""
+    return Treatment(scope=tenant.redaction)
 
 
 def read_call(entry: Entry, headers: MultiMapping[str], body: bytes) -> Call:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from time import time_ns
@@ -18,11 +18,12 @@ from multidict import CIMultiDict
 
 from gateway.config import Bundle
 from gateway.errors import GatewayError
-from gateway.exchange import CleanCall
+from gateway.exchange import CleanCall, Grant
 from gateway.keys import Keyring, new_call_id
 from gateway.policy.judge import judge
 from gateway.redaction.engine import Engine
-from gateway.redaction.findings import Finding, Settled, Window
+from gateway.redaction.explain import Explainer
+from gateway.redaction.inprocess import InProcess
 from gateway.redaction.redactor import Redactor, typed, untyped
 from gateway.steps import clean_call, open_call, read_call
 from gateway.targets import Targets, read_query
@@ -34,19 +35,6 @@ class NotARequest(ValueError):
     """The file is not a request as `try` takes it. The message is ours."""
 
 
-class _InProcess:
-    """Looks in this process: a dry run has no event loop to keep free."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    async def find(self, texts: Sequence[str]) -> list[list[Finding]]:
-        return self._engine.find(list(texts))
-
-    async def settle(self, windows: Sequence[Window]) -> list[Settled]:
-        return self._engine.settle(windows)
-
-
 def try_requests(bundle: Bundle, requests: Iterable[Value]) -> Iterator[dict[str, Value]]:
     """What would become of each request: `{method, path, headers, body, caller}` in, a verdict out.
 
@@ -56,14 +44,17 @@ def try_requests(bundle: Bundle, requests: Iterable[Value]) -> Iterator[dict[str
     engine = Engine(bundle.recognizers)
     known_keys = frozenset[str]().union(*(surface.vocabulary for surface in bundle.surfaces.values()))
     placeholder = typed if bundle.settings.redaction.typed_placeholder else untyped
-    redactor = Redactor(_InProcess(engine), known_keys, placeholder)
+    redactor = Redactor(InProcess(engine), known_keys, placeholder)
+    explainer = Explainer(engine.compiled)
     with tempfile.TemporaryDirectory() as folder:
         keyring = Keyring.open(Path(folder) / "keys", create=True)
         for request in requests:
-            yield asyncio.run(_try(bundle, keyring, redactor, request))
+            yield asyncio.run(_try(bundle, keyring, redactor, explainer, request))
 
 
-async def _try(bundle: Bundle, keyring: Keyring, redactor: Redactor, request: Value) -> dict[str, Value]:
+async def _try(
+    bundle: Bundle, keyring: Keyring, redactor: Redactor, explainer: Explainer, request: Value
+) -> dict[str, Value]:
     method, path, headers, body, caller_id = _parts(request)
     target = Targets(PROVIDERS).find(method, path, headers)
     out: dict[str, Value] = {
@@ -84,7 +75,9 @@ async def _try(bundle: Bundle, keyring: Keyring, redactor: Redactor, request: Va
         read_query(target, opened.policy.surface)
         if opened.entry.operation.answered_here:
             return {**out, "decision": "allow", "answered_by": "gateway"}
+        redactor = redactor.under(opened.treatment)
         grant = judge(read_call(opened.entry, headers, body), opened.policy)
+        out["findings"] = await _findings(grant, redactor, explainer)
         clean = await clean_call(grant, redactor)
     except GatewayError as error:
         return {
@@ -98,6 +91,17 @@ async def _try(bundle: Bundle, keyring: Keyring, redactor: Redactor, request: Va
             "instead": None if error.rule is None else error.rule.instead,
         }
     return {**out, "decision": "allow", **_shown(clean)}
+
+
+async def _findings(grant: Grant, redactor: Redactor, explainer: Explainer) -> list[Value]:
+    """Each finding with its place and why it is one: shown here, and kept nowhere."""
+    shown: list[Value] = []
+    for place in await redactor.places(grant.document):
+        where: dict[str, Value] = {"where": place.where}
+        if place.nested:
+            where["nested"] = place.nested  # offsets are in a string of the JSON inside the string
+        shown += [{**where, **one.shown()} for one in explainer.explain(place.text, place.findings)]
+    return shown
 
 
 def _shown(clean: CleanCall) -> dict[str, Value]:

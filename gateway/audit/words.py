@@ -194,6 +194,7 @@ class Act(enum.StrEnum):
     GAP = "gap"
     RECOVERY = "recovery"
     UNAUTHENTICATED = "unauthenticated"
+    HEARTBEAT = "heartbeat"
 
 
 E = TypeVar("E", ErrorClass, Finish)

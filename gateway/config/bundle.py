@@ -33,6 +33,7 @@ class Bundle:
         secrets: provider credentials, by reference.
         digest: SHA-256 (64 hex) over processors, surfaces, settings, recognisers and schemas, in canonical form.
             Tenants and callers change by the hour and are recorded one by one, so they are not in it.
+        preimage: what `digest` is the digest of: JSON, for the evidence pack. Holds no secret, only references.
     """
 
     directory: Path
@@ -46,11 +47,17 @@ class Bundle:
     grants: Mapping[tuple[str, str], frozenset[str]]
     secrets: Secrets = field(repr=False)
     digest: str
+    preimage: bytes = field(repr=False)
 
     @property
     def state(self) -> Path:
         """The state directory."""
         return self.path(self.settings.state)
+
+    @property
+    def origin(self) -> str:
+        """The log's name: as the settings say, or made of the region's."""
+        return self.settings.log.origin or f"zero-retention-gateway.invalid/{self.settings.region}"
 
     @property
     def master_key(self) -> Path | None:

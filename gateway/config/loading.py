@@ -16,6 +16,7 @@ import orjson
 
 from gateway.caller_keys import KeyFile
 from gateway.callers import CallerForm, Callers, parse_callers
+from gateway.categories import Scope
 from gateway.config.bundle import Bundle
 from gateway.config.documents import Complain, Document, Plain, read_document, read_text, shown
 from gateway.config.secrets import Secrets
@@ -103,7 +104,8 @@ class _Loading:
         whole = surfaces.keys() == self._wires.keys()
         grants = {name for surface in surfaces.values() for name in surface.grants} if whole else None
         purposes = None if settings is None else settings.purposes
-        tenants = self._tenants(Known(stems, purposes, grants))
+        scope = Scope.SPAN if settings is None else Scope(settings.redaction.scope)
+        tenants = self._tenants(Known(stems, purposes, grants, scope))
         services = self._services(tenants, purposes)
         schemas = self._schemas()
         recognizers = self._recognizers(check_recognizers)
@@ -111,6 +113,7 @@ class _Loading:
         if settings is None or tenants is None or services is None or self._faults:
             raise ConfigurationError(self._faults)
         limits = settings.limits
+        preimage = self._preimage(schemas)
         callers = Callers(
             services,
             Allowance(limits.caller_in_flight, limits.caller_per_minute),
@@ -129,7 +132,8 @@ class _Loading:
             recognizers=recognizers,
             grants=granted,
             secrets=Secrets(self._directory, self._environment),
-            digest=self._digest(schemas),
+            digest=sha256_hex(preimage),
+            preimage=preimage,
         )
 
     # the files, one kind after the other
@@ -223,13 +227,13 @@ class _Loading:
                     granted[caller, purpose] = granted.get((caller, purpose), frozenset()) | {item.grant}
         return granted
 
-    def _digest(self, schemas: Schemas) -> str:
+    def _preimage(self, schemas: Schemas) -> bytes:
         trees = {
             name: document.tree
             for name, document in self._documents.items()
             if name not in {"tenants.yaml", "callers.yaml"}
         }
-        return sha256_hex(orjson.dumps([trees, sorted(schemas.documents)], option=orjson.OPT_SORT_KEYS))
+        return orjson.dumps([trees, sorted(schemas.documents)], option=orjson.OPT_SORT_KEYS)
 
     # reading and reporting
 

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from gateway.categories import Scope
 from gateway.config.bundle import Bundle
 from gateway.errors import UpstreamError
 from gateway.policy.entries import Entry, State
 from gateway.policy.forms import spelled
 
+_SHOWN = 20
 SOON_DAYS = (1, 7, 30)
 """A date within these many days is announced, under the smallest that it is within."""
 
@@ -39,6 +41,7 @@ def outlook(bundle: Bundle, now: datetime) -> Iterator[str]:
     yield ""
     active = sum(tenant.status == "active" for tenant in bundle.tenants.values())
     yield f"{len(bundle.callers.services)} callers, {active} active tenants of {len(bundle.tenants)}"
+    yield from _redaction(bundle)
     yield f"{len(bundle.schemas)} approved schemas"
     if bundle.callers.fault is not None:
         yield f"WARNING: no caller key is good while this stands: {bundle.callers.fault}"
@@ -114,6 +117,23 @@ def _soon(bundle: Bundle, now: datetime) -> Iterator[str]:
             yield f"  within {within} day{'' if within == 1 else 's'}: {turn.at:%Y-%m-%d %H:%M} UTC, {turn.what}"
     if not count:
         yield f"  nothing within {SOON_DAYS[-1]} days"
+
+
+_SCOPES = {
+    Scope.SPAN: "the words that reveal are taken out",
+    Scope.SENTENCE: "the whole sentence round a finding is taken out",
+    Scope.REFUSE: "a call with a finding is refused (content_not_scannable)",
+}
+
+
+def _redaction(bundle: Bundle) -> Iterator[str]:
+    usual = Scope(bundle.settings.redaction.scope)
+    yield f"redaction: {_SCOPES[usual]}"
+    for scope in Scope:
+        stricter = [tenant.id for tenant in bundle.tenants.values() if tenant.redaction is scope is not usual]
+        if stricter:
+            shown = ", ".join(stricter[:_SHOWN]) + (f" and {len(stricter) - _SHOWN} more" if stricter[_SHOWN:] else "")
+            yield f"  for {shown}: {_SCOPES[scope]}"
 
 
 def _grants(bundle: Bundle) -> Iterator[str]:

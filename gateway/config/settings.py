@@ -5,8 +5,9 @@ A default stands wherever it can be right for everybody; what only the operator 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -23,6 +24,12 @@ def _host_name(value: str) -> str:
 def _address(value: str) -> str:
     if not (is_host(value) or value in {"::", "::1"}):
         raise misfit("write the address to bind, such as 127.0.0.1 or 0.0.0.0")
+    return value
+
+
+def _origin(value: str) -> str:
+    if not re.fullmatch(r"[!-*,-~]+", value) or value.endswith("/"):
+        raise misfit("write a URL without scheme, such as log.example.com/eu: no space, no plus, no slash at the end")
     return value
 
 
@@ -89,6 +96,8 @@ class Limits(Form):
 class Redaction(Form):
     """How special-category data is looked for. `unsafe_redaction_off` lets it leave; it is for benchmarks.
 
+    `scope` is what goes with a finding: the span, its sentence, or the call. A tenant can only be stricter.
+
     `answers`: what comes back is cleaned too. Of a stream, at most `held_characters` of one text wait to be settled
     (no rule looks farther than half of the default), and none longer than `held_seconds` (longer than a clause takes
     at a slow model's pace); what waits then is decided as it stands, and rather taken out than let go.
@@ -102,6 +111,7 @@ class Redaction(Form):
     answers: bool = True
     held_characters: Annotated[int, Field(ge=256, le=4096)] = 512
     held_seconds: Annotated[float, Field(ge=0.05, le=60, allow_inf_nan=False)] = 2.0
+    scope: Literal["span", "sentence", "refuse"] = "span"
     unsafe_redaction_off: bool = False
 
 
@@ -114,6 +124,18 @@ class Journal(Form):
     batch: Annotated[int, Field(ge=1, le=100_000)] = 512
     check_seconds: Seconds = 5.0
     ballast_bytes: Annotated[int, Field(ge=0, le=2**40)] = 64 * 2**20
+
+
+class Log(Form):
+    """The signed log. Never change `origin` once there is a log: it is the log's name.
+
+    `guard` is a file on another volume than the state, where the last checkpoint is kept a second time;
+    `tiles` a directory for a web server, from which anybody can read the log without its records.
+    """
+
+    origin: Annotated[str, AfterValidator(_origin)] | None = None
+    guard: Prose | None = None
+    tiles: Prose | None = None
 
 
 class Upstream(Form):
@@ -149,6 +171,7 @@ class Settings(Form):
     limits: Limits = Limits()
     redaction: Redaction = Redaction()
     journal: Journal = Journal()
+    log: Log = Log()
     upstream: Upstream = Upstream()
     grants: tuple[ConditionalGrant, ...] = ()
 

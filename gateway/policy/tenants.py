@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from gateway.categories import Scope
 from gateway.policy.countries import expand
 from gateway.policy.forms import CountryName, Form, Id, Report, read
 
@@ -31,6 +32,7 @@ class Tenant:
         forbidden_grants: conditional verdicts that nobody may use on this tenant's data.
         status: calls are made for `active` tenants only.
         notice_days: a longer notice than the registry's own, or None.
+        redaction: how much goes with a finding: never less than the operator's own setting.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Tenant:
     forbidden_grants: frozenset[str] = frozenset()
     status: Status = "active"
     notice_days: int | None = None
+    redaction: Scope = Scope.SPAN
 
 
 class TenantForm(Form):
@@ -51,6 +54,7 @@ class TenantForm(Form):
     forbidden_grants: tuple[Id, ...] = ()
     status: Status
     notice_days: Annotated[int, Field(ge=0, le=730)] | None = None
+    redaction: Literal["span", "sentence", "refuse"] | None = None
 
 
 class TenantsForm(Form):
@@ -61,11 +65,15 @@ class TenantsForm(Form):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The names that other files give, for those that point at them; None where that file has a fault of its own."""
+    """What other files give, for those that point at it; None where that file has a fault of its own.
+
+    `redaction` is the operator's own setting, which a tenant may tighten and not loosen.
+    """
 
     processors: Collection[str] | None
     purposes: Collection[str] | None
     grants: Collection[str] | None
+    redaction: Scope = Scope.SPAN
 
 
 def parse_tenants(tree: object, known: Known, report: Report) -> dict[str, Tenant] | None:
@@ -88,6 +96,12 @@ def parse_tenants(tree: object, known: Known, report: Report) -> dict[str, Tenan
                     report(
                         ("tenants", name, key, index), "no other file gives this name; a misspelt one narrows wrongly"
                     )
+        redaction = known.redaction if item.redaction is None else Scope(item.redaction)
+        if redaction.rank < known.redaction.rank:
+            report(
+                ("tenants", name, "redaction"),
+                f"gateway.yaml says redaction.scope: {known.redaction}, and a tenant can only be stricter",
+            )
         tenants[name] = Tenant(
             id=name,
             residency=_expanded(item.residency),
@@ -96,6 +110,7 @@ def parse_tenants(tree: object, known: Known, report: Report) -> dict[str, Tenan
             forbidden_grants=frozenset(item.forbidden_grants),
             status=item.status,
             notice_days=item.notice_days,
+            redaction=redaction,
         )
     return tenants
 
