@@ -20,11 +20,14 @@ from gateway.redaction.stream import Channel, Edit
 from providers import sse
 from providers.document import Document, Value, serialise
 from providers.provider import Operation, Provider
-from providers.speech import Form, Said
+from providers.speech import Form, Key, Said
 
 _READ_AS_SPACES = str.maketrans("_-.:", "    ")
 _KNOWN = 4_096
 _URL_SAFE = str.maketrans("-_", "+/")
+
+
+_NONE: Mapping[str, Channel] = {}
 
 
 class _Piece:
@@ -137,13 +140,14 @@ class Answer:
         """Take the next event; `document` is its data decoded, None if it is no JSON."""
         pieces: list[_Piece] = []
         if document is not None:
-            speech = self._wire.said_in_event(self._operation, document)
+            speech = self._wire.said_in_event(self._operation, document, self._known)
             for prefix in speech.closes:
                 self._channels.close(prefix)
             for said in speech.said:
-                pieces.extend(self._enter(said))
-            if not self._known.issuperset(speech.envelope):
-                pieces.extend(self._words(speech.envelope))
+                if said.channel is not None and not said.glue and not said.scores:  # nearly always
+                    pieces.append(self._continue(said, said.channel))
+                else:
+                    pieces.extend(self._enter(said))
         else:
             self._channels.close()
         self._queue.append(_Event(name, data, document, pieces, self._clock()))
@@ -207,12 +211,15 @@ class Answer:
         tokens = {} if not said.scores else self._tokens(said)
         if said.channel is None:
             return [_Piece(said, self._channels.text(text), 0, len(text), tokens)]
-        channel = self._channels.channel(said.channel)
-        if said.glue and channel.size:
+        if said.glue and (channel := self._channels.channel(said.channel)).size:
             channel.feed(said.glue)
+        return [self._continue(said, said.channel, tokens)]
+
+    def _continue(self, said: Said, key: Key, tokens: Mapping[str, Channel] = _NONE) -> _Piece:
+        channel = self._channels.channel(key)
         start = channel.size
-        channel.feed(text)
-        return [_Piece(said, channel, start, channel.size, tokens)]
+        channel.feed(said.text)
+        return _Piece(said, channel, start, channel.size, tokens)
 
     def _words(self, words: Iterable[str]) -> list[_Piece]:
         """Words of a closed grammar: each is looked at once."""
@@ -238,6 +245,8 @@ class Answer:
     def _exchange(self, piece: _Piece) -> bool:
         """Put the cleaned string in its place; whether that changed it."""
         said, channel = piece.said, piece.channel
+        if not channel.edited and not piece.tokens:
+            return False
         edits = channel.edits(piece.start, piece.end)
         changed = False
         if edits and said.form in _SEALED:

@@ -6,6 +6,8 @@ cited, the model's sentence runs on through several blocks.
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from providers.document import Document, Value
 from providers.provider import Operation
 from providers.speech import Form, Key, Said, Speech, Vocabulary
@@ -59,8 +61,8 @@ def said(operation: Operation, document: Document) -> list[Said]:
     return into
 
 
-def said_in_event(operation: Operation, data: Document) -> Speech:
-    """What one stream event says."""
+def said_in_event(operation: Operation, data: Document, known: Container[str] = ()) -> Speech:
+    """What one stream event says, less the known words that most events repeat."""
     speech = Speech()
     kind = data.get("type")
     if kind == "content_block_delta":

@@ -6,6 +6,8 @@ items that are done, the response itself) is said again there, as a text of its 
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from providers.document import Document, Value
 from providers.provider import Operation
 from providers.speech import WORD, Form, Key, Said, Speech, Vocabulary
@@ -45,6 +47,7 @@ _KEYS = Vocabulary(
     blobs=frozenset({"encrypted_content", "embedding", "b64_json", "data", "fingerprint"}),
     trees=frozenset({"arguments", "metadata", "parameters", "schema"}),
 )
+_PADDING = 64
 _NAMES = frozenset({"role", "id", "type", "name", "object"})
 
 
@@ -66,16 +69,16 @@ def said(operation: Operation, document: Document) -> list[Said]:
     return into
 
 
-def said_in_event(operation: Operation, data: Document) -> Speech:
-    """What one stream event says."""
+def said_in_event(operation: Operation, data: Document, known: Container[str] = ()) -> Speech:
+    """What one stream event says, less the known words that most events repeat."""
     if operation.dialect == "chat":
-        return _chunk(data)
+        return _chunk(data, known)
     kind = data.get("type")
     speech = Speech()
     if type(kind) is not str:
         _KEYS.gather(data, speech.said)
     elif kind.endswith(".delta"):
-        _delta(kind, data, speech)
+        _delta(kind, data, speech, known)
     else:
         speech.closes = _closes(kind, data)
         _KEYS.gather(data, speech.said)
@@ -93,23 +96,28 @@ def said_in_event(operation: Operation, data: Document) -> Speech:
 # --- chat -----------------------------------------------------------------------------------------
 
 
-def _chunk(data: Document) -> Speech:
+def _chunk(data: Document, known: Container[str]) -> Speech:
     speech = Speech()
-    words: list[str] = []
     for key, member in data.items():
-        if key == "choices":
-            for choice in _objects(member):
-                _choice(choice, speech)
-        elif type(member) is str:
-            if WORD(member):
-                words.append(member)
-            else:
-                _KEYS.string(data, key, key, speech.said)
+        if type(member) is str:
+            if member not in known:
+                _word(data, key, speech)
+        elif key == "choices":
+            if type(member) is list:
+                for choice in member:
+                    if type(choice) is dict:
+                        _choice(choice, speech)
         elif type(member) is dict and key != "usage":
             _KEYS.gather(member, speech.said)
-    # Padding of a random length, new in every chunk: one word, so nothing in it can be read with something else.
-    speech.envelope = tuple(word for word in words if word is not data.get("obfuscation") or not word.isalnum())
     return speech
+
+
+def _word(holder: Document, name: str, speech: Speech) -> None:
+    """A string of an event beside what is said; padding of a random length is new in each, and one word."""
+    member = holder[name]
+    if name == "obfuscation" and isinstance(member, str) and len(member) <= _PADDING and member.isalnum():
+        return
+    _KEYS.string(holder, name, name, speech.said)
 
 
 def _choice(choice: Document, speech: Speech) -> None:
@@ -117,8 +125,6 @@ def _choice(choice: Document, speech: Speech) -> None:
     at = index if type(index) is int else 0
     delta = choice.get("delta")
     if type(delta) is dict:
-        if delta.get("tool_calls") or delta.get("function_call"):
-            speech.closes += ((at, "text"),)
         for key, member in delta.items():
             if type(member) is str:
                 if key in _NAMES and WORD(member):
@@ -135,6 +141,8 @@ def _choice(choice: Document, speech: Speech) -> None:
 def _structured(delta: Document, key: str, at: int, speech: Speech) -> None:
     """What a delta holds that is no string: calls of tools, above all."""
     member = delta[key]
+    if key in {"tool_calls", "function_call"}:
+        speech.closes += ((at, "text"),)
     if key == "tool_calls":
         for place, call in enumerate(_objects(member)):
             number = call.get("index")
@@ -164,22 +172,17 @@ def _call(holder: Document, key: Key, speech: Speech) -> None:
 # --- responses ------------------------------------------------------------------------------------
 
 
-def _delta(kind: str, data: Document, speech: Speech) -> None:
-    key = _place(kind.removesuffix(".delta"), data)
-    words: list[str] = []
+def _delta(kind: str, data: Document, speech: Speech, known: Container[str]) -> None:
     for name, member in data.items():
         if type(member) is str:
             if name == "delta":
                 if member:
+                    key = _place(kind.removesuffix(".delta"), data)
                     speech.said.append(Said(data, name, key, scores=_listed(data, "logprobs")))
-            elif WORD(member):
-                if name != "obfuscation" or not member.isalnum():
-                    words.append(member)
-            else:
-                _KEYS.string(data, name, name, speech.said)
+            elif member not in known:
+                _word(data, name, speech)
         elif type(member) is dict or (type(member) is list and name != "logprobs"):
             _KEYS.gather(member, speech.said)
-    speech.envelope = tuple(words)
 
 
 def _place(stem: str, data: Document) -> Key:

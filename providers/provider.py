@@ -7,7 +7,7 @@ elsewhere, by data. No socket, no clock, no judgement.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -119,7 +119,8 @@ class Provider:
         usage_parameter: the name of the parameter that `ask_usage` sets, or empty.
         is_usage_event: whether a stream event exists only because usage was asked for.
         said: (operation, document) -> every text of a whole answer, pointing into it.
-        said_in_event: (operation, data) -> every text of one stream event, and which texts end with it.
+        said_in_event: (operation, data, words that are known) -> every text of one stream event but those
+            words, and which texts end with it.
     """
 
     name: str
@@ -141,7 +142,7 @@ class Provider:
     ask_usage: Callable[[Operation, Document], bool]
     is_usage_event: Callable[[Operation, Document], bool]
     said: Callable[[Operation, Document], list[Said]]
-    said_in_event: Callable[[Operation, Document], Speech]
+    said_in_event: Callable[[Operation, Document, Container[str]], Speech]
     constant_headers: Mapping[str, str] = field(default_factory=dict)
     telltale_header: str | None = None
     end_mark: bytes = b""

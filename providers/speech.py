@@ -70,12 +70,10 @@ class Speech:
     """What an answer or an event says.
 
     `closes` are beginnings of keys: with this event the channels with such keys end, before what it says itself.
-    `envelope` are words that most events of a stream repeat.
     """
 
     said: list[Said] = field(default_factory=list)
     closes: tuple[Key, ...] = ()
-    envelope: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,11 @@ class Reading:
         self._bracket = ""  # the last bracket, comma or colon
         self._known = ""  # the last characters, as context for what turns out to be prose
 
+    @property
+    def is_prose(self) -> bool:
+        """All that comes from now on is prose."""
+        return self._prose is not None
+
     def held_from(self) -> int | None:
         """Where in the channel that begins which cannot be read before more comes, if anything does."""
         if self._rest:

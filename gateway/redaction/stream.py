@@ -82,6 +82,12 @@ class Stretch:
         self.size += len(text)
         self._fresh = True
 
+    def go_on(self, text: str) -> None:
+        """Take more text, that stood right after the last."""
+        self._pending += text
+        self.size += len(text)
+        self._fresh = True
+
     def close(self) -> None:
         """Nothing more will come."""
         self._ends = Ends.CLOSED
@@ -133,17 +139,19 @@ class Stretch:
 class Channel:
     """One text of an answer, and the edits that clean it.
 
-    `settled` characters of it may go; the edits that begin among them are known.
+    `settled` characters of it may go, as of the last look; the edits that begin among them are known.
     """
 
-    __slots__ = ("_digest", "_edits", "_held", "_reading", "_stretches", "closed", "size")
+    __slots__ = ("_digest", "_edits", "_held", "_plain", "_reading", "_stretches", "closed", "settled", "size")
 
     def __init__(self, held: int) -> None:
         self._digest = hashlib.blake2b(digest_size=16)  # of what was fed, to know it again; never leaves the process
         self._held = held
         self._stretches: deque[Stretch] = deque()
         self._reading = Reading(self._stretch)
+        self._plain: Stretch | None = None  # all that comes from now on goes on in it
         self._edits: list[Edit] = []
+        self.settled = 0
         self.closed = False
         self.size = 0
 
@@ -155,7 +163,12 @@ class Channel:
     def feed(self, text: str) -> None:
         """Take the next piece."""
         if text:
-            self._reading.feed(text, [(0, self.size)])
+            if self._plain is not None:
+                self._plain.go_on(text)
+            else:
+                self._reading.feed(text, [(0, self.size)])
+                if self._reading.is_prose and self._stretches:
+                    self._plain = self._stretches[-1]
             self.size += len(text)
             self._digest.update(text.encode("utf-8", "surrogatepass"))
 
@@ -170,15 +183,14 @@ class Channel:
         for stretch in self._stretches:
             stretch.hurry()
 
-    @property
-    def settled(self) -> int:
-        """How many characters may be let go."""
-        held = self._reading.held_from()
-        end = self.size if held is None else held
+    def reckon(self) -> None:
+        """Say anew how much is settled, after a look."""
+        held = None if self._plain is not None else self._reading.held_from()
+        self.settled = self.size if held is None else held
         for stretch in self._stretches:
             if not stretch.settled:
-                return min(end, stretch.raw(stretch.base))
-        return end
+                self.settled = min(self.settled, stretch.raw(stretch.base))
+                break
 
     def windows(self) -> Iterator[tuple[Stretch, Window]]:
         """What is to be looked at now."""
@@ -286,16 +298,12 @@ class Channels:
         Raises:
             Unavailable: nobody could look.
         """
-        while True:
-            asked = [
-                (channel, stretch, window)
-                for channel in (*self._closed, *self._open.values())
-                for stretch, window in channel.windows()
-            ]
-            if not asked:
-                break
+        channels = [*self._closed, *self._open.values()]
+        while asked := [(channel, *one) for channel in channels for one in channel.windows()]:
             answers = await self._detector.settle([window for _channel, _stretch, window in asked])
             for (channel, stretch, _window), settled in zip(asked, answers, strict=True):
                 for finding in channel.take(stretch, settled):
                     self.redactions[finding.category] += 1
+        for channel in channels:
+            channel.reckon()
         self._closed.clear()

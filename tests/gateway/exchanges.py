@@ -33,7 +33,7 @@ WIRE = Provider(
     ask_usage=lambda _operation, _document: False,
     is_usage_event=lambda _operation, _data: False,
     said=lambda _operation, _document: [],
-    said_in_event=lambda _operation, _data: Speech(),
+    said_in_event=lambda _operation, _data, _known: Speech(),
 )
 
 ADMISSION = Admission("call", 1)
