@@ -24,8 +24,6 @@ from providers.document import MAX_NODES, Approved, Document, Encoded, Identifie
 
 Path: TypeAlias = "tuple[str | int, ...]"
 
-SIGNATURES = frozenset({"signature", "encrypted_content"})
-"""An object of an answer with one of these holds text that a provider signed: it must come back as it went."""
 MAX_NESTED = 6
 """JSON in a string in JSON in a string: deeper is read as plain text."""
 _LITERAL = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)

@@ -41,6 +41,8 @@ FLOORS: dict[str, int] = {
     "gateway.process": 3,
     "gateway.relay": 3,
     "gateway.sequencing": 3,
+    "gateway.speech": 3,
+    "gateway.restoration": 3,
     "gateway.steps": 3,
     "gateway.targets": 3,
     "gateway.upstream": 3,

@@ -71,6 +71,54 @@ async def test_the_placeholder_is_the_same_in_every_turn_and_on_both_wires(runni
     assert seen[0] == seen[1]
 
 
+async def test_a_stream_is_restored(running: tuple[Gateway, Simulator]) -> None:
+    """On both wires, however the provider cuts the placeholder; nothing of it is left."""
+    gateway, _simulator = running
+    chat = openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key, max_retries=0)
+    messages = anthropic.AsyncAnthropic(base_url=gateway.url, api_key=gateway.key, max_retries=0)
+
+    async with chat, messages:
+        stream = await chat.chat.completions.create(
+            model="gpt-simulated", messages=[{"role": "user", "content": SAID}], stream=True
+        )
+        text = "".join([event.choices[0].delta.content or "" async for event in stream if event.choices])
+        async with messages.messages.stream(
+            model="claude-simulated", max_tokens=256, messages=[{"role": "user", "content": SAID}]
+        ) as other:
+            said = await other.get_final_text()
+        response = await chat.responses.create(model="gpt-simulated", input=SAID, stream=True)
+        events = [event async for event in response]
+
+    deltas = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    (final,) = [event.response.output_text for event in events if event.type == "response.completed"]
+    for answer in (text, said, deltas, final):
+        assert JANE in answer and "[REDACTED]" in answer
+        assert "EMAIL" not in answer and "HIV" not in answer
+
+
+async def test_tool_arguments_are_restored(running: tuple[Gateway, Simulator]) -> None:
+    """Streamed or whole, they parse, and name the caller's own value."""
+    gateway, _simulator = running
+    tool: dict[str, object] = {
+        "type": "function",
+        "function": {"name": "send", "parameters": {"type": "object", "properties": {"to": {"type": "string"}}}},
+    }
+    asked: dict[str, object] = {
+        "model": "gpt-simulated", "messages": [{"role": "user", "content": SAID}], "tools": [tool],
+    }  # fmt: skip
+    async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key, max_retries=0) as client:
+        whole = await client.chat.completions.create(**asked)  # type: ignore[call-overload]
+        stream = await client.chat.completions.create(**asked, stream=True)  # type: ignore[call-overload]
+        deltas = [event.choices[0].delta async for event in stream if event.choices]
+
+    arguments = "".join(
+        call.function.arguments or "" for delta in deltas for call in delta.tool_calls or () if call.function
+    )
+    for written in (whole.choices[0].message.tool_calls[0].function.arguments, arguments):
+        assert JANE in json.dumps(json.loads(written))
+        assert "EMAIL_" not in written
+
+
 async def test_a_tenant_that_is_stricter(running: tuple[Gateway, Simulator]) -> None:
     """A reload later its calls with a finding are refused, with the place; others pass, and addresses still come back."""
     gateway, simulator = running

@@ -107,6 +107,10 @@ class Redaction(Form):
     """How special-category data is looked for. `unsafe_redaction_off` lets it leave; it is for benchmarks.
 
     `scope` is what goes with a finding: the span, its sentence, or the call. A tenant can only be stricter.
+
+    `answers`: what comes back is cleaned too. Of a stream, at most `held_characters` of one text wait to be settled
+    (no rule looks farther than half of the default), and none longer than `held_seconds` (longer than a clause takes
+    at a slow model's pace); what waits then is decided as it stands, and rather taken out than let go.
     """
 
     workers: Annotated[int, Field(ge=1, le=256)] = 1
@@ -114,6 +118,9 @@ class Redaction(Form):
     patience_seconds: Seconds = 0.75
     patience_seconds_per_mebibyte: Seconds = 1.0
     typed_placeholder: bool = False
+    answers: bool = True
+    held_characters: Annotated[int, Field(ge=256, le=4096)] = 512
+    held_seconds: Annotated[float, Field(ge=0.05, le=60, allow_inf_nan=False)] = 2.0
     scope: Literal["span", "sentence", "refuse"] = "span"
     unsafe_redaction_off: bool = False
 
@@ -191,6 +198,8 @@ class Settings(Form):
         """What is in force and dangerous; said at every start and by `check`."""
         if self.redaction.unsafe_redaction_off:
             yield "redaction is OFF (unsafe_redaction_off): special-category data leaves with every call"
+        elif not self.redaction.answers:
+            yield "answers are not cleaned (redaction.answers): what a model says of people comes back as it is"
         for name, listener in (("listen", self.listen), ("operations", self.operations)):
             if listener.unsafe_plaintext and not listener.is_loopback:
                 yield f"{name} is in plain text on the network (unsafe_plaintext): keys and content can be read there"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import tldextract.tldextract
@@ -16,9 +17,10 @@ from presidio_analyzer import AnalyzerEngine, RecognizerRegistry, RecognizerResu
 from presidio_analyzer.nlp_engine import NlpArtifacts, NlpEngine
 
 from gateway.categories import PERSONAL_DATA, Category, Personal
-from gateway.redaction.findings import Finding, add, beside, merge
+from gateway.redaction.findings import Ends, Finding, Settled, Window, add, beside, merge
 from gateway.redaction.folding import Folded, fold
 from gateway.redaction.forms import Forms, words_of
+from gateway.redaction.horizon import Horizon
 from gateway.redaction.plain import Plain
 from gateway.redaction.recognizers import BREAK, LANGUAGE, Linear, SpecialCategories, no_artifacts
 from gateway.redaction.rules import Compiled, Example, Report, compile_rules, ignore
@@ -96,8 +98,9 @@ class Engine:
         self.compiled: Compiled = compile_rules(mappings, report)
         self._personal = _personal(mappings)
         self._forms = Forms(words_of(list(mappings.values())))
+        self._own = [Linear(custom) for custom in self.compiled.custom]
         registry = RecognizerRegistry(
-            recognizers=[SpecialCategories(self.compiled), *map(Linear, self.compiled.custom)],
+            recognizers=[SpecialCategories(self.compiled), *self._own],
             supported_languages=[LANGUAGE],
         )
         self._analyzer = AnalyzerEngine(
@@ -144,6 +147,14 @@ class Engine:
             _share_out(results, folded, found)
         return found
 
+    def settle(self, windows: Sequence[Window]) -> list[Settled]:
+        """What is found in each window of a text that goes on, and up to where that is final."""
+        return [self._horizon.settle(window) for window in windows]
+
+    @cached_property
+    def _horizon(self) -> Horizon:
+        return Horizon(self.compiled, self._own)
+
     def warm(self) -> None:
         """Look once at all that the rules name, so that the first real text meets built automata.
 
@@ -153,6 +164,7 @@ class Engine:
         terms = [f"{lead} {term.decode()} {rest}" for term in known for lead, rest in _LEADS[hash(term) % 2 :: 2]]
         for text in ("\n".join(terms), "\n".join(example.text for example in self.compiled.examples)):
             self.find([text, text.title()])
+        self.settle([Window(example.text, 0, Ends.OPEN) for example in self.compiled.examples])
 
     def test(self) -> None:
         """Find known phrases of every category.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -16,6 +17,32 @@ class Finding(NamedTuple):
     end: int
     category: Category | Personal
     score: float
+
+
+class Ends(enum.IntEnum):
+    """What is known of the end of a text.
+
+    OPEN: it may go on. LATE: it may, but nobody may wait for that any more. CLOSED: it is the end.
+    """
+
+    OPEN = 0
+    LATE = 1
+    CLOSED = 2
+
+
+class Window(NamedTuple):
+    """Text to be settled from `start` on; before it stands what was settled, as context."""
+
+    text: str
+    start: int
+    ends: Ends
+
+
+class Settled(NamedTuple):
+    """The findings between a window's start and `end`, in order and apart; none runs over `end`."""
+
+    findings: list[Finding]
+    end: int
 
 
 def add(findings: list[Finding], new: Finding) -> None:

@@ -45,6 +45,12 @@ class Folded:
     shadow: str
     edits: tuple[_Edits, ...]
 
+    def shadowed(self, offset: int) -> int:
+        """Where in the shadow the original's text from `offset` on begins."""
+        for edits in self.edits:
+            offset = edits.forth(offset)
+        return offset
+
     def original(self, start: int, end: int) -> tuple[int, int]:
         """The code points of the original text that the shadow's [start, end) came from."""
         for edits in reversed(self.edits):
@@ -75,6 +81,13 @@ class _Edits:
             self._after_starts.append(start + shift)
             self._after_ends.append(start + shift + length)
             shift += length - (end - start)
+
+    def forth(self, offset: int) -> int:
+        """The offset after, for one before; within a piece, the piece's end."""
+        if not self._before_starts:
+            self._prepare()
+        at = bisect_left(self._before_starts, offset) - 1
+        return offset if at < 0 else self._after_ends[at] + max(0, offset - self._before_ends[at])
 
     def back(self, start: int, end: int) -> tuple[int, int]:
         if not self._before_starts:
@@ -245,3 +258,34 @@ _KNOWN = {
     "Æ": "AE",
     "ß": "ss",
 }
+
+
+_SEPARATOR = r"(?: \. ?| |\. ?|[-_])"
+_MAY_CHANGE = re.compile(
+    rf"(?:\b[A-Za-z](?:{_SEPARATOR}[A-Za-z])*{_SEPARATOR}?"
+    r"|[ ,]+(?:[uU]|[uU]h|uhm|[uU]m|[eE]|erm?|[eE]u|[eE]uh|h|he|heu)?"
+    r")\Z"
+)
+_TAIL = 64
+
+
+def unsettled(text: str) -> int:
+    """From where on what a text folds to may still change when the text goes on; its length, if nowhere.
+
+    A word that is being spelled out may get one more letter, and what looks like the beginning of a word
+    may become a filler.
+    """
+    tail = max(0, len(text) - _TAIL)
+    start = _loose(text[tail:])
+    return _loose(text) if start == 0 < tail else tail + start
+
+
+def _loose(text: str) -> int:
+    edits: list[_Edits] = []
+    match = _MAY_CHANGE.search(text if text.isascii() else _to_ascii(text, edits))
+    if match is None:
+        return len(text)
+    start = match.start()
+    for edit in reversed(edits):
+        start, _end = edit.back(start, start)
+    return start

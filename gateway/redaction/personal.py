@@ -16,8 +16,6 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from gateway.categories import Personal
-from providers.document import Document
-from providers.text import SIGNATURES, Path, TooMany, replace, strings
 
 Pseudonym: TypeAlias = Callable[[str, str], str]
 """(label, value) -> hexadecimal digits, 40 or more bits of them: the tenant's keyed hash."""
@@ -26,6 +24,8 @@ DIGITS = 10
 """Base-32 digits of a placeholder: 50 bits, so that two of a tenant's million values meet once in 2,000 tenants."""
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _NUMBERS = frozenset(Personal) - {Personal.EMAIL, Personal.IP, Personal.MAC, Personal.IBAN, Personal.UK_NINO}
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
+_BREAKING = re.compile(r'["\\]')
 _LONGEST = 64
 """Characters of a placeholder at most, as a model may dress it up."""
 
@@ -70,7 +70,10 @@ class Restorer:
     __slots__ = ("_values",)
 
     def __init__(self, values: Mapping[str, str]) -> None:
-        self._values = dict(values)
+        # Nothing in a value may break the JSON that it is put into, however deep that is in strings.
+        self._values = {
+            name: _CONTROLS.sub(" ", value) for name, value in values.items() if not _BREAKING.search(value)
+        }
 
     def __bool__(self) -> bool:
         return bool(self._values)
@@ -78,43 +81,29 @@ class Restorer:
     def __repr__(self) -> str:
         return f"<Restorer of {len(self._values)}>"
 
-    def restore(self, text: str, written: Callable[[str], str] = str) -> str:
-        """The text with every placeholder of this request replaced by `written(value)`; others stay as they are."""
-        if not self._values or ("_" not in text and " " not in text and "-" not in text):
-            return text
+    def restore(self, text: str) -> str:
+        """The text with every placeholder of this request replaced by its value; others stay as they are."""
+        out: list[str] = []
+        done = 0
+        for start, end, value in self.places(text):
+            out += (text[done:start], value)
+            done = end
+        return "".join([*out, text[done:]]) if done else text
 
-        def put(match: re.Match[str]) -> str:
+    def places(self, text: str) -> list[tuple[int, int, str]]:
+        """(start, end, value) of each placeholder of this request in a text, in order."""
+        if not self._values:
+            return []
+        found: list[tuple[int, int, str]] = []
+        for match in _WHOLE.finditer(text):
             value = self._values.get(_proper(match["name"], match["digits"]))
-            return match.group() if value is None else written(value)
-
-        return _WHOLE.sub(put, text)
-
-    def document(self, document: Document) -> Document:
-        """The document with every string restored, those of JSON in strings too, which stays JSON."""
-        try:
-            read = strings(document)
-        except TooMany:
-            return document  # it keeps its placeholders
-        changes: dict[int, str] = {}
-        for index, slot in enumerate(read.slots):
-            text = self.restore(slot.text)
-            if text != slot.text and not _signed(document, slot.path):
-                changes[index] = text
-        return replace(document, changes, read.slots) if changes else document
+            if value is not None:
+                found.append((*match.span(), value))
+        return found
 
     def settled(self, text: str) -> int:
         """How many characters of a text that goes on can be restored now: what follows may begin a placeholder."""
         return settled(text) if self._values else len(text)
-
-
-def _signed(document: Document, path: Path) -> bool:
-    """Whether a string stands under a signature: an edit would break it, and it comes back to the provider as it is."""
-    here: object = document
-    for step in path:
-        if isinstance(here, dict) and any(here.get(key) for key in SIGNATURES):
-            return True
-        here = here[step] if isinstance(here, dict | list) else None  # type: ignore[index]  # the path's own step
-    return False
 
 
 def _proper(name: str, digits: str) -> str:

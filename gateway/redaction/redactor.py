@@ -18,6 +18,7 @@ from gateway.errors import Code, Refused
 from gateway.redaction.findings import Finding, beside
 from gateway.redaction.personal import placeholder as stand_in
 from gateway.redaction.segments import REACH
+from gateway.redaction.stream import Channels, Settles
 from gateway.redaction.treatment import Treatment, sentences
 from providers.document import Document
 from providers.text import Kind, Path, Slot, Strings, TooMany, replace, strings
@@ -27,7 +28,7 @@ _GLUES = ("", " ")
 """How a reader may take two adjacent text parts: as one word, or as two."""
 
 
-class Finds(Protocol):
+class Finds(Settles, Protocol):
     """What finds: the detector, or an engine in the same process."""
 
     async def find(self, texts: Sequence[str]) -> list[list[Finding]]:
@@ -159,6 +160,10 @@ class Redactor:
                     wholes.setdefault(begins[0], {})[begins[1]] = seam.text[finding.start : finding.end]
         return read, spans, wholes
 
+    def channels(self, held: int) -> Channels:
+        """For the texts of one answer, which may come in pieces; `held` characters of each may wait at most."""
+        return Channels(self._detector, held)
+
     async def redact(self, text: str) -> tuple[str, Mapping[Category, int]]:
         """One text with every special-category finding replaced, and how many there were.
 
@@ -172,6 +177,11 @@ class Redactor:
         return self.replaced(text, findings), Counter(
             finding.category for finding in findings if isinstance(finding.category, Category)
         )
+
+    @property
+    def placeholder(self) -> Callable[[Category], str]:
+        """What stands for a finding."""
+        return self._placeholder
 
     def replaced(self, text: str, findings: Sequence[Finding], values: Mapping[int, str] = _NONE) -> str:
         """The text with placeholders for its findings, which are in order and apart.

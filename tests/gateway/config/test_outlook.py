@@ -107,7 +107,7 @@ def test_says_what_personal_data_is_taken_out(tmp_path: Path) -> None:
     """The kinds, and whether answers get them back; nothing where none was asked for."""
     asked = FILES["gateway.yaml"] + "\npersonal_data:\n  kinds: [EMAIL, CARD]\n"
 
-    assert "personal data" not in report(write(tmp_path))
+    assert "personal data taken out" not in report(write(tmp_path))
     assert "personal data taken out: EMAIL, CARD; answers do not get it back" in report(
         write(tmp_path, **{"gateway.yaml": asked})
     )

@@ -199,7 +199,8 @@ def test_a_document_is_cleaned_and_restored(asked: InProcess) -> None:
     assert json.loads(str(cleaned.document["arguments"])) == {"to": STANDS, STANDS: 1}
     assert cleaned.document["id"] == "call_4165550199"
     assert cleaned.redactions == {Personal.EMAIL: 3, Category.HEALTH: 1}
-    assert Restorer(cleaned.values).document(cleaned.document) == {**document, "a": f"Write {JANE}, [REDACTED]."}
+    assert Restorer(cleaned.values).restore(str(cleaned.document["a"])) == f"Write {JANE}, [REDACTED]."
+    assert Restorer(cleaned.values).restore(str(cleaned.document["arguments"])) == document["arguments"]
 
 
 def test_a_value_split_over_parts_is_one_value(asked: InProcess) -> None:
@@ -210,13 +211,11 @@ def test_a_value_split_over_parts_is_one_value(asked: InProcess) -> None:
     assert cleaned.values == {STANDS: JANE}
 
 
-def test_signed_text_keeps_its_placeholders() -> None:
-    """An edit would break the signature, and the value would go to the provider with the next turn."""
-    answer: Document = {"content": [{"thinking": STANDS, "signature": "abc"}, {"text": STANDS}]}
+def test_no_value_breaks_json() -> None:
+    """Line ends inside a value come back as spaces; a value with quotes stays a placeholder."""
+    broken = Restorer({STANDS: "416\n555", "[EMAIL_bbbbbbbbbb]": '"'})
 
-    restored = Restorer({STANDS: JANE}).document(answer)
-
-    assert restored == {"content": [{"thinking": STANDS, "signature": "abc"}, {"text": JANE}]}
+    assert broken.restore(f'{{"a": "{STANDS} [EMAIL_bbbbbbbbbb]"}}') == '{"a": "416 555 [EMAIL_bbbbbbbbbb]"}'
 
 
 def test_a_special_category_takes_what_it_overlaps(asked: InProcess) -> None:
