@@ -314,10 +314,9 @@ class Application:
         if grant is not None and grant.forced:
             metrics.forced_parameters.add(count=len(grant.forced))
         redactions = 0
-        if passage.clean is not None:
-            for category, count in passage.clean.redactions.items():
-                redactions += count
-                metrics.redacted(category, count)
+        for category, count in passage.redactions.items():
+            redactions += count
+            metrics.redacted(category, count)
         if passage.redaction_seconds is not None:
             metrics.redaction_seconds.observe(passage.redaction_seconds)
         if passage.journal_seconds is not None:

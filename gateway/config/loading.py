@@ -16,7 +16,7 @@ import orjson
 
 from gateway.caller_keys import KeyFile
 from gateway.callers import CallerForm, Callers, parse_callers
-from gateway.categories import Scope
+from gateway.categories import PERSONAL_DATA, Scope
 from gateway.config.bundle import Bundle
 from gateway.config.documents import Complain, Document, Plain, read_text, shown
 from gateway.config.secrets import Secrets
@@ -93,6 +93,12 @@ def schemas_mark(directory: Path) -> tuple[tuple[str, int, int], ...]:
     return tuple(sorted((name, status.st_mtime_ns, status.st_ino) for name, status in entries))
 
 
+def _looked_for(recognizers: Mapping[str, Plain], settings: Settings) -> dict[str, Plain]:
+    """Everything that a detector is made from: the files, and what `gateway.yaml` asks for beside them."""
+    kinds: list[Plain] = list(settings.personal_data.kinds)
+    return {**recognizers, PERSONAL_DATA: kinds} if kinds else dict(recognizers)
+
+
 class _Loading:
     def __init__(
         self, directory: Path, environment: Mapping[str, str], wires: Mapping[str, Provider], shelf: Shelf
@@ -149,7 +155,7 @@ class _Loading:
             purposes=ready(settings.purposes),
             surfaces=surfaces,
             schemas=schemas,
-            recognizers=recognizers,
+            recognizers=_looked_for(recognizers, settings),
             grants=granted,
             secrets=Secrets(self._directory, self._environment),
             digest=sha256_hex(preimage),
