@@ -23,6 +23,7 @@ FLOORS: dict[str, int] = {
     "gateway.audit": 2,
     "gateway.addresses": 3,
     "gateway.answers": 3,
+    "gateway.aside": 3,
     "gateway.attempt": 3,
     "gateway.caller_keys": 3,
     "gateway.callers": 3,
