@@ -107,7 +107,6 @@ class TenantForm(Form):
     notice_days: Days | None = None
     objections: tuple[Objection, ...] = ()
     laws: Laws | None = None
-    redaction: Literal["span", "sentence", "refuse"] | None = None
 
 
 class TenantsForm(Form):
