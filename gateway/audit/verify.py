@@ -839,8 +839,16 @@ class Evidence(Protocol):
         """A1."""
 
 
-def verify(evidence: Evidence, policy: Policy, progress: Callable[[int, int], object] | None = None) -> Verification:
+def verify(
+    evidence: Evidence,
+    policy: Policy,
+    progress: Callable[[int, int], object] | None = None,
+    seen: Iterable[str] = (),
+) -> Verification:
     """Check everything about `evidence`; the Verification.
+
+    `seen` are checkpoints that the auditor kept from before. The log must extend each of them: that is what shows
+    a log whose end was cut off, or which was written anew, by somebody who holds its key.
 
     Raises:
         NotVerified: it cannot be read at all.
@@ -873,14 +881,19 @@ def verify(evidence: Evidence, policy: Policy, progress: Callable[[int, int], ob
             run.a["A10"].fail("configurations", "a file is not what its name says")
         else:
             run.configurations[digest] = Configuration(preimage)
-    add, leaf = tree.add, run.leaf
+    add, leaf, kept = tree.add, run.leaf, _kept(seen, policy, a2, a_size, b_size)
     for entry, salt, text in evidence.leaves():
+        if run.index in kept:
+            _extends(kept, run.index, tree, a2)
         add(entry)
         leaf(entry, salt, text)
         if progress is not None and run.index % 8192 == 0:
             progress(run.index - a_size, b_size - a_size)
     if b_root is not None and (run.index != b_size or tree.root() != b_root):
         a2.fail("checkpoint B", f"{run.index - a_size} entries do not lead from A to the root that B signs")
+    _extends(kept, run.index, tree, a2)
+    for size in kept:
+        a2.fail("a checkpoint seen before", f"had {size} leaves, which this log never had")
     run.end()
     _compare(run, evidence.report)
     if policy.quorum == "none":
@@ -889,6 +902,30 @@ def verify(evidence: Evidence, policy: Policy, progress: Callable[[int, int], ob
     run.a["A10"].notes.append("approvals stand in the agreements; changes of configuration carry none of their own")
     run.a["A13"].notes.append("no reconciliation in this period")
     return run
+
+
+def _kept(seen: Iterable[str], policy: Policy, a2: Assertion, start: int, end: int) -> dict[int, set[bytes]]:
+    """The checkpoints seen before, by size; those of before A cannot be compared with this evidence."""
+    kept: dict[int, set[bytes]] = {}
+    for note in seen:
+        a2.checked += 1
+        try:
+            _origin, size, root = read_checkpoint(note, policy)
+        except NotVerified as fault:
+            a2.fail("a checkpoint seen before", str(fault))
+            continue
+        if size < start:
+            a2.notes.append(f"a checkpoint of {size} leaves lies before A: compare it with an earlier pack")
+        else:
+            kept.setdefault(size, set()).add(root)
+        if size > end:
+            a2.fail("a checkpoint seen before", f"had {size} leaves; this log has {end}: its end was cut off")
+    return {size: roots for size, roots in kept.items() if size <= end}
+
+
+def _extends(kept: dict[int, set[bytes]], size: int, tree: Tree, a2: Assertion) -> None:
+    if kept.pop(size, {tree.root()}) != {tree.root()}:
+        a2.fail("a checkpoint seen before", f"of {size} leaves is not of this log's past: the log was written anew")
 
 
 def _compare(run: Verification, report: Json | None) -> None:
@@ -1082,15 +1119,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="zr_verify", description="Check an evidence pack offline.")
     parser.add_argument("pack")
     parser.add_argument("--policy", help="your own trust: the log's key, witnesses, quorum")
+    parser.add_argument("--seen", action="append", default=[], help="a checkpoint that you kept from before")
     options = parser.parse_args(arguments)
     try:
-        return verify_pack(options.pack, options.policy, sys.stdout.write)
+        return verify_pack(options.pack, options.policy, sys.stdout.write, options.seen)
     except (NotVerified, OSError) as fault:
         sys.stdout.write(f"FAIL: {fault}\n")
         return 1
 
 
-def verify_pack(path: str, policy_path: str | None, write: Callable[[str], object]) -> int:
+def verify_pack(path: str, policy_path: str | None, write: Callable[[str], object], seen: Iterable[str] = ()) -> int:
     """Check a pack and write what was found, line by line; the exit code."""
     pack = Pack(path)
     if policy_path is None:
@@ -1098,7 +1136,7 @@ def verify_pack(path: str, policy_path: str | None, write: Callable[[str], objec
         policy = Policy(pack.policy)
     else:
         policy = Policy(Path(policy_path).read_text(encoding="utf-8"))
-    run = verify(pack, policy, show_progress)
+    run = verify(pack, policy, show_progress, [Path(name).read_text(encoding="utf-8") for name in seen])
     return conclude(run, write)
 
 

@@ -8,6 +8,7 @@ import json
 import random
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,24 @@ def test_the_state_itself_is_verified(tmp_path: Path) -> None:
     with opened(house) as evidence:
         run = verifier.verify(evidence, POLICY)
     assert "A4" in failed(run)
+
+
+def test_a_checkpoint_kept_from_before_shows_what_the_key_holder_hides(genuine: Evidence) -> None:
+    """A log cut short, or written anew, by its own key does not extend a checkpoint that the auditor kept."""
+    entries = [each.entry for each in genuine.rows]
+    size = len(entries)
+    kept = [checkpoint(entries[:at]) for at in (0, 1, size // 2, size - 1, size)]
+    assert failed(verifier.verify(genuine, POLICY, seen=kept)) == set()
+
+    short = replace(genuine, rows=genuine.rows[:-3], report=None).signed()
+    anew = replace(
+        genuine, rows=[*genuine.rows[:-1], genuine.rows[-1].saying(genuine.rows[-1].entry[1:].decode() + " ")]
+    )
+    for forged, note in ((short, kept[4]), (anew.signed(), kept[4]), (short, kept[3])):
+        run = verifier.verify(forged, POLICY, seen=[note])
+        assert "seen before" in str(run.a["A2"].first)
+    other = checkpoint(entries, Signer(bytes(32)))
+    assert "A2" in failed(verifier.verify(genuine, POLICY, seen=[other]))
 
 
 # the verifier's own parts
