@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 import uvloop
 
+from gateway.aside import aside
 from gateway.audit.configurations import keep_configuration
 from gateway.audit.journal import Journal
 from gateway.audit.journal import Settings as JournalSettings
@@ -29,8 +30,12 @@ from gateway.audit.ledger import Ledger
 from gateway.audit.record import Operator
 from gateway.audit.sequencing import Plan
 from gateway.audit.store import StoreFault
-from gateway.audit.words import Act
+from gateway.audit.words import Act, Processor
+from gateway.clock import Clock
 from gateway.config import Bundle, load, schemas_mark
+from gateway.config.outlook import expiry_warnings
+from gateway.config.shelf import Shelf
+from gateway.disclosure.notices import Sent, SentUnreadable, read_sent
 from gateway.endpoints import Endpoint
 from gateway.errors import Code, ConfigurationError, Unavailable
 from gateway.keys import Keyring
@@ -41,6 +46,7 @@ from gateway.metrics import Metrics
 from gateway.operations import operations_handler
 from gateway.passage import InForce, Passage
 from gateway.policy.entries import Entry
+from gateway.policy.halts import Halts
 from gateway.process import close_core_dumps, concerns
 from gateway.redaction.detector import Detector, Patience
 from gateway.redaction.redactor import Redactor, typed, untyped
@@ -50,6 +56,9 @@ from gateway.targets import Targets
 from gateway.upstream import Upstream, UpstreamOptions
 from gateway.vocabulary import vocabulary_of
 from providers import PROVIDERS
+
+NOTED = "notices.noted"
+"""How many lines of the notices that were sent are in the record."""
 
 WATCH_SECONDS = 0.5
 """How long an approved schema, or a caller key, may take to be in force."""
@@ -85,6 +94,10 @@ class Application:
         self._stream = stream or sys.stdout.buffer
         self._tasks: list[asyncio.Task[None]] = []
         self._strangers = 0
+        self._clock = Clock()
+        self._halts = Halts()
+        self._shelf = Shelf()
+        self._reloading = asyncio.Lock()
 
     @property
     def port(self) -> int:
@@ -145,6 +158,7 @@ class Application:
             upstream=self._upstream,
             limits=limits,
             report=self._report,
+            clock=self._clock,
         )
         self._listener = Listener(_listener_options(bundle), logger, self._malformed)
         self._operations = Listener(_operations_options(bundle), logger)
@@ -157,8 +171,9 @@ class Application:
         self._metrics.calls_in_flight.set_function(lambda: limits.in_flight)
         self._metrics.streams_open.set_function(lambda: self._relay.streams)
         self._publish(reload_ok=True)
+        await self._note_notices()
         await self._listener.start(self._relay.handle)
-        await self._operations.start(operations_handler(self._metrics, checks))
+        await self._operations.start(operations_handler(self._metrics, checks, self._warnings))
         self._sequencing.start()
         self._tasks = [loop.create_task(self._watch(), name="watch"), loop.create_task(self._count(), name="strangers")]
         self._log.event("start", port=self.port, operations=self.operations_port, policy=bundle.digest[:16])
@@ -184,16 +199,20 @@ class Application:
         self._log.close()
 
     async def reload(self) -> bool:
-        """Read the configuration anew; whether it is in force now.
+        """Read the configuration anew, one reading at a time; whether it is in force now.
 
         Certificates are read again, too. Addresses, bounds of the listeners and the state's place need a restart.
         """
+        async with self._reloading:
+            return await self._reload()
+
+    async def _reload(self) -> bool:
         former, detector = self._force.bundle, self._detector
         try:
-            bundle = await asyncio.to_thread(self._load)
+            bundle = await aside(self._load)
             if (bundle.recognizers, bundle.settings.redaction) != (former.recognizers, former.settings.redaction):
                 detector = await self._detect(bundle)
-            force = self._derive(bundle, detector)
+            force = await aside(lambda: self._derive(bundle, detector))
             for listener in (self._listener, self._operations):
                 listener.renew()
             keep_configuration((self._state or bundle.state) / "log", bundle.digest, bundle.preimage)
@@ -221,7 +240,9 @@ class Application:
     # parts
 
     def _load(self) -> Bundle:
-        return load(self._directory, self._environment, wires=PROVIDERS, state=self._state)
+        return load(
+            self._directory, self._environment, wires=PROVIDERS, state=self._state, halts=self._halts, shelf=self._shelf
+        )
 
     async def _detect(self, bundle: Bundle) -> Detector | None:
         if bundle.settings.redaction.unsafe_redaction_off:
@@ -256,11 +277,21 @@ class Application:
     # what it says of itself
 
     def _publish(self, *, reload_ok: bool) -> None:
+        self._publish_dates()
+        self._metrics.reload_ok.set(1 if reload_ok else 0)
+        self._metrics.journal_healthy.set(1 if self._journal.healthy else 0)
+
+    def _publish_dates(self) -> None:
         now = datetime.now(UTC)
         left = {entry.id: _days_left(entry, now) for entry in self._force.bundle.registry.entries.values()}
         self._metrics.set_processors(left)
-        self._metrics.reload_ok.set(1 if reload_ok else 0)
-        self._metrics.journal_healthy.set(1 if self._journal.healthy else 0)
+        self._metrics.clock_doubt.set(self._clock.doubt)
+
+    def _warnings(self) -> list[str]:
+        """What readiness tells beside its checks: entries that end soon, and a clock in doubt."""
+        now, latest = self._clock.read()
+        doubt = [] if latest is None else [f"the clock was set by {self._clock.doubt:+.0f} s since the start"]
+        return [*doubt, *expiry_warnings(self._force.bundle, now)]
 
     def _log_stands_still(self, reason: str) -> None:
         self._log.event("sequencer_ended")
@@ -333,10 +364,35 @@ class Application:
             if now != seen and await self.reload():
                 seen = now
 
+    async def _note_notices(self) -> None:
+        """Record each notice that `gateway processors notices --sent` wrote down since the last time it was looked."""
+        state = self._state or self._force.bundle.state
+        try:
+            sent = await asyncio.to_thread(read_sent, state)
+            noted = state / NOTED
+            done = int(noted.read_bytes()) if noted.exists() else 0
+            for item in sent[done:]:
+                await self._ledger.note(self._notice(item))
+                done += 1
+                noted.write_text(str(done), encoding="ascii")
+        except (SentUnreadable, OSError, ValueError):
+            self._log.event("notices_unreadable")
+        except Unavailable:
+            return  # what was not recorded comes again
+
+    def _notice(self, item: Sent) -> Operator:
+        about = None if item.processor is None else self._force.vocabulary.known(Processor, item.processor)
+        at = round(item.at.timestamp() * 1_000_000)
+        return Operator(
+            time=_now(), act=Act.NOTICE, processor=about, document=Sha(item.document), told=item.told, start=at
+        )
+
     async def _count(self) -> None:
         while True:
             await asyncio.sleep(STRANGERS_SECONDS)
             await self._record_strangers()
+            await self._note_notices()
+            self._publish_dates()
             with contextlib.suppress(Unavailable):
                 # Once a minute, so that a quiet minute and a lost one do not look alike.
                 await self._ledger.note(Operator(time=_now(), act=Act.HEARTBEAT))
@@ -416,10 +472,9 @@ def _now() -> int:
 
 
 def _days_left(entry: Entry, now: datetime) -> float:
-    """Days until no agreement of the entry is in force; 0 where none is."""
-    agreement = entry.agreement(now)
-    until = None if agreement is None else agreement.valid_until
-    return 0.0 if until is None else (until - now).total_seconds() / 86_400
+    """Days until the entry takes no more traffic unless somebody acts; 0 where it takes none."""
+    ends = entry.ends(now)
+    return 0.0 if ends is None else (ends - now).total_seconds() / 86_400
 
 
 def _endpoints(bundle: Bundle) -> list[Endpoint]:

@@ -44,8 +44,9 @@ def open_call(
     headers: Mapping[str, str],
     call_id: str,
     now: datetime,
+    latest: datetime | None = None,
 ) -> Opened:
-    """Step 1, open: caller, tenant, purpose, and the operation's own verdict.
+    """Step 1, open: caller, tenant, purpose, and the operation's own verdict. `latest`: see `exchange.Entry`.
 
     Raises:
         Refused: `operation_not_allowed`, `tenant_*`, `purpose_*`.
@@ -67,6 +68,7 @@ def open_call(
         purpose=purpose,
         subject=None if identity.subject is None else keyring.tenant_mac(tenant.id, "subject", identity.subject),
         narrowed_to=identity.processor,
+        latest=latest,
     )
     policy = Policy(
         surface=surface,
@@ -77,6 +79,7 @@ def open_call(
         pseudonym=lambda value: keyring.tenant_mac(tenant.id, "pseudonym", value),
     )
     if not target.operation.answered_here:
+        bundle.purposes[purpose].permit(now, tenant.terms.notice_days)
         permit(entry, policy)
     return Opened(entry, policy, _treatment(tenant))
 

@@ -20,12 +20,13 @@ from gateway.config import Bundle
 from gateway.errors import GatewayError
 from gateway.exchange import CleanCall, Grant
 from gateway.keys import Keyring, new_call_id
+from gateway.policy.choice import considered
 from gateway.policy.judge import judge
 from gateway.redaction.engine import Engine
 from gateway.redaction.explain import Explainer
 from gateway.redaction.inprocess import InProcess
 from gateway.redaction.redactor import Redactor, typed, untyped
-from gateway.steps import clean_call, open_call, read_call
+from gateway.steps import Opened, clean_call, open_call, read_call
 from gateway.targets import Targets, read_query
 from providers import PROVIDERS
 from providers.document import Value
@@ -75,8 +76,10 @@ async def _try(
         read_query(target, opened.policy.surface)
         if opened.entry.operation.answered_here:
             return {**out, "decision": "allow", "answered_by": "gateway"}
+        call = read_call(opened.entry, headers, body)
+        out["considered"] = _considered(opened, call.document.get("model"))
         redactor = redactor.under(opened.treatment)
-        grant = judge(read_call(opened.entry, headers, body), opened.policy)
+        grant = judge(call, opened.policy)
         out["findings"] = await _findings(grant, redactor, explainer)
         clean = await clean_call(grant, redactor)
     except GatewayError as error:
@@ -121,6 +124,31 @@ def _shown(clean: CleanCall) -> dict[str, Value]:
         "headers": dict(grant.headers),
         "body": clean.body.decode("utf-8", "backslashreplace"),
     }
+
+
+def _considered(opened: Opened, model: Value) -> list[Value]:
+    """Every processor that has the model, in the order of choice, and what keeps this call from it."""
+    entry, policy = opened.entry, opened.policy
+    if not isinstance(model, str):
+        return []
+    found = considered(
+        policy.registry,
+        wire=entry.wire.name,
+        operation=entry.operation.name,
+        model=model,
+        tenant=policy.tenant,
+        now=entry.now,
+        narrowed_to=entry.narrowed_to,
+    )
+    return [
+        {
+            "processor": item.processor,
+            "code": None if item.code is None else item.code.value,
+            "reason": item.reason,
+            "chosen": item.chosen,
+        }
+        for item in found
+    ]
 
 
 def _parts(request: Value) -> tuple[str, str, CIMultiDict[str], bytes, str]:

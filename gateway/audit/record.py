@@ -410,6 +410,8 @@ class Operator(Struct, frozen=True, kw_only=True):
     gap: from `start` to `end` nothing could be written; `refused` calls were turned away.
     recovery: `closed`, how many calls of the previous boot were closed as indeterminate.
     unauthenticated: `refused` strangers between `start` and `end`.
+    notice: a notice of change was sent at `start`: its `document`'s digest, the `processor` that it is about (absent
+        where it is about a purpose), and how many tenants were `told`.
     heartbeat: nothing; once a minute, so that a quiet minute and a lost one do not look alike.
     """
 
@@ -429,6 +431,9 @@ class Operator(Struct, frozen=True, kw_only=True):
     refused: Total | None = None
     start: Instant | None = None
     end: Instant | None = None
+    processor: Annotated[Processor, Derived()] | None = None
+    document: Sha | None = None
+    told: Total | None = None
 
 
 Record = Intent | Outcome | Refusal | Operator

@@ -194,6 +194,7 @@ class Act(enum.StrEnum):
     GAP = "gap"
     RECOVERY = "recovery"
     UNAUTHENTICATED = "unauthenticated"
+    NOTICE = "notice"
     HEARTBEAT = "heartbeat"
 
 

@@ -11,6 +11,7 @@ from gateway.config.documents import Plain
 from gateway.config.secrets import Secrets
 from gateway.config.settings import Settings
 from gateway.policy.processors import Registry
+from gateway.policy.purposes import Purpose
 from gateway.policy.schemas import Schemas
 from gateway.policy.surface import Surface
 from gateway.policy.tenants import Tenant
@@ -26,6 +27,7 @@ class Bundle:
         callers: who may ask; the only part that lives on, since keys come and go without a reload.
         tenants: by id.
         registry: the sub-processors.
+        purposes: by id: the closed list of reasons for a call.
         surfaces: wire name -> what may be asked on it.
         schemas: the approved structured-output schemas.
         recognizers: the files of `recognizers/` as plain mappings, by stem.
@@ -41,6 +43,7 @@ class Bundle:
     callers: Callers
     tenants: Mapping[str, Tenant]
     registry: Registry
+    purposes: Mapping[str, Purpose]
     surfaces: Mapping[str, Surface]
     schemas: Schemas
     recognizers: Mapping[str, Plain]

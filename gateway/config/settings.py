@@ -6,13 +6,15 @@ A default stands wherever it can be right for everybody; what only the operator 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from gateway.policy.forms import Counted, Form, Id, Prose, Report, Seconds, misfit, read
+from gateway.policy.forms import Counted, Days, Form, Id, Prose, Report, Seconds, misfit, read
 from gateway.policy.hosts import is_host, is_loopback
+from gateway.policy.notices import USUAL_DAYS
+from gateway.policy.purposes import PurposeForm, check_purposes
 
 
 def _host_name(value: str) -> str:
@@ -163,7 +165,8 @@ class Settings(Form):
     """The keys of `config/gateway.yaml`. Paths are as written: relative ones start at the configuration's folder."""
 
     region: Id
-    purposes: Annotated[tuple[Id, ...], Field(min_length=1, max_length=256)]
+    purposes: Annotated[Mapping[Id, PurposeForm], Field(min_length=1, max_length=256)]
+    notice_days: Days = USUAL_DAYS
     state: Prose = "../.state"
     listen: CallersListener = CallersListener()
     operations: OperationsListener = OperationsListener()
@@ -196,9 +199,7 @@ def parse_settings(tree: object, report: Report) -> Settings | None:
         _check_listener(name, listener, fault)
     if not settings.listen.is_loopback and not settings.listen.names:
         fault(("listen",), "write names: the host names by which callers reach this gateway")
-    for index, purpose in enumerate(settings.purposes):
-        if purpose in settings.purposes[:index]:
-            fault(("purposes", index), "this purpose is named twice")
+    check_purposes(settings.purposes, settings.notice_days, fault)
     for index, item in enumerate(settings.grants):
         for at, purpose in enumerate(item.purposes):
             if purpose not in settings.purposes:
