@@ -84,7 +84,6 @@ class Subject:
         """KiB of the process tree, each shared page divided among its users (PSS)."""
         return sum(_pss(pid) for pid in _tree(self.process.pid)) if self.process else 0.0
 
-
     def cpu(self) -> float:
         """Seconds that the process tree has spent on a processor: steadier than the clock on a busy machine."""
         return sum(_cpu(pid) for pid in _tree(self.process.pid)) if self.process else 0.0
