@@ -134,8 +134,8 @@ def parse_document(data: bytes, name: str, complain: Complain) -> Document | Non
         return None
     except yaml.MarkedYAMLError as error:  # its own words quote the file
         # An open quote or bracket is only noticed much later; the context is where it began.
-        began = any(word in (error.context or "") for word in ("flow", "quoted"))
-        line = _line((error.context_mark if began else None) or error.problem_mark)
+        quoted = error.context_mark if "quoted" in (error.context or "") else None
+        line = _line(quoted or _open_bracket(_text(data)) or error.problem_mark)
         complain(line, "", "the YAML breaks here: an open quote or bracket, a missing colon, or wrong indentation")
         return None
     except yaml.YAMLError:
