@@ -155,10 +155,10 @@ def compile_rules(mappings: Mapping[str, Plain], report: Report = ignore) -> Com
     for stem, mapping in mappings.items():
         if stem in {CONTEXT, PERSONAL_DATA}:
             continue
-        if stem not in Category.__members__:
-            draft.fault((stem,), "no special category is called so; write one of the eight codes, or `context`")
-            continue
-        _read_category(draft, Category(stem), mapping)
+        if stem in Category.__members__:
+            _read_category(draft, Category(stem), mapping)
+        else:
+            _read_own(draft, stem, mapping)
     if draft.faults:
         raise RulesInvalid("the recognisers have faults")
     return _assemble(draft)
@@ -278,6 +278,23 @@ def _read_examples(draft: _Draft, category: Category, value: Plain) -> None:
         draft.examples.append(Example(category, marked.replace("[[", "").replace("]]", ""), found))
     for text in _strings(draft, (*path, "negative"), examples.get("negative")):
         draft.examples.append(Example(category, text, ()))
+
+
+def _read_own(draft: _Draft, stem: str, mapping: Plain) -> None:
+    """An operator's own file, of any other name: recognisers in Presidio's words, each for the category it names."""
+    listed = mapping.get("recognizers") if isinstance(mapping, dict) else None
+    if not isinstance(mapping, dict) or not isinstance(listed, list) or not listed:
+        draft.fault((stem,), "call it one of the eight codes or `context`; or list your own under `recognizers:`")
+        return
+    _table(draft, (stem,), mapping, frozenset({"recognizers"}))
+    for index, entry in enumerate(listed):
+        where: Path = (stem, "recognizers", index)
+        entity = entry.get("supported_entity") if isinstance(entry, dict) else None
+        if not isinstance(entry, dict) or entity not in Category.__members__:
+            draft.fault((*where, "supported_entity"), f"write one of {', '.join(Category)}")
+            continue
+        rest = {key: value for key, value in entry.items() if key != "supported_entity"}
+        _read_custom(draft, where, Category(str(entity)), rest)
 
 
 def _read_custom(draft: _Draft, path: Path, category: Category, value: Plain) -> None:
