@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 import uvloop
 
+from gateway.aside import aside
 from gateway.audit.configurations import keep_configuration
 from gateway.audit.journal import Journal
 from gateway.audit.journal import Settings as JournalSettings
@@ -33,6 +34,7 @@ from gateway.audit.words import Act, Processor
 from gateway.clock import Clock
 from gateway.config import Bundle, load, schemas_mark
 from gateway.config.outlook import expiry_warnings
+from gateway.config.shelf import Shelf
 from gateway.disclosure.notices import Sent, SentUnreadable, read_sent
 from gateway.endpoints import Endpoint
 from gateway.errors import Code, ConfigurationError, Unavailable
@@ -95,6 +97,8 @@ class Application:
         self._strangers = 0
         self._clock = Clock()
         self._halts = Halts()
+        self._shelf = Shelf()
+        self._reloading = asyncio.Lock()
 
     @property
     def port(self) -> int:
@@ -196,16 +200,20 @@ class Application:
         self._log.close()
 
     async def reload(self) -> bool:
-        """Read the configuration anew; whether it is in force now.
+        """Read the configuration anew, one reading at a time; whether it is in force now.
 
         Certificates are read again, too. Addresses, bounds of the listeners and the state's place need a restart.
         """
+        async with self._reloading:
+            return await self._reload()
+
+    async def _reload(self) -> bool:
         former, detector = self._force.bundle, self._detector
         try:
-            bundle = await asyncio.to_thread(self._load)
+            bundle = await aside(self._load)
             if (bundle.recognizers, bundle.settings.redaction) != (former.recognizers, former.settings.redaction):
                 detector = await self._detect(bundle)
-            force = self._derive(bundle, detector)
+            force = await aside(lambda: self._derive(bundle, detector))
             for listener in (self._listener, self._operations):
                 listener.renew()
             keep_configuration((self._state or bundle.state) / "log", bundle.digest, bundle.preimage)
@@ -233,7 +241,9 @@ class Application:
     # parts
 
     def _load(self) -> Bundle:
-        return load(self._directory, self._environment, wires=PROVIDERS, state=self._state, halts=self._halts)
+        return load(
+            self._directory, self._environment, wires=PROVIDERS, state=self._state, halts=self._halts, shelf=self._shelf
+        )
 
     async def _detect(self, bundle: Bundle) -> Detector | None:
         if bundle.settings.redaction.unsafe_redaction_off:

@@ -82,6 +82,7 @@ class Answer:
         "_operation",
         "_placeholder",
         "_queue",
+        "_refuses",
         "_wire",
         "scores_dropped",
     )
@@ -102,6 +103,7 @@ class Answer:
         self._held_seconds = held_seconds
         self._clock = clock
         self._placeholder = redactor.placeholder
+        self._refuses = redactor.refuses
         self._queue: deque[_Event] = deque()
         self._known: set[str] = set()  # words found clean: most events repeat them
         self.scores_dropped = 0
@@ -199,6 +201,11 @@ class Answer:
             # The provider was asked: a client must not send the same request again.
             reason = "The redactor could not look at the answer."
             raise Unavailable(unseen.code, reason, retryable=False) from None
+        if self._refuses and self._channels.redactions:
+            raise UpstreamError(
+                Code.RESPONSE_NOT_ALLOWED,
+                "the answer holds special-category data, and this tenant refuses such answers",
+            )
 
     # its strings
 

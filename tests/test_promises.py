@@ -31,7 +31,9 @@ from gateway.endpoints import Endpoint
 from gateway.errors import Code, GatewayError, Unavailable
 from gateway.exchange import Admission, Call, CleanCall, Grant
 from gateway.limits import Limits
+from gateway.passage import Passage
 from gateway.policy.judge import Policy
+from gateway.redaction.detector import Detector
 from gateway.redaction.redactor import Redactor
 from gateway.relay import Relay
 from gateway.simulator import Fault, Scenario, Simulator
@@ -381,6 +383,39 @@ async def test_p4_going_on_without_is_found(world: World, monkeypatch: pytest.Mo
     ERRORS["detector unavailable"](monkeypatch)
     monkeypatch.setattr(gateway.relay, "clean_call", lenient)
     assert await _let_through(world) != []
+
+
+async def _heard(world: World, *, stream: bool) -> list[str]:
+    """What of a finding in an answer reached the caller."""
+    world.provider.script(Scenario(say=f"{SENSITIVE} {SENSITIVE}", piece=400))
+    _status, body = await world.call(_chat(stream=stream))
+    return ["the caller heard it"] * body.count(b"sclerosis")
+
+
+def _hold_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway that lets go whatever came, settled or not."""
+    monkeypatch.setattr(Passage, "answer", lambda _passage: None)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_p4_an_answer_is_heard_clean_or_not_at_all(
+    world: World, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    """What comes back is cleaned, and where nobody can look it does not pass."""
+    assert await _heard(world, stream=stream) == []
+    monkeypatch.setattr(Detector, "settle", _unable)
+    assert await _heard(world, stream=stream) == []
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_p4_an_answer_let_through_is_found(world: World, monkeypatch: pytest.MonkeyPatch, stream: bool) -> None:
+    """Without the cleaning, the caller would hear it."""
+    _hold_nothing(monkeypatch)
+    assert await _heard(world, stream=stream) != []
+
+
+async def _unable(*_args: object) -> Any:
+    raise UNABLE
 
 
 # P5 is held by tests/test_canary.py

@@ -174,7 +174,9 @@ def _fillers(shadow: str) -> list[tuple[int, int]]:
                 start = at
                 while start and shadow[start - 1] in " ,":
                     start -= 1
-                spans.append((start, end + 1 if shadow[end : end + 1] == "," else end))
+                # Never so much that two words become one.
+                comma = shadow[end : end + 1] == "," and not shadow[end + 1 : end + 2].isalnum()
+                spans.append((start, end + 1 if comma else end))
             at = shadow.find(filler, end)
     return spans
 
@@ -263,7 +265,7 @@ _KNOWN = {
 _SEPARATOR = r"(?: \. ?| |\. ?|[-_])"
 _MAY_CHANGE = re.compile(
     rf"(?:\b[A-Za-z](?:{_SEPARATOR}[A-Za-z])*{_SEPARATOR}?"
-    r"|[ ,]+(?:[uU]|[uU]h|uhm|[uU]m|[eE]|erm?|[eE]u|[eE]uh|h|he|heu)?"
+    r"|(?<= )(?:[uU]|[uU]h,?|uhm,?|[uU]m,?|[eE]|er|erm,?|[eE]u|[eE]uh,?|h|he|heu,?)"
     r")\Z"
 )
 _TAIL = 64

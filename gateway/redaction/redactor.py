@@ -169,7 +169,12 @@ class Redactor:
 
     def channels(self, held: int) -> Channels:
         """For the texts of one answer, which may come in pieces; `held` characters of each may wait at most."""
-        return Channels(self._detector, held)
+        return Channels(self._detector, held, self._treatment.scope)
+
+    @property
+    def refuses(self) -> bool:
+        """Whether any finding is to refuse."""
+        return self._treatment.scope is Scope.REFUSE
 
     async def redact(self, text: str) -> tuple[str, Mapping[Category, int]]:
         """One text with every special-category finding replaced, and how many there were.

@@ -14,10 +14,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
-from gateway.categories import Category
+from gateway.categories import Category, Scope
 from gateway.redaction.encoded import Marks, Reading, cut_before, raw_at
 from gateway.redaction.findings import Ends, Finding, Settled, Window
 from gateway.redaction.segments import REACH
+from gateway.redaction.treatment import complete, sentences
 
 Key: TypeAlias = "tuple[str | int, ...]"
 """Names a channel: pieces with the same key are one text."""
@@ -48,9 +49,28 @@ class Edit(NamedTuple):
 class Stretch:
     """A stretch of prose in a channel: all of it, or one string of the JSON that it holds."""
 
-    __slots__ = ("_context", "_ends", "_fresh", "_hurry", "_looked", "_marks", "_pending", "base", "key", "size")
+    __slots__ = (
+        "_context",
+        "_ends",
+        "_found",
+        "_fresh",
+        "_gone",
+        "_hurry",
+        "_kept",
+        "_looked",
+        "_marks",
+        "_pending",
+        "_sentences",
+        "base",
+        "key",
+        "size",
+    )
 
-    def __init__(self, key: bool, context: str = "") -> None:
+    def __init__(self, key: bool, context: str = "", *, sentences: bool = False) -> None:
+        self._sentences = sentences  # these go with a finding, so they stay until they are complete
+        self._kept = ""  # settled, and not gone
+        self._found: list[Finding] = []  # in what is kept
+        self._gone = 0
         self._context = context
         self._pending = ""
         self._marks: Marks = []
@@ -63,14 +83,14 @@ class Stretch:
         self.size = 0  # fed so far
 
     @property
-    def settled(self) -> bool:
-        """All of it that is here."""
-        return self.base == self.size
+    def gone(self) -> int:
+        """What may be let go."""
+        return self._gone if self._sentences else self.base
 
     @property
     def closed(self) -> bool:
         """Nothing will come, and nothing is left to look at."""
-        return self._ends is Ends.CLOSED and self.base == self.size
+        return self._ends is Ends.CLOSED and self.gone == self.size
 
     def feed(self, text: str, marks: Marks) -> None:
         """Take more text, and where it stood in the channel."""
@@ -111,25 +131,39 @@ class Stretch:
         return Window(context + pending[:_MOST], len(context), ends)
 
     def take(self, settled: Settled, held: int) -> list[Finding]:
-        """Take the answer to the last window; return its findings as spans of the channel."""
+        """Take the answer to the last window; return its findings as spans of this stretch."""
         shift = self.base - len(self._context)
-        found = [
-            Finding(self.raw(start + shift), self.raw(end + shift), category, score)
-            for start, end, category, score in settled.findings
-        ]
+        found = [one._replace(start=one.start + shift, end=one.end + shift) for one in settled.findings]
         step = settled.end - len(self._context)
         if step:
+            if self._sentences:
+                self._kept += self._pending[:step]
+                self._found += found
             self._context = (self._context + self._pending[:step])[-REACH:]
             self._pending = self._pending[step:]
             self.base += step
             if len(self._marks) > _MANY:
-                self._marks = cut_before(self._marks, self.base)
+                self._marks = cut_before(self._marks, self.gone)
         if self._looked - step > held:  # rather decide it as it stands than hold more, or look for ever
             self._hurry = Ends.LATE if self._hurry is Ends.OPEN else Ends.CLOSED
             self._fresh = True
         else:
             self._hurry = Ends.OPEN
         return found
+
+    def whole_sentences(self) -> list[Finding]:
+        """The findings, each with its sentence, of those sentences that may go now."""
+        if not self._kept:
+            return []
+        at = self._gone
+        found = [one._replace(start=one.start - at, end=one.end - at) for one in self._found]
+        over = self._ends is Ends.CLOSED and self.base == self.size
+        end = len(self._kept) if over else complete(self._kept, found)
+        wide = [one for one in sentences(self._kept, found) if one.start < end]
+        self._found = [one for one in self._found if one.start >= at + end]
+        self._kept = self._kept[end:]
+        self._gone += end
+        return [one._replace(start=one.start + at, end=one.end + at) for one in wide]
 
     def raw(self, offset: int) -> int:
         """Where in the channel a character of this stretch begins, or the last one ends."""
@@ -142,9 +176,21 @@ class Channel:
     `settled` characters of it may go, as of the last look; the edits that begin among them are known.
     """
 
-    __slots__ = ("_digest", "_edits", "_held", "_plain", "_reading", "_stretches", "closed", "settled", "size")
+    __slots__ = (
+        "_digest",
+        "_edits",
+        "_held",
+        "_plain",
+        "_reading",
+        "_sentences",
+        "_stretches",
+        "closed",
+        "settled",
+        "size",
+    )
 
-    def __init__(self, held: int) -> None:
+    def __init__(self, held: int, scope: Scope = Scope.SPAN) -> None:
+        self._sentences = scope is not Scope.SPAN
         self._digest = hashlib.blake2b(digest_size=16)  # of what was fed, to know it again; never leaves the process
         self._held = held
         self._stretches: deque[Stretch] = deque()
@@ -156,7 +202,7 @@ class Channel:
         self.size = 0
 
     def _stretch(self, key: bool, context: str) -> Stretch:
-        made = Stretch(key, context)
+        made = Stretch(key, context, sentences=self._sentences)
         self._stretches.append(made)
         return made
 
@@ -187,10 +233,20 @@ class Channel:
         """Say anew how much is settled, after a look."""
         held = None if self._plain is not None else self._reading.held_from()
         self.settled = self.size if held is None else held
+        if self._sentences:
+            for stretch in self._stretches:
+                self._edit(stretch, stretch.whole_sentences())
+        while self._stretches and self._stretches[0].closed:
+            self._stretches.popleft()
         for stretch in self._stretches:
-            if not stretch.settled:
-                self.settled = min(self.settled, stretch.raw(stretch.base))
+            if stretch.gone < stretch.size:
+                self.settled = min(self.settled, stretch.raw(stretch.gone))
                 break
+
+    def _edit(self, stretch: Stretch, found: list[Finding]) -> None:
+        for start, end, category, _score in found:
+            if isinstance(category, Category):  # nothing else is looked for in what comes back
+                insort(self._edits, Edit(stretch.raw(start), stretch.raw(end), category, stretch.key))
 
     def windows(self) -> Iterator[tuple[Stretch, Window]]:
         """What is to be looked at now."""
@@ -202,11 +258,8 @@ class Channel:
     def take(self, stretch: Stretch, settled: Settled) -> list[Finding]:
         """Take the answer to a window of one of its stretches."""
         found = stretch.take(settled, self._held)
-        for start, end, category, _score in found:
-            if isinstance(category, Category):  # nothing else is looked for in what comes back
-                insort(self._edits, Edit(start, end, category, stretch.key))
-        while self._stretches and self._stretches[0].closed:
-            self._stretches.popleft()
+        if not self._sentences:
+            self._edit(stretch, found)
         return found
 
     @property
@@ -245,12 +298,14 @@ class Channels:
     Args:
         detector: who settles.
         held: characters of one text that may wait to be settled at most; beyond, it is decided as it stands.
+        scope: what goes with a finding; anything but the span is its sentence.
     """
 
-    __slots__ = ("_closed", "_detector", "_heard", "_held", "_open", "redactions")
+    __slots__ = ("_closed", "_detector", "_heard", "_held", "_open", "_scope", "redactions")
 
-    def __init__(self, detector: Settles, held: int) -> None:
+    def __init__(self, detector: Settles, held: int, scope: Scope = Scope.SPAN) -> None:
         self._detector = detector
+        self._scope = scope
         self._held = held
         self._open: dict[Key, Channel] = {}
         self._closed: list[Channel] = []  # not looked at to the end yet
@@ -261,12 +316,12 @@ class Channels:
         """The open channel with this key; a new one if there is none."""
         channel = self._open.get(key)
         if channel is None:
-            channel = self._open[key] = Channel(self._held)
+            channel = self._open[key] = Channel(self._held, self._scope)
         return channel
 
     def text(self, text: str) -> Channel:
         """A text that is whole: a new channel, or the one that said the same before, in pieces or whole."""
-        channel = Channel(self._held)
+        channel = Channel(self._held, self._scope)
         channel.feed(text)
         channel.close()
         heard = self._heard.get(channel.name)

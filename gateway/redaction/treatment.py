@@ -42,6 +42,21 @@ def sentences(text: str, findings: Sequence[Finding]) -> list[Finding]:
     return widened
 
 
+def complete(text: str, findings: Sequence[Finding]) -> int:
+    """Up to where the sentences of a text that goes on are complete: what widens a finding there is all known."""
+    done = 0
+    for match in _END.finditer(text):
+        if match.end() < len(text) and not _TITLE.search(text, max(0, match.end() - 6), match.end()):
+            done = match.end()
+    if done or len(text) <= 3 * REACH:
+        return done
+    done = len(text) - 2 * REACH  # no end in sight: what is farther off than a sentence reaches
+    for one in sentences(text, findings):
+        if one.start < done < one.end:
+            done = one.start
+    return done
+
+
 def _start(text: str, at: int) -> int:
     low = max(0, at - REACH)
     start = low

@@ -120,18 +120,43 @@ async def latency(bench: Bench) -> Figures:
 
 
 async def chunks_flat_out(bench: Bench) -> Figures:
-    """Stream chunks a second, 32 streams as fast as they go: the best round."""
+    """Stream chunks a second, 32 streams as fast as they go, and processor time for each: the best round."""
     figures = Figures()
 
     async def take(subject: Subject) -> None:
         streams = Streams(subject.target, prompt(FLAT, 256, bench.source, stream=True))
         await streams.open(32, 10)
-        before, begin = streams.chunks.count, time.perf_counter()
+        before, spent, begin = streams.chunks.count, subject.cpu(), time.perf_counter()
         await asyncio.sleep(bench.doses.streams)
-        rate = (streams.chunks.count - before) / (time.perf_counter() - begin)
+        brought = streams.chunks.count - before
+        rate = brought / (time.perf_counter() - begin)
+        if subject.argv and brought:
+            _least(figures, "CPU us a chunk", subject.name, (subject.cpu() - spent) * 1e6 / brought)
         streams.vanish()
         await _quiet(bench)
         figures.put("chunks/s", subject.name, max(rate, figures.rows.get("chunks/s", {}).get(subject.name, 0)))
+
+    await _in_turn(bench, bench.doses.rounds, figures, take)
+    return figures
+
+
+async def first_token(bench: Bench) -> Figures:
+    """Milliseconds from a request to the first token of its stream, one stream at a time: the best round's median."""
+    figures = Figures()
+
+    async def take(subject: Subject) -> None:
+        taken: list[float] = []
+        for _ in range(20):
+            streams = Streams(subject.target, prompt(PACED, 256, bench.source, stream=True))
+            streams.chunks.timed = True
+            begin = time.perf_counter()
+            await streams.open(1, 10)
+            while not streams.chunks.delays:
+                await asyncio.sleep(0.001)
+            taken.append((time.perf_counter() - begin) * 1e3)
+            streams.vanish()
+        await _quiet(bench)
+        _least(figures, "p50 ms", subject.name, _quantile(taken, 0.5))
 
     await _in_turn(bench, bench.doses.rounds, figures, take)
     return figures
@@ -147,8 +172,12 @@ async def chunk_delay(bench: Bench) -> Figures:
         await streams.open(100, 10)
         await asyncio.sleep(0.3)
         streams.chunks.timed = True
+        before, spent = streams.chunks.count, subject.cpu()
         await asyncio.sleep(bench.doses.streams)
         delays = streams.chunks.delays
+        if subject.argv and delays:
+            cpu = (subject.cpu() - spent) * 1e6 / (streams.chunks.count - before)
+            _least(figures, "CPU us a chunk", subject.name, cpu)
         streams.vanish()
         await _quiet(bench)
         if not delays:
@@ -220,6 +249,7 @@ MEASURES: dict[str, Callable[[Bench], Awaitable[Figures]]] = {
     "rps-50k": lambda bench: throughput(bench, 50 * 1024),
     "latency": latency,
     "chunks": chunks_flat_out,
+    "first": first_token,
     "delay": chunk_delay,
     "streams": held_streams,
 }
@@ -235,6 +265,10 @@ async def _quiet(bench: Bench) -> None:
         if await _open(bench) == 0:
             return
         await asyncio.sleep(0.05)
+
+
+def _least(figures: Figures, row: str, subject: str, figure: float) -> None:
+    figures.put(row, subject, min(figure, figures.rows.get(row, {}).get(subject, figure)))
 
 
 def _quantile(figures: Sequence[float], share: float) -> float:

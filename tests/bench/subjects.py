@@ -84,6 +84,10 @@ class Subject:
         """KiB of the process tree, each shared page divided among its users (PSS)."""
         return sum(_pss(pid) for pid in _tree(self.process.pid)) if self.process else 0.0
 
+    def cpu(self) -> float:
+        """Seconds that the process tree has spent on a processor: steadier than the clock on a busy machine."""
+        return sum(_cpu(pid) for pid in _tree(self.process.pid)) if self.process else 0.0
+
 
 @contextlib.contextmanager
 def _pinned(core: int) -> Iterator[None]:
@@ -107,6 +111,13 @@ def _tree(root: int) -> list[int]:
     for pid in found:
         found.extend(parents.get(pid, []))
     return found
+
+
+def _cpu(pid: int) -> float:
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # proc(5): utime, stime
+    return 0.0
 
 
 def _pss(pid: int) -> float:

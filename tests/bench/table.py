@@ -37,16 +37,16 @@ BARS = (
     Bar("latency", "p50 ms over bare", ON, 2.5, 1.2),
     Bar("latency", "p99 ms over bare", ON, 12, 6),
     Bar("chunks", "chunks/s", OFF, 25_000, 45_000, at_most=False),
-    Bar("chunks", "chunks/s", ON, 25_000, 45_000, at_most=False),
-    Bar("delay", "p50 of bare", ON, 1.5, 1.0),
-    Bar("delay", "p99 of bare", ON, 2.0, 1.25),
+    Bar("chunks", "chunks/s", ON, 12_000, 25_000, at_most=False),
+    Bar("delay", "p50 of bare", OFF, 1.5, 1.0),
+    Bar("delay", "p99 of bare", OFF, 2.0, 1.25),
     Bar("streams", "KiB a stream", ON, 40, 25),
     Bar("streams", "open after 2 s", ON, 0, 0),
     Bar("streams", "none after s", ON, 2.0, 0.5),
     Bar("footprint", "idle MB", ON, 250, 180),
     Bar("footprint", "start s", ON, 4, 3),
 )
-"""The bars of the first milestone; answers are not cleaned yet, so both gateways owe the same chunks."""
+"""With redaction on, answers are cleaned: a word that is not complete waits, so a chunk's delay is told and owes nothing."""
 
 _TITLES = {
     "footprint": "idle, and start to ready",
@@ -54,6 +54,7 @@ _TITLES = {
     "rps-50k": "saturation, 50 KB, each text new where redaction is on",
     "latency": "100 requests/s, 1 KB",
     "chunks": "32 streams flat out",
+    "first": "one stream at a time, request to first token",
     "delay": "100 streams, 50 chunks/s each",
     "streams": "held streams, then all callers vanish",
 }

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.categories import PLACEHOLDER
+from gateway.categories import PLACEHOLDER, Scope
 from gateway.redaction.engine import Engine
 from gateway.redaction.findings import Ends, Window
 from gateway.redaction.redactor import Redactor, untyped
 from gateway.redaction.stream import Channels
+from gateway.redaction.treatment import Treatment
 from tests.evaluate import ROOT, rules
 from tests.gateway.redaction.conftest import InProcess
 
@@ -26,11 +27,11 @@ REST = "My brother is [REDACTED]."
 HELD = 512
 
 
-def streamed(pieces: Iterable[str], held: int = HELD) -> tuple[str, list[int]]:
+def streamed(pieces: Iterable[str], held: int = HELD, scope: Scope = Scope.SPAN) -> tuple[str, list[int]]:
     """What comes out of pieces that are let go as soon as they may be, and how much was held after each."""
 
     async def flow() -> tuple[str, list[int]]:
-        channels = Channels(InProcess(ENGINE), held)
+        channels = Channels(InProcess(ENGINE), held, scope)
         channel = channels.channel(("text",))
         waiting: list[tuple[int, str]] = []
         out: list[str] = []
@@ -52,9 +53,9 @@ def streamed(pieces: Iterable[str], held: int = HELD) -> tuple[str, list[int]]:
     return asyncio.run(flow())
 
 
-def whole(text: str) -> str:
+def whole(text: str, scope: Scope = Scope.SPAN) -> str:
     """What the redactor makes of the whole text at once."""
-    return asyncio.run(Redactor(InProcess(ENGINE)).redact(text))[0]
+    return asyncio.run(Redactor(InProcess(ENGINE), treatment=Treatment(scope)).redact(text))[0]
 
 
 def windows(passages: Sequence[str], round_about: int = 150) -> list[str]:
@@ -102,14 +103,30 @@ def test_every_split_round_every_finding_of_the_passages() -> None:
             assert not any(one.start < settled.end < one.end for one in found)
 
 
-def test_passages_in_random_pieces_give_the_whole() -> None:
-    """Whole passages, in pieces as tokens are."""
+@pytest.mark.parametrize("scope", [Scope.SPAN, Scope.SENTENCE])
+def test_passages_in_random_pieces_give_the_whole(scope: Scope) -> None:
+    """Whole passages, in pieces as tokens are; where whole sentences go, they are complete before they go."""
     source = random.Random(7)
     for text in passages()[::3]:
         cuts = sorted(source.sample(range(len(text)), len(text) // 5))
         pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
 
-        assert streamed(pieces)[0] == whole(text)
+        assert streamed(pieces, scope=scope)[0] == whole(text, scope)
+
+
+def test_a_sentence_without_an_end_is_bounded() -> None:
+    """Speech recognition writes no full stops: what is farther off than a sentence reaches goes."""
+    text = (
+        "so we talked about the quote and the dates again " * 40
+        + "my brother is HIV positive "
+        + "and then we spoke " * 60
+    )
+
+    out, holds = streamed([text[at : at + 9] for at in range(0, len(text), 9)], scope=Scope.SENTENCE)
+
+    assert PLACEHOLDER in out
+    assert "HIV" not in out
+    assert max(holds) < 1_300
 
 
 @given(
