@@ -49,6 +49,7 @@ from gateway.policy.entries import Entry
 from gateway.policy.halts import Halts
 from gateway.process import close_core_dumps, concerns
 from gateway.redaction.detector import Detector, Patience
+from gateway.redaction.fields import FIELDS, Fields
 from gateway.redaction.redactor import Redactor, typed, untyped
 from gateway.relay import Relay
 from gateway.sequencing import Sequencing
@@ -269,7 +270,9 @@ class Application:
                 purposes=bundle.settings.purposes,
             ),
             digest=Sha(bundle.digest),
-            redactor=None if detector is None else Redactor(detector, known_keys, placeholder),
+            redactor=None
+            if detector is None
+            else Redactor(detector, known_keys, placeholder, fields=Fields(bundle.recognizers.get(FIELDS))),
             targets=Targets(PROVIDERS),
             host_names=_listener_options(bundle).allowed_names,
         )

@@ -24,6 +24,7 @@ from gateway.policy.choice import considered
 from gateway.policy.judge import judge
 from gateway.redaction.engine import Engine
 from gateway.redaction.explain import Explainer
+from gateway.redaction.fields import FIELDS, Fields
 from gateway.redaction.inprocess import InProcess
 from gateway.redaction.redactor import Redactor, typed, untyped
 from gateway.steps import Opened, clean_call, open_call, read_call
@@ -45,7 +46,7 @@ def try_requests(bundle: Bundle, requests: Iterable[Value]) -> Iterator[dict[str
     engine = Engine(bundle.recognizers)
     known_keys = frozenset[str]().union(*(surface.vocabulary for surface in bundle.surfaces.values()))
     placeholder = typed if bundle.settings.redaction.typed_placeholder else untyped
-    redactor = Redactor(InProcess(engine), known_keys, placeholder)
+    redactor = Redactor(InProcess(engine), known_keys, placeholder, fields=Fields(bundle.recognizers.get(FIELDS)))
     explainer = Explainer(engine.compiled)
     with tempfile.TemporaryDirectory() as folder:
         keyring = Keyring.open(Path(folder) / "keys", create=True)

@@ -15,6 +15,7 @@ from typing import Protocol, TypeAlias
 
 from gateway.categories import PLACEHOLDER, Category, Personal, Scope
 from gateway.errors import Code, Refused
+from gateway.redaction.fields import Fields
 from gateway.redaction.findings import Finding, beside
 from gateway.redaction.personal import placeholder as stand_in
 from gateway.redaction.segments import REACH
@@ -72,6 +73,7 @@ def untyped(_category: Category) -> str:
 
 
 _USUAL = Treatment()
+_NO_FIELDS = Fields()
 _Wholes: TypeAlias = "dict[int, dict[int, str]]"
 _NONE: Mapping[int, str] = {}
 
@@ -84,6 +86,7 @@ class Redactor:
         known_keys: the field names of the wires' surfaces, which are not content.
         placeholder: category -> what stands for a finding; `untyped` or `typed`.
         treatment: how much goes with a finding.
+        fields: keys whose values are findings.
     """
 
     def __init__(
@@ -92,17 +95,19 @@ class Redactor:
         known_keys: frozenset[str] = frozenset(),
         placeholder: Callable[[Category], str] = untyped,
         treatment: Treatment = _USUAL,
+        fields: Fields = _NO_FIELDS,
     ) -> None:
         self._detector = detector
         self._known_keys = known_keys
         self._placeholder = placeholder
         self._treatment = treatment
+        self._fields = fields
 
     def under(self, treatment: Treatment) -> Redactor:
         """The same, for a tenant that asks for this treatment."""
         if treatment == self._treatment:
             return self
-        return Redactor(self._detector, self._known_keys, self._placeholder, treatment)
+        return Redactor(self._detector, self._known_keys, self._placeholder, treatment, self._fields)
 
     @property
     def restores(self) -> bool:
@@ -158,6 +163,8 @@ class Redactor:
                 begins = seam.share_out(finding, spans)
                 if begins is not None:
                     wholes.setdefault(begins[0], {})[begins[1]] = seam.text[finding.start : finding.end]
+        for index, finding in self._fields.find(read.slots).items():
+            spans[index] = [*spans[index], finding]
         return read, spans, wholes
 
     def channels(self, held: int) -> Channels:

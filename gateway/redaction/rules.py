@@ -21,6 +21,7 @@ from typing import TypeAlias
 import re2
 
 from gateway.categories import PERSONAL_DATA, Category
+from gateway.redaction.fields import FIELDS
 from gateway.redaction.folding import fold, fold_rule
 from gateway.redaction.plain import Plain
 
@@ -153,12 +154,14 @@ def compile_rules(mappings: Mapping[str, Plain], report: Report = ignore) -> Com
         if category.value not in mappings:
             draft.fault((category.value,), "this category has no file; every category must be known")
     for stem, mapping in mappings.items():
-        if stem in {CONTEXT, PERSONAL_DATA}:
+        if stem == FIELDS:
+            _check_fields(draft, mapping)
+        if stem in {CONTEXT, FIELDS, PERSONAL_DATA}:
             continue
-        if stem not in Category.__members__:
-            draft.fault((stem,), "no special category is called so; write one of the eight codes, or `context`")
-            continue
-        _read_category(draft, Category(stem), mapping)
+        if stem in Category.__members__:
+            _read_category(draft, Category(stem), mapping)
+        else:
+            _read_own(draft, stem, mapping)
     if draft.faults:
         raise RulesInvalid("the recognisers have faults")
     return _assemble(draft)
@@ -278,6 +281,33 @@ def _read_examples(draft: _Draft, category: Category, value: Plain) -> None:
         draft.examples.append(Example(category, marked.replace("[[", "").replace("]]", ""), found))
     for text in _strings(draft, (*path, "negative"), examples.get("negative")):
         draft.examples.append(Example(category, text, ()))
+
+
+def _check_fields(draft: _Draft, mapping: Plain) -> None:
+    top = _table(draft, (FIELDS,), mapping, frozenset({"names", "nothing"}))
+    for code, names in _table(draft, (FIELDS, "names"), top.get("names"), frozenset(Category)).items():
+        if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+            draft.fault((FIELDS, "names", code), "write a list of keys")
+    nothing = top.get("nothing")
+    if nothing is not None and not (isinstance(nothing, list) and all(isinstance(word, str) for word in nothing)):
+        draft.fault((FIELDS, "nothing"), "write a list of words, in quotes where YAML reads something else")
+
+
+def _read_own(draft: _Draft, stem: str, mapping: Plain) -> None:
+    """An operator's own file, of any other name: recognisers in Presidio's words, each for the category it names."""
+    listed = mapping.get("recognizers") if isinstance(mapping, dict) else None
+    if not isinstance(mapping, dict) or not isinstance(listed, list) or not listed:
+        draft.fault((stem,), "call it one of the eight codes or `context`; or list your own under `recognizers:`")
+        return
+    _table(draft, (stem,), mapping, frozenset({"recognizers"}))
+    for index, entry in enumerate(listed):
+        where: Path = (stem, "recognizers", index)
+        entity = entry.get("supported_entity") if isinstance(entry, dict) else None
+        if not isinstance(entry, dict) or entity not in Category.__members__:
+            draft.fault((*where, "supported_entity"), f"write one of {', '.join(Category)}")
+            continue
+        rest = {key: value for key, value in entry.items() if key != "supported_entity"}
+        _read_custom(draft, where, Category(str(entity)), rest)
 
 
 def _read_custom(draft: _Draft, path: Path, category: Category, value: Plain) -> None:

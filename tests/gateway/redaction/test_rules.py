@@ -128,3 +128,50 @@ def test_an_operator_adds_recognisers_in_presidios_words(few: dict[str, Plain]) 
 
     assert [text[one.start : one.end] for one in findings] == ["Unité-417", "CHATEAU\u00a0ROSE"]
     assert [one.score for one in findings] == [0.7, 0.9]
+
+
+def _own(**changed: Plain) -> Plain:
+    entry: dict[str, Plain] = {
+        "name": "Clinics",
+        "supported_entity": "HEALTH",
+        "deny_list": ["ward seven"],
+        "patterns": [{"name": "file number", "regex": r"ZX-\d{4}", "score": 0.7}],
+    }
+    return {"recognizers": [{**entry, **changed}]}
+
+
+def test_an_operators_own_file_adds_recognisers(few: dict[str, Plain]) -> None:
+    """Under any name of its own; each finds for the category that it names, through every spelling."""
+    engine = Engine({**few, "our-clinics": _own()})
+
+    (findings,) = engine.find(["seen in Ward  Seven, file zx-1234"])
+
+    assert [(one.start, one.end, one.category) for one in findings] == [
+        (8, 19, Category.HEALTH),
+        (26, 33, Category.HEALTH),
+    ]
+
+
+OWN: dict[str, tuple[Plain, tuple[object, ...]]] = {
+    "a category's file under a wrong name": ({"rules": []}, ("HEALT",)),
+    "nothing in it": ({"recognizers": []}, ("HEALT",)),
+    "no category": (_own(supported_entity="PERSON"), ("HEALT", "recognizers", 0, "supported_entity")),
+    "a pattern that RE2 cannot run": (
+        _own(patterns=[{"name": "x", "regex": "(?=a)b", "score": 0.5}]),
+        ("HEALT", "recognizers", 0, "patterns", 0),
+    ),
+    "an unknown key": (_own(context=["x"]), ("HEALT", "recognizers", 0, "context")),
+}
+
+
+@pytest.mark.parametrize(("mapping", "path"), OWN.values(), ids=OWN.keys())
+def test_an_operators_file_with_a_fault_is_refused(
+    few: dict[str, Plain], mapping: Plain, path: tuple[object, ...]
+) -> None:
+    """With the place of the fault; a misspelt category is no file of one's own."""
+    faults: list[object] = []
+
+    with pytest.raises(RulesInvalid):
+        compile_rules({**few, "HEALT": mapping}, lambda where, _reason: faults.append(where))
+
+    assert faults == [path]
