@@ -30,6 +30,9 @@ from gateway.audit.record import Operator
 from gateway.audit.sequencing import Plan
 from gateway.audit.store import StoreFault
 from gateway.audit.words import Act, Processor
+from gateway.change.chain import Chain, ChainBroken
+from gateway.change.control import require_approval
+from gateway.change.control import warnings as change_warnings
 from gateway.clock import Clock
 from gateway.config import Bundle, load, schemas_mark
 from gateway.config.outlook import expiry_warnings
@@ -64,6 +67,9 @@ WATCH_SECONDS = 0.5
 RETIRE_SECONDS = 60.0
 """How long a detector lives on after a reload replaced it, for the calls that began with it."""
 
+_MOST_FAULTS = 20
+"""Faults of a refused reload that are told one by one; `gateway check` tells them all."""
+
 STRANGERS_SECONDS = 60
 """Refusals of strangers are counted and recorded by the minute, or anyone could fill the log."""
 
@@ -94,6 +100,7 @@ class Application:
         self._strangers = 0
         self._clock = Clock()
         self._halts = Halts()
+        self._refused: str | None = None
 
     @property
     def port(self) -> int:
@@ -125,7 +132,7 @@ class Application:
         handler = logging.StreamHandler(sys.stderr)
         silence(handler)
         logger = detached_logger(handler)
-        state = self._state or bundle.state
+        state = self._state = self._state or bundle.state
         keyring = Keyring.open(state / "keys", master=bundle.master_key, create=True)
         self._detector, self._journal = await asyncio.gather(
             self._detect(bundle),
@@ -167,6 +174,7 @@ class Application:
         self._metrics.calls_in_flight.set_function(lambda: limits.in_flight)
         self._metrics.streams_open.set_function(lambda: self._relay.streams)
         self._publish(reload_ok=True)
+        await self._note_changes()
         await self._note_notices()
         await self._listener.start(self._relay.handle)
         await self._operations.start(operations_handler(self._metrics, checks, self._warnings))
@@ -215,11 +223,13 @@ class Application:
             self._metrics.reload_ok.set(0)
             count = len(fault.faults) if isinstance(fault, ConfigurationError) else 1
             self._log.event("reload_failed", faults=count)
+            self._tell_refusal(fault)
             return False
-        parent, self._force = self._force.digest, force
+        parent, self._force, self._refused = self._force.digest, force, None
         retired, self._detector = self._detector, detector
         if retired is not None and retired is not detector:
             self._tasks.append(asyncio.get_running_loop().create_task(_retire(retired), name="retire"))
+        await self._note_changes()
         if parent != force.digest:
             with contextlib.suppress(Unavailable):
                 await self._ledger.note(
@@ -232,7 +242,9 @@ class Application:
     # parts
 
     def _load(self) -> Bundle:
-        return load(self._directory, self._environment, wires=PROVIDERS, state=self._state, halts=self._halts)
+        bundle = load(self._directory, self._environment, wires=PROVIDERS, state=self._state, halts=self._halts)
+        require_approval(bundle, self._state or bundle.state, PROVIDERS)
+        return bundle
 
     async def _detect(self, bundle: Bundle) -> Detector | None:
         if bundle.settings.redaction.unsafe_redaction_off:
@@ -281,7 +293,15 @@ class Application:
         """What readiness tells beside its checks: entries that end soon, and a clock in doubt."""
         now, latest = self._clock.read()
         doubt = [] if latest is None else [f"the clock was set by {self._clock.doubt:+.0f} s since the start"]
-        return [*doubt, *expiry_warnings(self._force.bundle, now)]
+        refused = [] if self._refused is None else [self._refused]
+        return [*doubt, *refused, *change_warnings(self._force.bundle), *expiry_warnings(self._force.bundle, now)]
+
+    def _tell_refusal(self, fault: Exception) -> None:
+        """Say where people look that what is on disk does not serve, and why."""
+        self._refused = f"the configuration on disk was refused; {self._force.digest[:16]} serves on"
+        faults = fault.faults if isinstance(fault, ConfigurationError) else []
+        for item in faults[:_MOST_FAULTS]:
+            sys.stderr.write(f"gateway: reload refused: {item}\n")
 
     def _log_stands_still(self, reason: str) -> None:
         self._log.event("sequencer_ended")
@@ -341,8 +361,9 @@ class Application:
     # what it watches
 
     async def _watch(self) -> None:
-        """Reload when a schema was approved or withdrawn; record each caller key that came or went."""
-        seen = schemas_mark(self._directory)
+        """Reload when a schema or a change was approved or withdrawn; record each caller key that came or went."""
+        chain = Chain(self._state or self._force.bundle.state, PROVIDERS)
+        seen = (schemas_mark(self._directory), chain.mark())
         keys = self._force.bundle.callers.key_ids()
         while True:
             await asyncio.sleep(WATCH_SECONDS)
@@ -351,9 +372,33 @@ class Application:
             for key in sorted(known ^ keys):
                 with contextlib.suppress(Unavailable):
                     await self._ledger.note(Operator(time=_now(), act=Act.KEY, key=Id(key), enabled=key in keys))
-            now = schemas_mark(self._directory)
-            if now != seen and await self.reload():
-                seen = now
+            now = (schemas_mark(self._directory), chain.mark())
+            if now != seen:
+                seen = now  # one that fails is not tried again until something differs, or SIGHUP says so
+                await self.reload()
+
+    async def _note_changes(self) -> None:
+        """Record each change that was applied since the last time it was looked."""
+        chain = Chain(self._state or self._force.bundle.state, PROVIDERS)
+        try:
+            for link in await asyncio.to_thread(chain.unrecorded):
+                keys = tuple(sorted(Id(item.key) for item in link.approvals))
+                statement = link.statement
+                await self._ledger.note(
+                    Operator(
+                        time=_now(),
+                        act=Act.CHANGE,
+                        configuration=Sha(statement.digest),
+                        parent=None if statement.parent is None else Sha(statement.parent),
+                        document=Sha(statement.id),
+                        approvers=keys,
+                    )
+                )
+                chain.recorded_one()
+        except (ChainBroken, OSError):
+            self._log.event("changes_unreadable")
+        except Unavailable:
+            return  # what was not recorded comes again
 
     async def _note_notices(self) -> None:
         """Record each notice that `gateway processors notices --sent` wrote down since the last time it was looked."""
@@ -382,6 +427,7 @@ class Application:
         while True:
             await asyncio.sleep(STRANGERS_SECONDS)
             await self._record_strangers()
+            await self._note_changes()
             await self._note_notices()
             self._publish_dates()
             with contextlib.suppress(Unavailable):
