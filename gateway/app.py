@@ -24,7 +24,7 @@ import uvloop
 from gateway.audit.configurations import keep_configuration
 from gateway.audit.journal import Journal
 from gateway.audit.journal import Settings as JournalSettings
-from gateway.audit.language import Id, Sha
+from gateway.audit.language import Id, Mac, Sha
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Operator
 from gateway.audit.sequencing import Plan
@@ -33,13 +33,14 @@ from gateway.audit.words import Act, Processor
 from gateway.change.chain import Chain, ChainBroken
 from gateway.change.control import require_approval
 from gateway.change.control import warnings as change_warnings
+from gateway.change.roll import Moved, Roll, RollUnreadable
 from gateway.clock import Clock
 from gateway.config import Bundle, load, schemas_mark
 from gateway.config.outlook import expiry_warnings
 from gateway.disclosure.notices import Sent, SentUnreadable, read_sent
 from gateway.endpoints import Endpoint
 from gateway.errors import Code, ConfigurationError, Unavailable
-from gateway.keys import Keyring
+from gateway.keys import KeyFault, Keyring
 from gateway.limits import Limits
 from gateway.listener import Listener, ListenerOptions
 from gateway.logs import CallLine, Log, detached_logger, loop_exception_handler, silence
@@ -133,7 +134,7 @@ class Application:
         silence(handler)
         logger = detached_logger(handler)
         state = self._state = self._state or bundle.state
-        keyring = Keyring.open(state / "keys", master=bundle.master_key, create=True)
+        keyring = self._keyring = Keyring.open(state / "keys", master=bundle.master_key, create=True)
         self._detector, self._journal = await asyncio.gather(
             self._detect(bundle),
             Journal.open(
@@ -175,6 +176,7 @@ class Application:
         self._metrics.streams_open.set_function(lambda: self._relay.streams)
         self._publish(reload_ok=True)
         await self._note_changes()
+        await self._note_tenants()
         await self._note_notices()
         await self._listener.start(self._relay.handle)
         await self._operations.start(operations_handler(self._metrics, checks, self._warnings))
@@ -230,6 +232,7 @@ class Application:
         if retired is not None and retired is not detector:
             self._tasks.append(asyncio.get_running_loop().create_task(_retire(retired), name="retire"))
         await self._note_changes()
+        await self._note_tenants()
         if parent != force.digest:
             with contextlib.suppress(Unavailable):
                 await self._ledger.note(
@@ -399,6 +402,24 @@ class Application:
             self._log.event("changes_unreadable")
         except Unavailable:
             return  # what was not recorded comes again
+
+    async def _note_tenants(self) -> None:
+        """Record each tenant that came, changed or went since the last time it was looked, also while none ran."""
+        tenants = self._force.bundle.tenants
+        roll = Roll(self._state or self._force.bundle.state)
+        try:
+            for item in await asyncio.to_thread(roll.moved, tenants):
+                await self._ledger.note(self._moved(item))
+            await asyncio.to_thread(roll.keep, tenants)
+        except (RollUnreadable, KeyFault):
+            self._log.event("tenants_unreadable")
+        except Unavailable:
+            return  # what was not recorded comes again
+
+    def _moved(self, item: Moved) -> Operator:
+        known = item.there or self._keyring.has_tenant(item.tenant)  # or a key that was destroyed would come back
+        subject = Mac(self._keyring.tenant_mac(item.tenant, "tenant", item.tenant)) if known else None
+        return Operator(time=_now(), act=Act.TENANT, subject=subject, enabled=item.served)
 
     async def _note_notices(self) -> None:
         """Record each notice that `gateway processors notices --sent` wrote down since the last time it was looked."""

@@ -190,6 +190,10 @@ class Keyring:
         words = label.encode()
         return keyed.digest(len(words).to_bytes(2) + words + value.encode("utf-8", "surrogatepass"))[:16].hex()
 
+    def has_tenant(self, tenant: str) -> bool:
+        """Whether this tenant has a key: none that was destroyed, and none that was never needed, has."""
+        return tenant in self._tenants or (self._directory / f"{_tenant_name(tenant)}.sealed").exists()
+
     def destroy_tenant(self, tenant: str) -> bool:
         """Forget the tenant's key, here and on disk, so that its hashes can never be linked again.
 

@@ -21,7 +21,7 @@ from gateway.change.statement import approve
 from gateway.cli import main
 from gateway.config import load
 from gateway.errors import ConfigurationError
-from gateway.keys import Signer, public_key_id
+from gateway.keys import Keyring, Signer, public_key_id
 from gateway.simulator import CREDENTIAL, Simulator
 from providers import PROVIDERS
 from tests.configuration import CALLER, issue_key, write_configuration
@@ -169,3 +169,24 @@ async def test_taking_the_approvers_out_changes_nothing(controlled: Controlled) 
 
     assert await controlled.application.reload() is False
     assert (await controlled.ask())[0] == 200
+
+
+async def test_each_tenant_that_moves_is_recorded(controlled: Controlled) -> None:
+    """No approval is asked for within an approved residency; the record has the tenant's keyed hash and no id."""
+    path = controlled.configuration / "tenants.yaml"
+    tenants = yaml.safe_load(path.read_text(encoding="utf-8"))["tenants"]
+    edit(path, tenants={**tenants, "t-new": {"residency": ["CA"], "status": "active"}})
+    assert await controlled.application.reload()
+    edit(path, tenants={**tenants, "t-new": {"residency": ["CA"], "status": "cancelled"}})
+    assert await controlled.application.reload()
+    edit(path, tenants={**tenants, "t-wide": {"residency": ["CA", "US"], "status": "active"}})
+    assert await controlled.application.reload() is False
+
+    moved = [line for line in records(controlled.state) if line.get("act") == "tenant"]
+    assert [line["enabled"] for line in moved] == [True, False]
+    assert (
+        moved[0]["subject"]
+        == moved[1]["subject"]
+        == Keyring.open(controlled.state / "keys").tenant_mac("t-new", "tenant", "t-new")
+    )
+    assert "t-new" not in json.dumps(moved)

@@ -406,7 +406,8 @@ class Operator(Struct, frozen=True, kw_only=True):
         where it is about a purpose), and how many tenants were `told`.
     change: the bundle `configuration` was applied on `parent` (absent: the first under change control), by the
         `approvers` whose keys signed; `document` is the digest of the statement that they signed.
-    tenant: a tenant came, changed or went, by its keyed hash (`subject`), and is now served or not (`enabled`).
+    tenant: a tenant came, changed or went, and is now served or not (`enabled`); `subject` is its keyed hash, absent
+        where it is gone and so is its key.
     heartbeat: nothing; once a minute, so that a quiet minute and a lost one do not look alike.
     """
 
