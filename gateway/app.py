@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 import uvloop
 
+from gateway.aside import aside
 from gateway.audit.configurations import keep_configuration
 from gateway.audit.journal import Journal
 from gateway.audit.journal import Settings as JournalSettings
@@ -34,9 +35,11 @@ from gateway.change.chain import Chain, ChainBroken
 from gateway.change.control import require_approval
 from gateway.change.control import warnings as change_warnings
 from gateway.change.roll import Moved, Roll, RollUnreadable
+from gateway.change.statement import Proposal
 from gateway.clock import Clock
 from gateway.config import Bundle, load, schemas_mark
 from gateway.config.outlook import expiry_warnings
+from gateway.config.shelf import Shelf
 from gateway.disclosure.notices import Sent, SentUnreadable, read_sent
 from gateway.endpoints import Endpoint
 from gateway.errors import Code, ConfigurationError, Unavailable
@@ -102,6 +105,9 @@ class Application:
         self._clock = Clock()
         self._halts = Halts()
         self._refused: str | None = None
+        self._shelf = Shelf()
+        self._reloading = asyncio.Lock()
+        self._noting = asyncio.Lock()
 
     @property
     def port(self) -> int:
@@ -205,16 +211,20 @@ class Application:
         self._log.close()
 
     async def reload(self) -> bool:
-        """Read the configuration anew; whether it is in force now.
+        """Read the configuration anew, one reading at a time; whether it is in force now.
 
         Certificates are read again, too. Addresses, bounds of the listeners and the state's place need a restart.
         """
+        async with self._reloading:
+            return await self._reload()
+
+    async def _reload(self) -> bool:
         former, detector = self._force.bundle, self._detector
         try:
-            bundle = await asyncio.to_thread(self._load)
+            bundle = await aside(self._load)
             if (bundle.recognizers, bundle.settings.redaction) != (former.recognizers, former.settings.redaction):
                 detector = await self._detect(bundle)
-            force = self._derive(bundle, detector)
+            force = await aside(lambda: self._derive(bundle, detector))
             for listener in (self._listener, self._operations):
                 listener.renew()
             keep_configuration((self._state or bundle.state) / "log", bundle.digest, bundle.preimage)
@@ -245,7 +255,9 @@ class Application:
     # parts
 
     def _load(self) -> Bundle:
-        bundle = load(self._directory, self._environment, wires=PROVIDERS, state=self._state, halts=self._halts)
+        bundle = load(
+            self._directory, self._environment, wires=PROVIDERS, state=self._state, halts=self._halts, shelf=self._shelf
+        )
         require_approval(bundle, self._state or bundle.state, PROVIDERS)
         return bundle
 
@@ -327,10 +339,9 @@ class Application:
         if grant is not None and grant.forced:
             metrics.forced_parameters.add(count=len(grant.forced))
         redactions = 0
-        if passage.clean is not None:
-            for category, count in passage.clean.redactions.items():
-                redactions += count
-                metrics.redacted(category, count)
+        for category, count in passage.redactions.items():
+            redactions += count
+            metrics.redacted(category, count)
         if passage.redaction_seconds is not None:
             metrics.redaction_seconds.observe(passage.redaction_seconds)
         if passage.journal_seconds is not None:
@@ -381,36 +392,28 @@ class Application:
                 await self.reload()
 
     async def _note_changes(self) -> None:
-        """Record each change that was applied since the last time it was looked."""
+        """Record each change that was applied since the last time it was looked, once."""
         chain = Chain(self._state or self._force.bundle.state, PROVIDERS)
-        try:
-            for link in await asyncio.to_thread(chain.unrecorded):
-                keys = tuple(sorted(Id(item.key) for item in link.approvals))
-                statement = link.statement
-                await self._ledger.note(
-                    Operator(
-                        time=_now(),
-                        act=Act.CHANGE,
-                        configuration=Sha(statement.digest),
-                        parent=None if statement.parent is None else Sha(statement.parent),
-                        document=Sha(statement.id),
-                        approvers=keys,
-                    )
-                )
-                chain.recorded_one()
-        except (ChainBroken, OSError):
-            self._log.event("changes_unreadable")
-        except Unavailable:
-            return  # what was not recorded comes again
+        async with self._noting:
+            try:
+                for link in await asyncio.to_thread(chain.unrecorded):
+                    await self._ledger.note(_change(link))
+                    chain.recorded_one()
+            except (ChainBroken, OSError):
+                self._log.event("changes_unreadable")
+            except Unavailable:
+                return  # what was not recorded comes again
 
     async def _note_tenants(self) -> None:
         """Record each tenant that came, changed or went since the last time it was looked, also while none ran."""
         tenants = self._force.bundle.tenants
         roll = Roll(self._state or self._force.bundle.state)
         try:
-            for item in await asyncio.to_thread(roll.moved, tenants):
+            moved = await aside(lambda: roll.moved(tenants))
+            for item in moved or ():
                 await self._ledger.note(self._moved(item))
-            await asyncio.to_thread(roll.keep, tenants)
+            if moved is None or moved:
+                await aside(lambda: roll.keep(tenants))
         except (RollUnreadable, KeyFault):
             self._log.event("tenants_unreadable")
         except Unavailable:
@@ -522,6 +525,18 @@ def _log_plan(bundle: Bundle, state: Path) -> Plan:
         origin=bundle.origin,
         master=None if bundle.master_key is None else str(bundle.master_key),
         tiles=None if log.tiles is None else str(bundle.path(log.tiles)),
+    )
+
+
+def _change(link: Proposal) -> Operator:
+    statement = link.statement
+    return Operator(
+        time=_now(),
+        act=Act.CHANGE,
+        configuration=Sha(statement.digest),
+        parent=None if statement.parent is None else Sha(statement.parent),
+        document=Sha(statement.id),
+        approvers=tuple(sorted({Id(item.key) for item in link.approvals})),
     )
 
 

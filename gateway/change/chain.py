@@ -164,12 +164,13 @@ class Chain:
         """
         with self._locked():
             links = self.links()
-            link = replace(self.proposal(proposal.statement.id), applied=now.replace(microsecond=0))
+            held = self.proposal(proposal.statement.id)
+            at = now.replace(microsecond=0)
+            counting = self.approved_by(held, links, at)
+            approvals = {item.key: item for item in held.approvals if item.key in counting}
+            link = Proposal(held.statement, tuple(approvals.values()), at)
             self._prove(link, links, link.applied)
-            with self.path.open("ab") as file:
-                file.write(link.written + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
+            _replace(self.path, b"".join(item.written + b"\n" for item in (*links, link)))
             return link
 
     def proposals(self) -> list[Proposal]:
@@ -240,6 +241,8 @@ class Chain:
         statement = link.statement
         self._place(statement, before, applied)
         found = self.approved_by(link, before, applied)
+        if len(found) != len(link.approvals):
+            raise NotApplied("an approval in it does not hold")
         needs = TWO if len(found) >= TWO else self._needs(statement, before, applied)
         if len(found) < needs:
             raise NotApplied(
@@ -303,9 +306,7 @@ class Chain:
     def _keep(self, proposal: Proposal) -> Proposal:
         path = self._directory / "proposals" / f"{proposal.statement.id}.json"
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        staged = path.with_suffix(f".{os.urandom(4).hex()}")
-        staged.write_bytes(proposal.written + b"\n")
-        staged.replace(path)
+        _replace(path, proposal.written + b"\n")
         return proposal
 
     @contextlib.contextmanager
@@ -317,6 +318,17 @@ class Chain:
             yield
         finally:
             os.close(descriptor)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file durably; a reader, and whoever comes after a crash, sees the old one or the new one."""
+    staged = path.with_suffix(f".{os.urandom(4).hex()}")
+    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    staged.replace(path)
 
 
 # A digest names its bundle for good, so what was once read of it holds.

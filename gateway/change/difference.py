@@ -249,6 +249,9 @@ def _recognizers(old: Snapshot, new: Snapshot) -> Iterator[Change]:
 # --- settings -----------------------------------------------------------------------------------------
 
 _HARMLESS: Final = frozenset({"limits", "journal"})
+_PACE: Final = frozenset({"workers", "remembered", "patience_seconds", "patience_seconds_per_mebibyte",
+                          "held_characters", "held_seconds"})  # fmt: skip
+"""Keys of `redaction` that decide how fast it looks and not what it takes out."""
 
 
 def _settings(old: Settings, new: Settings) -> Iterator[Change]:
@@ -262,6 +265,8 @@ def _settings(old: Settings, new: Settings) -> Iterator[Change]:
             yield from _grants(old, new)
         elif key == "redaction":
             yield from _redaction(old, new)
+        elif key == "personal_data":
+            yield from _personal(old, new)
         elif key == "notice_days":
             needs = ONE if new.notice_days > old.notice_days else TWO
             yield Change(Kind.NOTICE, needs, f"notice of {old.notice_days} days becomes {new.notice_days}")
@@ -297,11 +302,19 @@ def _redaction(old: Settings, new: Settings) -> Iterator[Change]:
         yield Change(
             Kind.REDACTION, ONE if stricter else TWO, f"redaction.scope is {will.scope} instead of {was.scope}"
         )
-    for key in ("unsafe_redaction_off", "typed_placeholder"):
+    for key, safe in (("unsafe_redaction_off", False), ("typed_placeholder", False), ("answers", True)):
         if getattr(was, key) != getattr(will, key):
-            on = getattr(will, key)
-            yield Change(Kind.REDACTION, TWO if on else ONE, f"redaction.{key} is {'on' if on else 'off'} now")
-    judged = {"scope", "unsafe_redaction_off", "typed_placeholder"}
+            now = getattr(will, key)
+            what = f"redaction.{key} is {'on' if now else 'off'} now"
+            yield Change(Kind.REDACTION, ONE if now is safe else TWO, what)
+    judged = {"scope", "unsafe_redaction_off", "typed_placeholder", "answers"}
     for key in type(will).model_fields:
         if key not in judged and getattr(was, key) != getattr(will, key):
-            yield Change(Kind.SETTING, ONE, f"redaction.{key} differs")
+            yield Change(Kind.REDACTION, ONE if key in _PACE else TWO, f"redaction.{key} differs")
+
+
+def _personal(old: Settings, new: Settings) -> Iterator[Change]:
+    was, will = old.personal_data, new.personal_data
+    narrower = set(was.kinds) <= set(will.kinds) and (was.restore == will.restore or not will.restore)
+    kinds = ", ".join(will.kinds) or "none"
+    yield Change(Kind.REDACTION, ONE if narrower else TWO, f"personal data that is taken out: {kinds}")

@@ -38,15 +38,15 @@ class Roll:
     def __init__(self, state: Path) -> None:
         self._path = state / FILE
 
-    def moved(self, tenants: Mapping[str, Tenant]) -> list[Moved]:
-        """What differs from the roll, by tenant. Nothing where there is no roll yet: the first look begins it.
+    def moved(self, tenants: Mapping[str, Tenant]) -> list[Moved] | None:
+        """What differs from the roll, by tenant; None where there is no roll yet: the first look begins it.
 
         Raises:
             RollUnreadable: damaged, or not ours to read.
         """
         known = self._read()
         if known is None:
-            return []
+            return None
         now = _digests(tenants)
         differing = sorted(name for name in known.keys() | now.keys() if known.get(name) != now.get(name))
         return [

@@ -16,13 +16,13 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
 import orjson
 
-from gateway.categories import Category
+from gateway.categories import Category, Personal
 from gateway.errors import Code, Unavailable
-from gateway.redaction.findings import Finding, well_formed
+from gateway.redaction.findings import Finding, Settled, Window, well_formed
 from gateway.redaction.memory import Memory
 from gateway.redaction.nursery import COMMAND, LENGTH, READY
 from gateway.redaction.plain import Plain
@@ -31,7 +31,7 @@ from gateway.redaction.segments import join, pieces
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ROOT = Path(__file__).parents[2]
 _BOOT = "import sys; sys.path[:0] = [sys.argv[2]]; from gateway.redaction.nursery import main; main(int(sys.argv[1]))"
-_CATEGORIES = tuple(Category)
+_CATEGORIES = (*Category, *Personal)
 
 _CHUNK = 128 * 1024
 """Characters in one frame: a long transcript goes as several, between which short calls get their turn."""
@@ -55,13 +55,17 @@ class Patience:
         return self.floor + self.per_kilobyte * size / 1024
 
 
+_Item: TypeAlias = str | Window
+"""What a worker is asked to look at: a whole text, or a window of one that goes on."""
+
+
 class _Job:
-    """Some pieces of one caller's texts, and the future that gets their findings."""
+    """Some pieces of one caller's texts, and the future that gets what is found in each."""
 
-    __slots__ = ("alone", "done", "size", "texts")
+    __slots__ = ("alone", "done", "items", "size")
 
-    def __init__(self, texts: list[str], size: int, done: asyncio.Future[list[list[Finding]]]) -> None:
-        self.texts = texts
+    def __init__(self, items: Sequence[_Item], size: int, done: asyncio.Future[list[Settled]]) -> None:
+        self.items = items
         self.size = size
         self.done = done
         self.alone = False
@@ -85,7 +89,7 @@ class _Worker(asyncio.Protocol):
         """Send one frame; the answer, or a failure, goes to the detector."""
         assert self.transport is not None  # noqa: S101  # only connected workers are idle
         self.jobs = jobs
-        payload = _encode([text for job in jobs for text in job.texts])
+        payload = _encode([item for job in jobs for item in job.items])
         self._timer = asyncio.get_running_loop().call_later(seconds, self._detector.failed, self)
         self.transport.write(LENGTH.pack(len(payload)) + payload)
 
@@ -203,15 +207,32 @@ class Detector:
             await self._look(missing, found)
         return [join(parts, [found[name] for name in row]) for parts, row in zip(cut, names, strict=True)]
 
-    async def _look(self, missing: dict[bytes, str], found: dict[bytes, Sequence[Finding]]) -> None:
+    async def settle(self, windows: Sequence[Window]) -> list[Settled]:
+        """What is found in windows of texts that go on, and up to where it is final. Short texts; nothing is kept.
+
+        Raises:
+            Unavailable: as `find`.
+        """
+        total = sum(len(window.text) for window in windows)
+        self._check_room(total)
+        job = _Job(windows, total, asyncio.get_running_loop().create_future())
+        self._short.append(job)
+        self._size += total
+        self._pump()
+        return await job.done
+
+    def _check_room(self, total: int) -> None:
         if not self._ready:
             raise _unavailable()
-        total = sum(map(len, missing.values()))
         if len(self._short) + len(self._long) >= _QUEUE or self._size + total > _QUEUE_SIZE:
             raise Unavailable(Code.OVERLOADED, "Too many texts wait for the redactor.")
+
+    async def _look(self, missing: dict[bytes, str], found: dict[bytes, Sequence[Finding]]) -> None:
+        total = sum(map(len, missing.values()))
+        self._check_room(total)
         loop = asyncio.get_running_loop()
         queue = self._long if total > _CHUNK else self._short
-        waiting: list[tuple[list[bytes], asyncio.Future[list[list[Finding]]]]] = []
+        waiting: list[tuple[list[bytes], asyncio.Future[list[Settled]]]] = []
         for batch in _batches(missing):
             texts = [missing[name] for name in batch]
             job = _Job(texts, sum(map(len, texts)), loop.create_future())
@@ -221,7 +242,7 @@ class Detector:
         self._pump()
         try:
             for batch, done in waiting:
-                for name, findings in zip(batch, await done, strict=True):
+                for name, (findings, _end) in zip(batch, await done, strict=True):
                     found[name] = findings
                     self._memory.keep(name, findings)
         finally:
@@ -256,14 +277,14 @@ class Detector:
                 break
         return jobs
 
-    def answered(self, worker: _Worker, answer: list[list[Finding]]) -> None:
-        """A worker's findings for all texts of its frame."""
+    def answered(self, worker: _Worker, answer: list[Settled]) -> None:
+        """A worker's findings for all that its frame holds."""
         self._failures = 0
         at = 0
         for job in worker.jobs:
             if not job.done.done():
-                job.done.set_result(answer[at : at + len(job.texts)])
-            at += len(job.texts)
+                job.done.set_result(answer[at : at + len(job.items)])
+            at += len(job.items)
         worker.jobs = []
         self._idle.append(worker)
         self._pump()
@@ -425,30 +446,50 @@ def _batches(missing: Mapping[bytes, str]) -> list[list[bytes]]:
     return batches
 
 
-def _encode(texts: list[str]) -> bytes:
+def _encode(items: list[_Item]) -> bytes:
     try:
-        return orjson.dumps(texts)
+        return orjson.dumps(items)
     except orjson.JSONEncodeError:  # a lone surrogate: one character stands for it, so offsets stay
-        return orjson.dumps([_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text) for text in texts])
+        return orjson.dumps(
+            [_plain(item) if isinstance(item, str) else (_plain(item.text), item.start, item.ends) for item in items]
+        )
 
 
-def _decode(payload: bytes, jobs: Sequence[_Job]) -> list[list[Finding]] | None:
+def _plain(text: str) -> str:
+    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _decode(payload: bytes, jobs: Sequence[_Job]) -> list[Settled] | None:
     """A worker's answer, or None if it cannot be one."""
-    texts = [text for job in jobs for text in job.texts]
+    items = [item for job in jobs for item in job.items]
     try:
         answer = orjson.loads(payload)
-        if len(answer) != len(texts):
+        if len(answer) != len(items):
             return None
-        found = [
-            [Finding(start, end, _CATEGORIES[index], score) for start, end, index, score in one] if one else []
-            for one in answer
-        ]
-        for findings, text in zip(found, texts, strict=True):
-            if findings and not (
-                all(type(one.start) is type(one.end) is int and type(one.score) is float for one in findings)
-                and well_formed(findings, len(text))
-            ):
-                return None
+        return [_read(one, item) for one, item in zip(answer, items, strict=True)]
     except (ValueError, TypeError, IndexError, KeyError):
         return None
-    return found
+
+
+def _read(answer: object, item: _Item) -> Settled:
+    """What a worker says of one item: its findings; for a window, where it is settled and its findings.
+
+    Raises:
+        ValueError, TypeError, IndexError: it cannot be true.
+    """
+    start, end, listed = 0, len(item), answer
+    if not isinstance(item, str):
+        start = item.start
+        end, listed = answer  # type: ignore[misc]  # what cannot be unpacked raises
+        if type(end) is not int or not start <= end <= len(item.text):
+            raise ValueError("not an end")
+    if not listed:
+        return Settled([], end)
+    findings = [Finding(first, last, _CATEGORIES[index], score) for first, last, index, score in listed]  # type: ignore[attr-defined]
+    if not (
+        all(type(one.start) is type(one.end) is int and type(one.score) is float for one in findings)
+        and well_formed(findings, end)
+        and findings[0].start >= start
+    ):
+        raise ValueError("not findings")
+    return Settled(findings, end)

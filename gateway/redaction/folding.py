@@ -29,7 +29,7 @@ _LOOK_ALIKE = dict(
     )
 )
 _SPELLED = re2.compile(
-    rb"[\x00-\x08\x0b-\x1f\x7f]"
+    rb"[\x00-\x08\x0b-\x1f\x7f]|'[mstdMSTD]\b"
     rb"|\b[A-Za-z](?:(?: [A-Za-z]){2,}|(?:\.[A-Za-z]){2,}\.?|(?:-[A-Za-z]){2,}|(?: \. ?[A-Za-z]){2,}"
     rb"|(?:_[A-Za-z]){2,}|(?:\. [A-Za-z]){2,}\.?)\b"
 )
@@ -44,6 +44,12 @@ class Folded:
 
     shadow: str
     edits: tuple[_Edits, ...]
+
+    def shadowed(self, offset: int) -> int:
+        """Where in the shadow the original's text from `offset` on begins."""
+        for edits in self.edits:
+            offset = edits.forth(offset)
+        return offset
 
     def original(self, start: int, end: int) -> tuple[int, int]:
         """The code points of the original text that the shadow's [start, end) came from."""
@@ -76,6 +82,13 @@ class _Edits:
             self._after_ends.append(start + shift + length)
             shift += length - (end - start)
 
+    def forth(self, offset: int) -> int:
+        """The offset after, for one before; within a piece, the piece's end."""
+        if not self._before_starts:
+            self._prepare()
+        at = bisect_left(self._before_starts, offset) - 1
+        return offset if at < 0 else self._after_ends[at] + max(0, offset - self._before_ends[at])
+
     def back(self, start: int, end: int) -> tuple[int, int]:
         if not self._before_starts:
             self._prepare()
@@ -99,7 +112,10 @@ def fold(text: str) -> Folded:
     edits: list[_Edits] = []
     shadow = text if text.isascii() else _to_ascii(text, edits)
     data = shadow.encode("ascii")
-    pieces = [*_fillers(shadow), *(_spelled(shadow, *match.span()) for match in _SPELLED.finditer(data))]
+    pieces = [
+        *_fillers(shadow),
+        *(_spelled(shadow, *match.span()) for match in _SPELLED.finditer(data) if match.group()[:1] != b"'"),
+    ]
     if pieces:
         pieces.sort()
         shadow = _close_up(shadow, pieces, edits)
@@ -164,10 +180,9 @@ def _fillers(shadow: str) -> list[tuple[int, int]]:
 
 
 def _spelled(shadow: str, start: int, end: int) -> tuple[int, int]:
-    """A spelled-out word without a pronoun before it: `I v o t e d`."""
-    return (
-        (start + 2, end) if shadow[start] == "I" and shadow[start + 1 : start + 3].strip().islower() else (start, end)
-    )
+    """A spelled-out word without a pronoun before it: `I v o t e d`; not so `I.n.n.u`. What ends `I'm` begins none."""
+    pronoun = shadow[start : start + 2] == "I " and shadow[start + 2 : start + 3].islower()
+    return (start + 2, end) if pronoun else (start, end)
 
 
 def _close_up(shadow: str, spans: list[tuple[int, int]], edits: list[_Edits]) -> str:
@@ -243,3 +258,34 @@ _KNOWN = {
     "Æ": "AE",
     "ß": "ss",
 }
+
+
+_SEPARATOR = r"(?: \. ?| |\. ?|[-_])"
+_MAY_CHANGE = re.compile(
+    rf"(?:\b[A-Za-z](?:{_SEPARATOR}[A-Za-z])*{_SEPARATOR}?"
+    r"|[ ,]+(?:[uU]|[uU]h|uhm|[uU]m|[eE]|erm?|[eE]u|[eE]uh|h|he|heu)?"
+    r")\Z"
+)
+_TAIL = 64
+
+
+def unsettled(text: str) -> int:
+    """From where on what a text folds to may still change when the text goes on; its length, if nowhere.
+
+    A word that is being spelled out may get one more letter, and what looks like the beginning of a word
+    may become a filler.
+    """
+    tail = max(0, len(text) - _TAIL)
+    start = _loose(text[tail:])
+    return _loose(text) if start == 0 < tail else tail + start
+
+
+def _loose(text: str) -> int:
+    edits: list[_Edits] = []
+    match = _MAY_CHANGE.search(text if text.isascii() else _to_ascii(text, edits))
+    if match is None:
+        return len(text)
+    start = match.start()
+    for edit in reversed(edits):
+        start, _end = edit.back(start, start)
+    return start

@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 import re2
 
-from gateway.categories import Category
+from gateway.categories import PERSONAL_DATA, Category
 from gateway.redaction.folding import fold, fold_rule
 from gateway.redaction.plain import Plain
 
@@ -29,7 +29,8 @@ Report: TypeAlias = Callable[[Path, str], None]
 """Called with the path of a fault (the first part is the file's stem) and the reason."""
 
 CONTEXT = "context"
-_GAP = r"""[ \t\n",.'*/-]+"""
+GAP = r"""[ \t\n",.'*/-]+"""
+"""What may stand between two words of a term."""
 _MEMORY = 64 << 20
 _MACRO = re.compile(r"<([a-z_]+)>")
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -96,10 +97,12 @@ class Compiled:
     idioms: frozenset[bytes]
     idiom_set: re2.Set | None
     custom: list[Custom]
+    sources: tuple[str, ...]
+    """The patterns and idioms that are no literals, as RE2 reads them."""
     examples: tuple[Example, ...]
 
 
-_GAPS = re.compile(_GAP.encode())
+_GAPS = re.compile(GAP.encode())
 
 
 def canonical(piece: bytes) -> bytes:
@@ -150,7 +153,7 @@ def compile_rules(mappings: Mapping[str, Plain], report: Report = ignore) -> Com
         if category.value not in mappings:
             draft.fault((category.value,), "this category has no file; every category must be known")
     for stem, mapping in mappings.items():
-        if stem == CONTEXT:
+        if stem in {CONTEXT, PERSONAL_DATA}:
             continue
         if stem not in Category.__members__:
             draft.fault((stem,), "no special category is called so; write one of the eight codes, or `context`")
@@ -191,8 +194,8 @@ def _around(draft: _Draft, names: tuple[str, ...]) -> Around:
         before = [source for name in names for source in draft.around[name][0]]
         after = [source for name in names for source in draft.around[name][1]]
         joined = draft.joined[names] = Around(
-            re2.compile(f"(?i)(?:{'|'.join(before)})(?:{_GAP})?\\z".encode(), linear_options()) if before else None,
-            re2.compile(f"(?i)\\A(?:{_GAP})?(?:{'|'.join(after)})".encode(), linear_options()) if after else None,
+            re2.compile(f"(?i)(?:{'|'.join(before)})(?:{GAP})?\\z".encode(), linear_options()) if before else None,
+            re2.compile(f"(?i)\\A(?:{GAP})?(?:{'|'.join(after)})".encode(), linear_options()) if after else None,
         )
     return joined
 
@@ -328,6 +331,7 @@ def _assemble(draft: _Draft) -> Compiled:
         idioms=frozenset(draft.idioms),
         idiom_set=_set(draft.idiom_patterns),
         custom=draft.custom,
+        sources=(*(source for _rule, source in draft.patterns), *draft.idiom_patterns),
         examples=tuple(draft.examples),
     )
 
@@ -389,7 +393,7 @@ def _expand(draft: _Draft, path: Path, pattern: str) -> list[str]:
 
 def gapped(pattern: str) -> str:
     """The pattern with each space, unless it stands in a class, as a gap."""
-    return _TOKEN.sub(lambda match: f"(?:{_GAP})" if match.group().strip("\\ ") == "" else match.group(), pattern)
+    return _TOKEN.sub(lambda match: f"(?:{GAP})" if match.group().strip("\\ ") == "" else match.group(), pattern)
 
 
 _TOKEN = re.compile(r"\[[^\]]*\]|(?:\\ | )+|\\.")

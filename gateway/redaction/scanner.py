@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from gateway.redaction.rules import Compiled, Rule, canonical
 
-_BEFORE = 120
-_AFTER = 72
+BEFORE = 120
+AFTER = 72
 """Characters of context on either side; `segments.REACH` must hold a candidate and both."""
 
 
@@ -27,32 +27,41 @@ def scan(compiled: Compiled, text: str) -> Iterator[tuple[int, int, Rule]]:
             return
         start, end = match.span()
         piece = lower[start:end]
-        key = canonical(piece)
-        if key in compiled.idioms or (compiled.idiom_set is not None and compiled.idiom_set.Match(key)):
+        found = candidates(compiled, piece, start)
+        if found is None:
             position = end
             continue
-        found = _judge(compiled, cased, piece, key, start)
-        if found is None:
-            position = _next_word(lower, start)
+        best = judge(cased, found)
+        if best is None:
+            position = next_word(lower, start)
         else:
-            yield found
-            position = max(found[1], start + 1)
+            yield best
+            position = max(best[1], start + 1)
 
 
-def _judge(compiled: Compiled, cased: bytes, piece: bytes, key: bytes, start: int) -> tuple[int, int, Rule] | None:
+def candidates(compiled: Compiled, piece: bytes, start: int) -> list[tuple[int, int, Rule]] | None:
+    """What a match of the scanner at `start` may be; None if it is an idiom, which swallows what is in it."""
+    key = canonical(piece)
+    if key in compiled.idioms or (compiled.idiom_set is not None and compiled.idiom_set.Match(key)):
+        return None
     end = start + len(piece)
-    candidates = [(start, end, rule) for rule in compiled.literals.get(key, ())]
+    found = [(start, end, rule) for rule in compiled.literals.get(key, ())]
     if compiled.pattern_set is not None:
         # A set that runs out of memory answers nothing. But something matched here: then each is asked.
-        indices = compiled.pattern_set.Match(piece) or (() if candidates else range(len(compiled.patterns)))
+        indices = compiled.pattern_set.Match(piece) or (() if found else range(len(compiled.patterns)))
         for index in indices:
             rule, pattern = compiled.patterns[index]
             match = pattern.fullmatch(piece)
             if match is not None:
                 inner = match.span(1) if pattern.groups and match.span(1)[0] >= 0 else (0, end - start)
-                candidates.append((start + inner[0], start + inner[1], rule))
+                found.append((start + inner[0], start + inner[1], rule))
+    return found
+
+
+def judge(cased: bytes, found: list[tuple[int, int, Rule]]) -> tuple[int, int, Rule] | None:
+    """The candidate of the highest score among those that hold where they stand."""
     best: tuple[int, int, Rule] | None = None
-    for candidate in candidates:
+    for candidate in found:
         if (best is None or candidate[2].score > best[2].score) and _holds(cased, candidate):
             best = candidate
     return best
@@ -64,16 +73,16 @@ def _holds(cased: bytes, candidate: tuple[int, int, Rule]) -> bool:
         return False
     if not rule.needs and rule.unless is None:
         return True
-    low = max(0, start - _BEFORE)
+    low = max(0, start - BEFORE)
     before = cased[max(low, cased.rfind(b"\x00", low, start) + 1) : start]
-    high = cased.find(b"\x00", end, end + _AFTER)
-    after = cased[end : high if high >= 0 else end + _AFTER]
+    high = cased.find(b"\x00", end, end + AFTER)
+    after = cased[end : high if high >= 0 else end + AFTER]
     return all(need.holds(before, after) for need in rule.needs) and not (
         rule.unless is not None and rule.unless.holds(before, after)
     )
 
 
-def _next_word(lower: bytes, start: int) -> int:
+def next_word(lower: bytes, start: int) -> int:
     """Where the next word after the one at `start` begins, or later."""
     size = len(lower)
     at = start

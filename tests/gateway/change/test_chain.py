@@ -304,6 +304,7 @@ DAMAGE: dict[str, Callable[[House], object]] = {
     "another place": lambda made: _statement(made, number=7),
     "a later end": lambda made: _statement(made, until="2036-01-01T00:00:00Z"),
     "an unknown key": lambda made: _edit(made, lambda link: link.update(more=1)),
+    "an approval that is none": lambda made: _edit(made, lambda link: link["approvals"].append({"key": "0" * 16, "signature": "00" * 64})),  # type: ignore[attr-defined]
     "never applied": lambda made: _edit(made, lambda link: link.pop("applied")),
     "what the digests are of is gone": lambda made: [
         path.unlink() for path in (made.state / "changes" / "configurations").glob("*.json")

@@ -59,6 +59,8 @@ TWO: dict[str, tuple[Kind, dict[str, str]]] = {
     "a grant": (Kind.GRANT, gateway("callers: [service]", "callers: [service, agent]")),
     "a shorter notice": (Kind.NOTICE, gateway("state: ../state", "state: ../state\nnotice_days: 29")),
     "redaction that is off": (Kind.REDACTION, gateway("redaction_off: false", "redaction_off: true")),
+    "answers that are not cleaned": (Kind.REDACTION, gateway("redaction:\n", "redaction:\n  answers: false\n")),
+    "personal data that is given back": (Kind.REDACTION, gateway("redaction:\n", "personal_data: {kinds: [EMAIL], restore: true}\nredaction:\n")),
     "placeholders that tell": (Kind.REDACTION, gateway("redaction:\n", "redaction:\n  typed_placeholder: true\n")),
     "a recogniser that differs": (Kind.REDACTION, {"recognizers/HEALTH.yaml": "rules: []\nmore: []\n"}),
     "a recogniser that is gone": (Kind.REDACTION, {"recognizers/GENETIC.yaml": "rules: []\n"}),
@@ -83,11 +85,13 @@ ONE: dict[str, tuple[Kind, dict[str, str]]] = {
     "no grant": (Kind.GRANT, gateway("grants:\n  - grant: cache\n    callers: [service]\n    purposes: [summary]\n", "grants: []\n")),
     "a longer notice": (Kind.NOTICE, gateway("state: ../state", "state: ../state\nnotice_days: 31") | processor("  days: 30", "  days: 31")),
     "a stricter redaction": (Kind.REDACTION, gateway("redaction:\n", "redaction:\n  scope: sentence\n")),
+    "personal data that is taken out": (Kind.REDACTION, gateway("redaction:\n", "personal_data: {kinds: [EMAIL]}\nredaction:\n")),
+    "a pace": (Kind.REDACTION, gateway("redaction:\n", "redaction:\n  workers: 2\n")),
     "a bound": (Kind.SETTING, gateway("idle_seconds: 30", "idle_seconds: 31")),
     "a surface that is narrower": (Kind.SURFACE_TIGHTENED, {"surfaces/toy.yaml": FILES["surfaces/toy.yaml"].replace('"note": "text",', "")}),
     "words": (Kind.WORDS, gateway("redaction:\n", "redaction:\n  scope: span\n")),
 }  # fmt: skip
-NOT_BACK = {"a country less, so that more tenants fit", "a schema", "words", "a draft beside", "a bound"}
+NOT_BACK = {"a country less, so that more tenants fit", "a schema", "words", "a draft beside", "a bound", "a pace"}
 
 
 def both(folder: Path, changed: dict[str, str]) -> tuple[list[tuple[Kind, int]], list[tuple[Kind, int]]]:

@@ -60,7 +60,7 @@ def test_coming_going_and_ending(tmp_path: Path) -> None:
 
 def test_the_first_look_begins_the_roll(tmp_path: Path) -> None:
     """Where there is none nothing has moved; what was kept is for its owner alone."""
-    assert Roll(tmp_path).moved(BOTH) == []
+    assert Roll(tmp_path).moved(BOTH) is None
     roll(tmp_path)
     assert (tmp_path / FILE).stat().st_mode & 0o077 == 0
 
