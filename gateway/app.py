@@ -25,12 +25,17 @@ from gateway.aside import aside
 from gateway.audit.configurations import keep_configuration
 from gateway.audit.journal import Journal
 from gateway.audit.journal import Settings as JournalSettings
-from gateway.audit.language import Id, Sha
+from gateway.audit.language import Id, Mac, Sha
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Operator
 from gateway.audit.sequencing import Plan
 from gateway.audit.store import StoreFault
 from gateway.audit.words import Act, Processor
+from gateway.change.chain import Chain, ChainBroken
+from gateway.change.control import require_approval
+from gateway.change.control import warnings as change_warnings
+from gateway.change.roll import Moved, Roll, RollUnreadable
+from gateway.change.statement import Proposal
 from gateway.clock import Clock
 from gateway.config import Bundle, load, schemas_mark
 from gateway.config.outlook import expiry_warnings
@@ -38,7 +43,7 @@ from gateway.config.shelf import Shelf
 from gateway.disclosure.notices import Sent, SentUnreadable, read_sent
 from gateway.endpoints import Endpoint
 from gateway.errors import Code, ConfigurationError, Unavailable
-from gateway.keys import Keyring
+from gateway.keys import KeyFault, Keyring
 from gateway.limits import Limits
 from gateway.listener import Listener, ListenerOptions
 from gateway.logs import CallLine, Log, detached_logger, loop_exception_handler, silence
@@ -66,6 +71,9 @@ WATCH_SECONDS = 0.5
 
 RETIRE_SECONDS = 60.0
 """How long a detector lives on after a reload replaced it, for the calls that began with it."""
+
+_MOST_FAULTS = 20
+"""Faults of a refused reload that are told one by one; `gateway check` tells them all."""
 
 STRANGERS_SECONDS = 60
 """Refusals of strangers are counted and recorded by the minute, or anyone could fill the log."""
@@ -97,8 +105,10 @@ class Application:
         self._strangers = 0
         self._clock = Clock()
         self._halts = Halts()
+        self._refused: str | None = None
         self._shelf = Shelf()
         self._reloading = asyncio.Lock()
+        self._noting = asyncio.Lock()
 
     @property
     def port(self) -> int:
@@ -130,8 +140,8 @@ class Application:
         handler = logging.StreamHandler(sys.stderr)
         silence(handler)
         logger = detached_logger(handler)
-        state = self._state or bundle.state
-        keyring = Keyring.open(state / "keys", master=bundle.master_key, create=True)
+        state = self._state = self._state or bundle.state
+        keyring = self._keyring = Keyring.open(state / "keys", master=bundle.master_key, create=True)
         self._detector, self._journal = await asyncio.gather(
             self._detect(bundle),
             Journal.open(
@@ -172,6 +182,8 @@ class Application:
         self._metrics.calls_in_flight.set_function(lambda: limits.in_flight)
         self._metrics.streams_open.set_function(lambda: self._relay.streams)
         self._publish(reload_ok=True)
+        await self._note_changes()
+        await self._note_tenants()
         await self._note_notices()
         await self._listener.start(self._relay.handle)
         await self._operations.start(operations_handler(self._metrics, checks, self._warnings))
@@ -224,11 +236,14 @@ class Application:
             self._metrics.reload_ok.set(0)
             count = len(fault.faults) if isinstance(fault, ConfigurationError) else 1
             self._log.event("reload_failed", faults=count)
+            self._tell_refusal(fault)
             return False
-        parent, self._force = self._force.digest, force
+        parent, self._force, self._refused = self._force.digest, force, None
         retired, self._detector = self._detector, detector
         if retired is not None and retired is not detector:
             self._tasks.append(asyncio.get_running_loop().create_task(_retire(retired), name="retire"))
+        await self._note_changes()
+        await self._note_tenants()
         if parent != force.digest:
             with contextlib.suppress(Unavailable):
                 await self._ledger.note(
@@ -241,9 +256,11 @@ class Application:
     # parts
 
     def _load(self) -> Bundle:
-        return load(
+        bundle = load(
             self._directory, self._environment, wires=PROVIDERS, state=self._state, halts=self._halts, shelf=self._shelf
         )
+        require_approval(bundle, self._state or bundle.state, PROVIDERS)
+        return bundle
 
     async def _detect(self, bundle: Bundle) -> Detector | None:
         if bundle.settings.redaction.unsafe_redaction_off:
@@ -294,7 +311,15 @@ class Application:
         """What readiness tells beside its checks: entries that end soon, and a clock in doubt."""
         now, latest = self._clock.read()
         doubt = [] if latest is None else [f"the clock was set by {self._clock.doubt:+.0f} s since the start"]
-        return [*doubt, *expiry_warnings(self._force.bundle, now)]
+        refused = [] if self._refused is None else [self._refused]
+        return [*doubt, *refused, *change_warnings(self._force.bundle), *expiry_warnings(self._force.bundle, now)]
+
+    def _tell_refusal(self, fault: Exception) -> None:
+        """Say where people look that what is on disk does not serve, and why."""
+        self._refused = f"the configuration on disk was refused; {self._force.digest[:16]} serves on"
+        faults = fault.faults if isinstance(fault, ConfigurationError) else []
+        for item in faults[:_MOST_FAULTS]:
+            sys.stderr.write(f"gateway: reload refused: {item}\n")
 
     def _log_stands_still(self, reason: str) -> None:
         self._log.event("sequencer_ended")
@@ -353,8 +378,9 @@ class Application:
     # what it watches
 
     async def _watch(self) -> None:
-        """Reload when a schema was approved or withdrawn; record each caller key that came or went."""
-        seen = schemas_mark(self._directory)
+        """Reload when a schema or a change was approved or withdrawn; record each caller key that came or went."""
+        chain = Chain(self._state or self._force.bundle.state, PROVIDERS)
+        seen = (schemas_mark(self._directory), chain.mark())
         keys = self._force.bundle.callers.key_ids()
         while True:
             await asyncio.sleep(WATCH_SECONDS)
@@ -363,9 +389,43 @@ class Application:
             for key in sorted(known ^ keys):
                 with contextlib.suppress(Unavailable):
                     await self._ledger.note(Operator(time=_now(), act=Act.KEY, key=Id(key), enabled=key in keys))
-            now = schemas_mark(self._directory)
-            if now != seen and await self.reload():
-                seen = now
+            now = (schemas_mark(self._directory), chain.mark())
+            if now != seen:
+                seen = now  # one that fails is not tried again until something differs, or SIGHUP says so
+                await self.reload()
+
+    async def _note_changes(self) -> None:
+        """Record each change that was applied since the last time it was looked, once."""
+        chain = Chain(self._state or self._force.bundle.state, PROVIDERS)
+        async with self._noting:
+            try:
+                for link in await asyncio.to_thread(chain.unrecorded):
+                    await self._ledger.note(_change(link))
+                    chain.recorded_one()
+            except (ChainBroken, OSError):
+                self._log.event("changes_unreadable")
+            except Unavailable:
+                return  # what was not recorded comes again
+
+    async def _note_tenants(self) -> None:
+        """Record each tenant that came, changed or went since the last time it was looked, also while none ran."""
+        tenants = self._force.bundle.tenants
+        roll = Roll(self._state or self._force.bundle.state)
+        try:
+            moved = await aside(lambda: roll.moved(tenants))
+            for item in moved or ():
+                await self._ledger.note(self._moved(item))
+            if moved is None or moved:
+                await aside(lambda: roll.keep(tenants))
+        except (RollUnreadable, KeyFault):
+            self._log.event("tenants_unreadable")
+        except Unavailable:
+            return  # what was not recorded comes again
+
+    def _moved(self, item: Moved) -> Operator:
+        known = item.there or self._keyring.has_tenant(item.tenant)  # or a key that was destroyed would come back
+        subject = Mac(self._keyring.tenant_mac(item.tenant, "tenant", item.tenant)) if known else None
+        return Operator(time=_now(), act=Act.TENANT, subject=subject, enabled=item.served)
 
     async def _note_notices(self) -> None:
         """Record each notice that `gateway processors notices --sent` wrote down since the last time it was looked."""
@@ -394,6 +454,7 @@ class Application:
         while True:
             await asyncio.sleep(STRANGERS_SECONDS)
             await self._record_strangers()
+            await self._note_changes()
             await self._note_notices()
             self._publish_dates()
             with contextlib.suppress(Unavailable):
@@ -467,6 +528,18 @@ def _log_plan(bundle: Bundle, state: Path) -> Plan:
         origin=bundle.origin,
         master=None if bundle.master_key is None else str(bundle.master_key),
         tiles=None if log.tiles is None else str(bundle.path(log.tiles)),
+    )
+
+
+def _change(link: Proposal) -> Operator:
+    statement = link.statement
+    return Operator(
+        time=_now(),
+        act=Act.CHANGE,
+        configuration=Sha(statement.digest),
+        parent=None if statement.parent is None else Sha(statement.parent),
+        document=Sha(statement.id),
+        approvers=tuple(sorted({Id(item.key) for item in link.approvals})),
     )
 
 

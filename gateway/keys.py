@@ -5,6 +5,7 @@ a caller key's text leaves once, from `mint_caller_key`, and only its digest is 
 
 On disk, under one directory (0700, files 0600, ours): `master.keys` unless it is kept elsewhere,
 and what it seals: `journal.sealed`, `log.sealed`, `log-signer.sealed` and `tenants/DIGEST.sealed`.
+An approver's private key is in a file of its owner and never in the state.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES = 32
@@ -29,6 +30,7 @@ MASTER_FILE = "master.keys"
 
 _MASTER_LINE = re.compile(r"([0-9a-f]{8}) ([0-9a-f]{64})")
 _MAGIC = b"zrs1"
+_APPROVER_LINE = re.compile(r"zrg-approver-private ([0-9a-f]{64})\n?")
 _CALLER_KEY = re.compile(r"zrg_([0-9a-f]{16})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})")
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _NOBODY = hashlib.sha256(b"no caller has this digest").hexdigest()
@@ -188,6 +190,10 @@ class Keyring:
         words = label.encode()
         return keyed.digest(len(words).to_bytes(2) + words + value.encode("utf-8", "surrogatepass"))[:16].hex()
 
+    def has_tenant(self, tenant: str) -> bool:
+        """Whether this tenant has a key: none that was destroyed, and none that was never needed, has."""
+        return tenant in self._tenants or (self._directory / f"{_tenant_name(tenant)}.sealed").exists()
+
     def destroy_tenant(self, tenant: str) -> bool:
         """Forget the tenant's key, here and on disk, so that its hashes can never be linked again.
 
@@ -229,6 +235,53 @@ def add_master(path: Path) -> str:
     line = _new_master_line()
     _replace(path, _read(path) + f"{line}\n".encode())
     return line[:8]
+
+
+def make_approver_key(path: Path) -> Signer:
+    """Make a new key of somebody who approves changes, in a file (0600) that must not exist yet.
+
+    Raises:
+        KeyFault: there is such a file, or it cannot be written.
+    """
+    seed = os.urandom(KEY_BYTES)
+    try:
+        if path.exists():
+            raise KeyFault(f"{path}: is there already; a key is never replaced")
+        _write_new(path, f"zrg-approver-private {seed.hex()}\n".encode())
+    except OSError:
+        raise KeyFault(f"{path}: cannot be written") from None
+    return Signer(seed)
+
+
+def read_approver_key(path: Path) -> Signer:
+    """The key that `make_approver_key` wrote.
+
+    Raises:
+        KeyFault: not there, open to others, or not such a key.
+    """
+    try:
+        match = _APPROVER_LINE.fullmatch(_read(path).decode("ascii"))
+    except UnicodeDecodeError:
+        match = None
+    except OSError:
+        raise KeyFault(f"{path}: cannot be read") from None
+    if match is None:
+        raise KeyFault(f"{path}: not the key of an approver; `gateway change key` makes one")
+    return Signer(bytes.fromhex(match[1]))
+
+
+def signature_holds(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether `signature` (64 bytes) is Ed25519 (RFC 8032) over `message` by the owner of `public` (32 bytes)."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def public_key_id(public: bytes) -> str:
+    """A short name for a public key, 16 hex digits of a SHA-256: what a record says of who approved."""
+    return hashlib.sha256(b"zr-approver/1" + public).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ FLOORS: dict[str, int] = {
     "gateway.caller_keys": 3,
     "gateway.callers": 3,
     "gateway.clock": 3,
+    "gateway.change": 3,
     "gateway.config": 3,
     "gateway.delivery": 3,
     "gateway.disclosure": 3,
@@ -74,6 +75,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "gateway.audit.log_store",
         "gateway.audit.reader",
         "gateway.audit.store",
+        "gateway.audit.tally",
     ),
     "cryptography": ("gateway.keys",),
     "presidio_analyzer": (

@@ -412,6 +412,10 @@ class Operator(Struct, frozen=True, kw_only=True):
     unauthenticated: `refused` strangers between `start` and `end`.
     notice: a notice of change was sent at `start`: its `document`'s digest, the `processor` that it is about (absent
         where it is about a purpose), and how many tenants were `told`.
+    change: the bundle `configuration` was applied on `parent` (absent: the first under change control), by the
+        `approvers` whose keys signed; `document` is the digest of the statement that they signed.
+    tenant: a tenant came, changed or went, and is now served or not (`enabled`); `subject` is its keyed hash, absent
+        where it is gone and so is its key.
     heartbeat: nothing; once a minute, so that a quiet minute and a lost one do not look alike.
     """
 
@@ -434,6 +438,8 @@ class Operator(Struct, frozen=True, kw_only=True):
     processor: Annotated[Processor, Derived()] | None = None
     document: Sha | None = None
     told: Total | None = None
+    approvers: Annotated[tuple[Id, ...], Subset(16), Derived()] | None = None
+    subject: Annotated[Mac, Derived()] | None = None
 
 
 Record = Intent | Outcome | Refusal | Operator

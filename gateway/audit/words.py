@@ -195,6 +195,8 @@ class Act(enum.StrEnum):
     RECOVERY = "recovery"
     UNAUTHENTICATED = "unauthenticated"
     NOTICE = "notice"
+    CHANGE = "change"
+    TENANT = "tenant"
     HEARTBEAT = "heartbeat"
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.caller_keys import KeysUnreadable
-from gateway.cli import audit, disclosure, evidence, keys, processors, redaction, schemas, serving
+from gateway.cli import audit, change, disclosure, evidence, keys, processors, redaction, schemas, serving
 from gateway.cli.verb import OK, UNUSABLE, Unusable, Verb, complain
 from gateway.config.approval import NotApproved
 from gateway.errors import ConfigurationError
@@ -22,6 +22,7 @@ from gateway.keys import KeyFault
 GROUPS = {
     "processors": "the sub-processor registry",
     "keys": "caller keys: issue, list, revoke, effective without restart; and the master key",
+    "change": "change control: propose, approve and apply configurations",
     "schemas": "structured-output schemas that may leave",
 }
 VERBS: tuple[Verb, ...] = (
@@ -31,6 +32,7 @@ VERBS: tuple[Verb, ...] = (
     *schemas.VERBS,
     *processors.VERBS,
     *disclosure.VERBS,
+    *change.VERBS,
     *audit.VERBS,
     *evidence.VERBS,
 )

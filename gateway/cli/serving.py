@@ -12,6 +12,7 @@ from pathlib import Path
 
 import orjson
 
+from gateway.change.control import require_approval, warnings
 from gateway.cli.verb import DOES_NOT_HOLD, OK, Unusable, Verb, bundle_of, complain, lines, say
 from gateway.config import environment, load
 from gateway.config.documents import Plain, read_document
@@ -32,12 +33,14 @@ def _serve(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     try:
         bundle = load(options.config, environment(), wires=PROVIDERS, check_recognizers=_check_rules)
+        require_approval(bundle, bundle.state, PROVIDERS)
     except ConfigurationError as error:
         say(map(str, error.faults))
         count = len(error.faults)
         complain(f"{count} fault{'' if count == 1 else 's'}: `gateway serve` would not start")
         return DOES_NOT_HOLD
     say(outlook(bundle, datetime.now(UTC)))
+    say(warnings(bundle) or ["change control is on: this configuration was approved"])
     return OK
 
 

@@ -12,7 +12,20 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from gateway.categories import Personal
-from gateway.policy.forms import Counted, Days, Form, Id, Prose, Report, Seconds, misfit, read
+from gateway.policy.forms import (
+    Counted,
+    CountryName,
+    Days,
+    Digest,
+    Form,
+    Id,
+    Instant,
+    Prose,
+    Report,
+    Seconds,
+    misfit,
+    read,
+)
 from gateway.policy.hosts import is_host, is_loopback
 from gateway.policy.notices import USUAL_DAYS
 from gateway.policy.purposes import PurposeForm, check_purposes
@@ -176,6 +189,24 @@ class ConditionalGrant(Form):
     purposes: Annotated[tuple[Id, ...], Field(min_length=1)]
 
 
+class Approver(Form):
+    """Somebody who may approve changes: a name, and the public half of an Ed25519 key that is nobody else's."""
+
+    id: Id
+    public_key: Digest
+    valid_until: Instant | None = None
+
+
+class ChangeControl(Form):
+    """Who approves changes of this configuration, and which residency a tenant may have without approval.
+
+    With it, a bundle that was not approved by the approvers of the one before it is not served.
+    """
+
+    approvers: Annotated[tuple[Approver, ...], Field(min_length=2, max_length=16)]
+    residency: Annotated[tuple[Annotated[tuple[CountryName, ...], Field(min_length=1)], ...], Field(min_length=1)]
+
+
 class Settings(Form):
     """The keys of `config/gateway.yaml`. Paths are as written: relative ones start at the configuration's folder."""
 
@@ -193,6 +224,7 @@ class Settings(Form):
     log: Log = Log()
     upstream: Upstream = Upstream()
     grants: tuple[ConditionalGrant, ...] = ()
+    change: ChangeControl | None = None
 
     def warnings(self) -> Iterator[str]:
         """What is in force and dangerous; said at every start and by `check`."""
@@ -220,7 +252,19 @@ def parse_settings(tree: object, report: Report) -> Settings | None:
         for at, purpose in enumerate(item.purposes):
             if purpose not in settings.purposes:
                 fault(("grants", index, "purposes", at), "`purposes:` does not list this purpose")
+    if settings.change is not None:
+        _check_approvers(settings.change.approvers, fault)
     return None if fault.faults else settings
+
+
+def _check_approvers(approvers: tuple[Approver, ...], fault: Report) -> None:
+    for key, values in (
+        ("id", [item.id for item in approvers]),
+        ("public_key", [item.public_key for item in approvers]),
+    ):
+        for index, value in enumerate(values):
+            if value in values[:index]:
+                fault(("change", "approvers", index, key), "another approver has it; two approvals need two people")
 
 
 def _check_listener(name: str, listener: Listener, fault: Report) -> None:
