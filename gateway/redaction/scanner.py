@@ -12,6 +12,7 @@ from typing import TypeAlias
 from gateway.redaction.evidence import Rule
 from gateway.redaction.patterns import canonical
 from gateway.redaction.rules import Compiled
+from gateway.redaction.search import stretches
 
 BEFORE = 120
 AFTER = 72
@@ -26,7 +27,7 @@ def scan(compiled: Compiled, text: str) -> Iterator[Candidate]:
     cased = text.encode("ascii", "replace")
     lower = cased.lower()
     position = 0
-    for start, end in compiled.index.stretches(lower):
+    for start, end in stretches(compiled.index, lower):
         if start < position:
             continue
         found = candidates(compiled, lower[start:end], start)

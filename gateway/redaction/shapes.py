@@ -8,7 +8,6 @@ holds one, whole or in part, and how many words at most stand before it in the m
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,34 +15,12 @@ from heapq import heapify, heappop, heappush
 from itertools import product
 from math import prod
 
-_WORD = sum(1 << code for code in b"0123456789_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_DIGIT = sum(1 << code for code in b"0123456789")
-_SPACE = sum(1 << code for code in b"\t\n\f\r ")
-_ALL = (1 << 128) - 1
-_CLASSES = {"w": _WORD, "W": _ALL & ~_WORD, "d": _DIGIT, "D": _ALL & ~_DIGIT, "s": _SPACE, "S": _ALL & ~_SPACE}
-_CONTROLS = {"t": 9, "n": 10, "r": 13, "f": 12, "v": 11, "a": 7}
+from gateway.redaction.grammar import WORD, Tree
+
 _MOST_STRINGS = 400
 _FEW = 10
 """So many characters in a class are written out one by one."""
 ENDLESS = 1_000
-
-
-class Unread(ValueError):
-    """A pattern is written in a way that is not known here. Then it needs nothing, and may begin with anything."""
-
-
-@dataclass(slots=True)
-class Tree:
-    """A `text` of word characters, a `set` of characters, `seq` of parts, one `or` another part, or a `repeat` of one."""
-
-    kind: str
-    mask: int = 0
-    parts: list[Tree] = field(default_factory=list)
-    least: int = 0
-    most: int | None = None
-    strings: frozenset[str] | None = None
-    """What `exact` said, once it was asked (`asked`)."""
-    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +42,6 @@ class Firsts:
 
 Weigh = Callable[[str], float]
 """How often a literal is to be met with in ordinary text, as a relative number."""
-
-
-def read(source: str) -> Tree:
-    """The tree of an RE2 source.
-
-    Raises:
-        Unread: it is written in a way that is not known here.
-    """
-    reader = _Reader(source)
-    tree = reader.alternatives()
-    if reader.peek():
-        raise Unread("a bracket is closed that was not opened")
-    return tree
 
 
 def keys(tree: Tree, weigh: Weigh) -> frozenset[Key] | None:
@@ -107,33 +71,30 @@ def exact(tree: Tree) -> frozenset[str] | None:
 def _exact(tree: Tree) -> frozenset[str] | None:
     if tree.kind == "set":
         return _characters(tree.mask)
-    if tree.kind == "or":
-        found: set[str] = set()
-        for part in tree.parts:
-            strings = exact(part)
-            if strings is None or len(found) + len(strings) > _MOST_STRINGS:
-                return None
-            found |= strings
-        return frozenset(found)
+    parts = [exact(part) for part in tree.parts]
     if tree.kind == "seq":
-        return _joined([exact(part) for part in tree.parts])
-    (part,) = tree.parts
-    strings = exact(part)
-    if strings is None:
-        return None
-    if strings == {" "}:
+        return _joined(parts)
+    if tree.kind == "or":
+        return _either(parts)
+    (strings,) = parts
+    if strings is not None and strings == frozenset({" "}):
         return frozenset({" ", ""} if tree.least == 0 else {" "})
     if tree.most is None or tree.most > 3:
         return None
-    times = [_joined([strings] * count) for count in range(tree.least, tree.most + 1)]
-    whole = [one for one in times if one is not None]
-    return frozenset().union(*whole) if len(whole) == len(times) else None
+    return _either([_joined([strings] * count) for count in range(tree.least, tree.most + 1)])
+
+
+def _either(parts: Sequence[frozenset[str] | None]) -> frozenset[str] | None:
+    whole = [part for part in parts if part is not None]
+    if len(whole) < len(parts) or sum(map(len, whole)) > _MOST_STRINGS:
+        return None
+    return frozenset().union(*whole)
 
 
 @lru_cache(maxsize=1_024)
 def _characters(mask: int) -> frozenset[str] | None:
-    found = {" "} if mask & ~_WORD else set()
-    word = mask & _WORD
+    found = {" "} if mask & ~WORD else set()
+    word = mask & WORD
     if word.bit_count() > _FEW:
         return None
     return frozenset(found | {chr(code) for code in range(128) if word >> code & 1})
@@ -157,14 +118,14 @@ def _collapse(text: str) -> str:
 def gaps(tree: Tree) -> int:
     """How many times at most a match passes from one word to the next."""
     if tree.kind in {"set", "text"}:
-        return 1 if tree.mask & ~_WORD else 0
+        return 1 if tree.mask & ~WORD else 0
     if tree.kind == "or":
         return max(map(gaps, tree.parts), default=0)
     if tree.kind == "seq":
         return min(ENDLESS, sum(map(gaps, tree.parts)))
     (part,) = tree.parts
     inside = gaps(part)
-    if inside == 0 or (part.kind == "set" and not part.mask & _WORD):
+    if inside == 0 or (part.kind == "set" and not part.mask & WORD):
         return inside
     return ENDLESS if tree.most is None else min(ENDLESS, inside * tree.most)
 
@@ -172,7 +133,7 @@ def gaps(tree: Tree) -> int:
 def _edge(tree: Tree, last: bool) -> tuple[bool, bool]:
     """Whether it may match nothing, and whether all else it matches begins (or ends) beside a word."""
     if tree.kind in {"set", "text"}:
-        return False, tree.kind == "set" and not tree.mask & _WORD
+        return False, tree.kind == "set" and not tree.mask & WORD
     if tree.kind == "or":
         edges = [_edge(part, last) for part in tree.parts]
         return any(empty for empty, _ in edges), all(apart for _, apart in edges)
@@ -302,159 +263,42 @@ class _Firsts:
     def add(self, items: Sequence[Tree], gap: bool) -> None:
         """How a sequence may begin, after a gap or not."""
         flat = [item for tree in items for item in _flat(tree)]
-        if not flat:
-            self._begin("", False, gap)
-            return
-        strings, end = _run(flat, 0)
+        strings, end = _run(flat, 0) if flat else (frozenset({""}), 0)
         if strings is not None:
-            closes = _apart(flat[end:], False, True)
             for string in strings:
-                first, rest, _ = string.strip(" ").partition(" ")
-                after = gap or string.startswith(" ")
-                if first:
-                    self._begin(first, bool(rest) or string.endswith(" ") or closes, after)
-                elif end < len(flat):
-                    self.add(flat[end:], after)
+                self._add_string(string, flat[end:], gap)
             return
-        head, rest_of = flat[0], flat[1:]
+        head, rest = flat[0], flat[1:]
         if head.kind == "set":
             for code in range(128):
-                if (head.mask & _WORD) >> code & 1:
+                if (head.mask & WORD) >> code & 1:
                     self._begin(chr(code), False, gap)
-            if head.mask & ~_WORD:
+            if head.mask & ~WORD:
                 self._begin("", False, True)
         elif head.kind == "or":
             for part in head.parts:
-                self.add([part, *rest_of], gap)
+                self.add([part, *rest], gap)
         else:
-            inside = _Firsts()
-            inside.add(head.parts, gap)
-            self.beginnings |= inside.words | inside.beginnings
-            self.after_gap |= inside.after_gap
+            self._add_repeated(head.parts[0], gap)
             if _edge(head, False)[0]:
-                self.add(rest_of, gap)
+                self.add(rest, gap)
+
+    def _add_string(self, string: str, rest: Sequence[Tree], gap: bool) -> None:
+        first, more, _ = string.strip(" ").partition(" ")
+        gap = gap or string.startswith(" ")
+        if first:
+            self._begin(first, bool(more) or string.endswith(" ") or _apart(rest, False, True), gap)
+        elif rest:
+            self.add(rest, gap)
+        else:
+            self._begin("", False, gap)
+
+    def _add_repeated(self, part: Tree, gap: bool) -> None:
+        """Nothing is known of how a word goes on that a repeated part begins."""
+        inside = _Firsts()
+        inside.add([part], gap)
+        self.beginnings |= inside.words | inside.beginnings
+        self.after_gap |= inside.after_gap
 
     def _begin(self, word: str, whole: bool, after_gap: bool) -> None:
         (self.after_gap if after_gap else self.words if whole else self.beginnings).add(word)
-
-
-# --- reading ---
-
-_TEXT = re.compile(r"[a-z0-9_]{2,}(?![*+?{])")
-
-
-class _Reader:
-    """Reads the part of RE2's language that rules are written in."""
-
-    def __init__(self, source: str) -> None:
-        self._source = source
-        self._at = 0
-
-    def alternatives(self) -> Tree:
-        """One part or another, up to a bracket or the end."""
-        parts = [self._sequence()]
-        while self.peek() == "|":
-            self._at += 1
-            parts.append(self._sequence())
-        return parts[0] if len(parts) == 1 else Tree("or", parts=parts)
-
-    def peek(self) -> str:
-        """The next character, or nothing."""
-        return self._source[self._at : self._at + 1]
-
-    def _next(self) -> str:
-        character = self.peek()
-        if not character:
-            raise Unread("the pattern ends too early")
-        self._at += 1
-        return character
-
-    def _sequence(self) -> Tree:
-        parts: list[Tree] = []
-        while self.peek() not in {"", "|", ")"}:
-            text = _TEXT.match(self._source, self._at)
-            if text is not None:
-                self._at = text.end()
-                parts.append(Tree("text", strings=frozenset({text.group()}), asked=True))
-                continue
-            part = self._one()
-            if part is not None:
-                parts.append(self._repeated(part))
-        return parts[0] if len(parts) == 1 else Tree("seq", parts=parts)
-
-    def _one(self) -> Tree | None:
-        character = self._next()
-        if character == "(":
-            return self._group()
-        if character == "[":
-            return Tree("set", self._class())
-        if character == ".":
-            return Tree("set", _ALL)
-        if character in "^$":
-            return None
-        if character in "*+?{":
-            raise Unread("a repetition of nothing")
-        if character != "\\":
-            return Tree("set", _bit(character))
-        name = self._next()
-        return None if name in "bAz" else Tree("set", self._escaped(name))
-
-    def _group(self) -> Tree:
-        if self.peek() == "?":
-            self._at += 1
-            while (character := self._next()) != ":":
-                if character not in "ims-U":
-                    raise Unread("a group of a kind that is not known here")
-        inner = self.alternatives()
-        if self._next() != ")":
-            raise Unread("a bracket is not closed")
-        return inner
-
-    def _repeated(self, tree: Tree) -> Tree:
-        while (mark := self.peek()) and mark in "*+?{":
-            self._at += 1
-            least, most = {"*": (0, None), "+": (1, None), "?": (0, 1), "{": (0, None)}[mark]
-            if mark == "{":
-                end = self._source.find("}", self._at)
-                low, comma, high = self._source[self._at : end].partition(",")
-                if end < 0 or not low.isdecimal() or (high and not high.isdecimal()):
-                    raise Unread("a repetition that is not counted")
-                least, most = int(low), int(high) if high else None if comma else int(low)
-                self._at = end + 1
-            if self.peek() == "?":  # as few as possible: the same texts
-                self._at += 1
-            tree = Tree("repeat", parts=[tree], least=least, most=most)
-        return tree
-
-    def _class(self) -> int:
-        negated = self.peek() == "^"
-        self._at += negated
-        mask = 0
-        first = True
-        while (character := self._next()) != "]" or first:
-            first = False
-            if character == "[" and self.peek() == ":":
-                raise Unread("a named class")
-            low = self._escaped(self._next()) if character == "\\" else _bit(character)
-            if self.peek() == "-" and self._source[self._at + 1 : self._at + 2] not in {"]", ""}:
-                self._at += 1
-                character = self._next()
-                high = self._escaped(self._next()) if character == "\\" else _bit(character)
-                if low & (low - 1) or high & (high - 1) or high < low:
-                    raise Unread("a range that does not go upwards")
-                low = (high << 1) - low
-            mask |= low
-        return _ALL & ~mask if negated else mask
-
-    def _escaped(self, name: str) -> int:
-        if name in _CLASSES:
-            return _CLASSES[name]
-        if name in _CONTROLS:
-            return 1 << _CONTROLS[name]
-        if name.isalnum():
-            raise Unread("an escape that is not known here")
-        return _bit(name)
-
-
-def _bit(character: str) -> int:
-    return 1 << ord(character) if character < "\x80" else 0
