@@ -36,106 +36,66 @@ def plainly(text: bytes) -> bytes:
     return text.translate(_PLAIN)
 
 
-class Group:
-    """Patterns that may begin alike: the longest match of any, and each by its number."""
-
-    __slots__ = ("_longest", "members")
-
-    def __init__(self, sources: Sequence[str], members: Sequence[int], count: int) -> None:
-        self._longest = Expression(rf"(?:{'|'.join(sources[one] for one in members)})\b", longest=True)
-        self.members = tuple(one for one in members if one < count)  # beyond are literals, known by their text
-
-    def longest(self, text: bytes, start: int) -> int:
-        """Where the longest match that begins there ends; -1 if there is none."""
-        end = self._longest.at(text, start, min(len(text), start + MOST))[1]
-        # At the limit RE2 takes the middle of a word for its end.
-        return -1 if end == start + MOST and b" " not in plainly(text[end - 1 : end + 1]) else end
-
-
 @dataclass(slots=True)
 class Entry:
-    """What may begin with a word: the word alone, literals by their second word, patterns; and patterns after a gap."""
+    """The literals that begin with a word: it alone, and those of several words by their second, longest first."""
 
     alone: bool = False
     seconds: dict[bytes, list[bytes]] = field(default_factory=dict)
-    group: Group | None = None
-    after_gap: Group | None = None
 
 
 @dataclass(slots=True)
 class _Need:
-    """What a key may be needed for: matches that begin so many words before it at most, with such a word."""
+    """What a key may be needed for: matches that begin so many words before it at most; literals, and patterns."""
 
     lead: int = 0
     literals: set[bytes] = field(default_factory=set)
-    patterns: set[bytes] = field(default_factory=set)
-    beginnings: set[bytes] = field(default_factory=set)
+    patterns: set[int] = field(default_factory=set)
 
 
-class _Asked(NamedTuple):
-    """A key as the search asks for it. `word` is the key where it is a whole word, and a match may begin with it."""
+class Begun:
+    """Some patterns, by the words that they may begin with, or their beginnings."""
+
+    __slots__ = ("beginnings", "words")
+
+    def __init__(self, numbers: Iterable[int], begins: Sequence[Firsts]) -> None:
+        words: dict[bytes, set[int]] = defaultdict(set)
+        beginnings: dict[bytes, set[int]] = defaultdict(set)
+        for number in numbers:
+            for word in begins[number].words:
+                words[word.encode()].add(number)
+            for word in begins[number].beginnings | begins[number].after_gap:
+                beginnings[word.encode()].add(number)
+        same: dict[frozenset[int], frozenset[int]] = {}
+        self.words = {word: same.setdefault(frozenset(found), frozenset(found)) for word, found in words.items()}
+        self.beginnings = {word: frozenset(found) for word, found in beginnings.items()}
+
+    def of(self, word: bytes) -> frozenset[int]:
+        """The numbers of those that may begin with a word, or with a gap and that word."""
+        found = self.words.get(word, _NONE)
+        for beginning, numbers in self.beginnings.items():
+            if word.startswith(beginning):
+                found |= numbers
+        return found
+
+
+_NONE: frozenset[int] = frozenset()
+
+
+class Asked(NamedTuple):
+    """A key as the search asks for it.
+
+    `whole` says that it is a whole word; then `literal` and `pattern` are what may begin with it. Matches that
+    begin up to `lead` words before it are literals that begin with one of `literals`, or patterns of `begun`.
+    """
 
     whole: bool
     opens: bool
     literal: bytes | None
-    pattern: bytes | None
+    pattern: frozenset[int]
     lead: int
     literals: frozenset[bytes]
-    patterns: frozenset[bytes]
-    beginnings: tuple[bytes, ...]
-    firsts: frozenset[bytes]
-
-    @classmethod
-    def of(cls, key: str, need: _Need) -> _Asked:
-        """The key, a literal of the plain text, with what it is needed for."""
-        word = key.strip(" ").encode()
-        beginnings = tuple(need.beginnings)
-        begins = word in need.patterns or word.startswith(beginnings)
-        return cls(
-            whole=key[0] == key[-1] == " ",
-            opens=key[0] == " ",
-            literal=word if word in need.literals else None,
-            pattern=word if begins else None,
-            lead=need.lead,
-            literals=frozenset(need.literals),
-            patterns=frozenset(need.patterns),
-            beginnings=beginnings,
-            firsts=frozenset(need.literals | need.patterns),
-        )
-
-
-class _Groups:
-    """Which patterns may begin with a word, gathered; a group for each set of them that there is."""
-
-    def __init__(self, sources: Sequence[str], count: int) -> None:
-        self._sources = sources
-        self._count = count
-        self._made: dict[frozenset[int], Group] = {}
-        self.by_word: dict[str, set[int]] = defaultdict(set)
-        self.by_beginning: dict[str, set[int]] = defaultdict(set)
-        self.by_gap: dict[str, set[int]] = defaultdict(set)
-        """Beginnings of the word after a gap that a pattern begins with."""
-
-    def add(self, number: int, begins: Firsts) -> None:
-        """Note how a pattern begins."""
-        for words, known in (
-            (begins.words, self.by_word),
-            (begins.beginnings, self.by_beginning),
-            (begins.after_gap, self.by_gap),
-        ):
-            for word in words:
-                known[word].add(number)
-
-    def of(self, word: str, after_gap: bool = False, whole: bool = True) -> Group | None:
-        """The patterns that may begin with that word, or with a gap and that word; None if there are none."""
-        begun = self.by_gap if after_gap else self.by_beginning
-        numbers = {number for length in range(len(word) + 1) for number in begun.get(word[:length], ())}
-        if whole and not after_gap:
-            numbers |= self.by_word.get(word, set())
-        known = frozenset(numbers)
-        if known and known not in self._made:
-            self._made[known] = Group(self._sources, sorted(known), self._count)
-        return self._made.get(known)
+    begun: Begun
 
 
 class Index:
@@ -147,11 +107,12 @@ class Index:
         patterns: RE2 sources, in the order of their numbers.
 
     `keys` are those of the `automaton`, by number; `wild` finds what has none. `idiom_leads` says how many words
-    of an idiom may stand before a word.
+    of an idiom may stand before a word. `all` tells of all patterns; `after_gap` are those that may begin with a gap.
     """
 
     def __init__(self, literals: Iterable[bytes], idioms: Iterable[bytes], patterns: Sequence[str]) -> None:
         self.entries: dict[bytes, Entry] = {}
+        self.idiom_leads: dict[bytes, int] = {}
         self._needs: dict[str, _Need] = {}
         self._count = len(patterns)
         sources = list(patterns)
@@ -160,18 +121,29 @@ class Index:
                 self._add_literal(literal)
             else:
                 sources.append(gapped(re.escape(literal.decode("ascii"))))
-        self.idiom_leads: dict[bytes, int] = {}
         for idiom in idioms:
             if _SIMPLE.fullmatch(idiom):
                 self._add_idiom(idiom)
             else:
                 sources.append(gapped(re.escape(idiom.decode("ascii"))))
-        self.wild = self._add_patterns(sources)
         for entry in self.entries.values():
             for listed in entry.seconds.values():
                 listed.sort(key=len, reverse=True)
+        begins: list[Firsts] = []
+        wild: list[str] = []
+        for number, source in enumerate(sources):
+            needed, first = _read(source)
+            begins.append(first)
+            if needed is None:
+                wild.append(source)
+            for key in needed or ():
+                self._need(key).patterns.add(number)
+        self.all = Begun(range(len(sources)), begins)
+        self.after_gap = frozenset(number for number, first in enumerate(begins) if first.after_gap)
+        self.wild = Expression(rf"\b(?:{'|'.join(wild)})\b", longest=True) if wild else None
+        self._longest = [Expression(rf"(?:{source})\b", longest=True) for source in sources]
         keyed = sorted(self._needs)
-        self.keys = [_Asked.of(key, self._needs[key]) for key in keyed]
+        self.keys = self._asked(begins)
         self.automaton = (
             BytesAhoCorasick([key.encode() for key in keyed], implementation=Implementation.DFA) if keyed else None
         )
@@ -206,50 +178,39 @@ class Index:
             entry.seconds.setdefault(words[1], []).append(literal)
         return words
 
-    def _add_patterns(self, sources: Sequence[str]) -> Expression | None:
-        """Make the groups; return what finds the patterns that need no word."""
-        groups = _Groups(sources, self._count)
-        wild: list[str] = []
-        for number, source in enumerate(sources):
-            needed, begins = _read(source)
-            groups.add(number, begins)
-            if needed is None:
-                wild.append(source)
-            for key in needed or ():
-                need = self._need(key)
-                need.patterns.update(word.encode() for word in begins.words)
-                need.beginnings.update(word.encode() for word in begins.beginnings | begins.after_gap)
-        for word in {*groups.by_word, *(word.decode() for word in self.entries)}:
-            entry = self.entries.setdefault(word.encode(), Entry())
-            entry.group, entry.after_gap = groups.of(word), groups.of(word, after_gap=True)
-        begun = {*groups.by_beginning, *groups.by_gap}
-        self._lengths = sorted({*map(len, begun)}, reverse=True)
-        self._begun = {
-            word.encode(): Entry(group=groups.of(word, whole=False), after_gap=groups.of(word, after_gap=True))
-            for word in begun
-        }
-        return Expression(rf"\b(?:{'|'.join(wild)})\b", longest=True) if wild else None
+    def _asked(self, begins: Sequence[Firsts]) -> list[Asked]:
+        """The keys in their order. Those that are needed for the same patterns share what is known of these."""
+        shared: dict[frozenset[int], Begun] = {}
+        asked: list[Asked] = []
+        for key, need in sorted(self._needs.items()):
+            numbers = frozenset(need.patterns)
+            if numbers not in shared:
+                shared[numbers] = Begun(numbers, begins)
+            begun = shared[numbers]
+            word = key.strip(" ").encode()
+            asked.append(
+                Asked(
+                    whole=key[0] == key[-1] == " ",
+                    opens=key[0] == " ",
+                    literal=word if word in need.literals else None,
+                    pattern=begun.of(word),
+                    lead=need.lead,
+                    literals=frozenset(need.literals),
+                    begun=begun,
+                )
+            )
+        return asked
 
     # --- asking ---
 
-    def entry(self, word: bytes) -> Entry | None:
-        """What may begin with a word."""
-        found = self.entries.get(word)
-        if found is None and self._lengths:
-            for length in self._lengths:
-                found = self._begun.get(word[:length])
-                if found is not None:
-                    break
-        return found
-
-    def members(self, piece: bytes) -> tuple[int, ...]:
+    def members(self, piece: bytes) -> list[int]:
         """The numbers of the patterns that may match a piece of text."""
         match = _WORDS.search(piece)
-        entry = None if match is None else self.entry(match.group())
-        if match is None or entry is None:
-            return ()
-        group = entry.after_gap if match.start() else entry.group
-        return () if group is None else group.members
+        return [] if match is None else sorted(one for one in self.all.of(match.group()) if one < self._count)
+
+    def reach(self, number: int, text: bytes, start: int) -> int:
+        """Where the longest match of a pattern ends that begins at text[start]; -1 if there is none."""
+        return self._longest[number].at(text, start, min(len(text), start + MOST))[1]
 
 
 def _read(source: str) -> tuple[frozenset[Key] | None, Firsts]:

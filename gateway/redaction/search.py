@@ -34,8 +34,8 @@ class _Search:
         self._plain = b" %b " % plainly(text)
         self._open = b""
         self._literals: dict[int, bytes] = {}
-        self._patterns: dict[int, bytes] = {}
-        """Where a literal, or a pattern, may begin, and with which word; after a gap of its own, at the gap."""
+        self._patterns: dict[int, frozenset[int]] = {}
+        """Where a literal may begin, and with which word; where patterns may begin, and their numbers."""
 
     def stretches(self) -> list[tuple[int, int]]:
         """See the function."""
@@ -47,10 +47,10 @@ class _Search:
             end = self._literal(start, word)
             if end >= 0:
                 found[start] = end
-        for start, word in self._patterns.items():
-            end = self._pattern(start, word)
+        for start, numbers in self._patterns.items():
+            end = max([self._index.reach(number, self._text, start) for number in numbers])
             if end >= 0:
-                found[start] = max(end, found.get(start, -1), self._literal(start, word))
+                found[start] = max(end, found.get(start, -1), self._literal(start, self._word(start)))
         if found:
             self._find_idioms(found)
         return sorted(found.items())
@@ -61,41 +61,52 @@ class _Search:
             return
         keys = index.keys
         for number, begin, _end in index.automaton.find_matches_as_indexes(plain, overlapping=True):
-            whole, opens, literal, pattern, lead, literals, patterns, beginnings, firsts = keys[number]
+            whole, opens, literal, pattern, lead, literals, begun = keys[number]
             start = begin if opens else plain.rfind(b" ", 0, begin)
             if not whole:
-                pattern = plain[start + 1 : plain.find(b" ", start + 1)]
-                if pattern not in patterns and not pattern.startswith(beginnings):
-                    pattern = None
+                pattern = begun.of(self._word(start))
             if literal is not None:
                 at_literals[start] = literal
-            if pattern is not None:
+            if pattern:
                 self._enter(start, pattern)
-            if lead and (beginnings or not firsts.isdisjoint(plain[max(0, start - MOST) : start].rsplit(None, lead))):
+            if not lead:
+                continue
+            tail = plain[max(0, start - MOST) : start].rsplit(None, lead)
+            if begun.beginnings or not (literals.isdisjoint(tail) and begun.words.keys().isdisjoint(tail)):
                 for before, word in self._words_before(start, lead):
                     if word in literals:
                         at_literals[before] = word
-                    if word in patterns or word.startswith(beginnings):
-                        self._enter(before, word)
+                    pattern = begun.of(word)
+                    if pattern:
+                        self._enter(before, pattern)
 
-    def _enter(self, start: int, word: bytes) -> None:
-        """Note that a pattern may begin with that word, or with the gap before it."""
-        if start in self._patterns:
+    def _word(self, start: int) -> bytes:
+        """The word that begins there; nothing, if there is none."""
+        return self._plain[start + 1 : self._plain.find(b" ", start + 1)]
+
+    def _enter(self, start: int, numbers: frozenset[int]) -> None:
+        """Note that patterns may begin with the word there, or with the gap before it."""
+        known = self._patterns.get(start)
+        if known is numbers:
             return
-        self._patterns[start] = word
-        entry = self._index.entry(word)
-        if entry is not None and entry.after_gap is not None:
+        self._patterns[start] = numbers if known is None else known | numbers
+        after_gap = numbers & self._index.after_gap
+        if after_gap:
             low = max(0, start - MOST)
             gap = len(self._plain[low : start + 1].rstrip())
             if gap:
-                self._patterns[low + gap - 1] = word
+                at = low + gap - 1
+                self._patterns[at] = self._patterns.get(at, after_gap) | after_gap
 
     def _find_wild(self, wild: Expression) -> None:
         position = 0
         while (start := wild.find(self._text, position)[0]) >= 0:
-            word = self._plain.find(b" ", start + 1)
-            self._enter(start, self._plain[start + 1 : word])
-            position = max(word - 1, start + 1)
+            word = start + 1
+            while self._plain[word] == 0x20:
+                word += 1
+            end = self._plain.find(b" ", word)
+            self._patterns[start] = self._index.all.of(self._plain[word:end])
+            position = max(end - 1, start + 1)
 
     def _find_idioms(self, found: dict[int, int]) -> None:
         """Add the idioms that could swallow what was found, and those that could swallow these."""
@@ -127,14 +138,6 @@ class _Search:
                 return  # the first word of the text stands behind a space too: this one was cut
             yield low + at, before[at + 1 :]
             before = before[:at]
-
-    def _pattern(self, start: int, word: bytes) -> int:
-        """Where the longest pattern that begins at text[start], with that word, ends; -1 if none does."""
-        entry = self._index.entry(word)
-        if entry is None:
-            return -1
-        group = entry.after_gap if self._plain[start + 1] == 0x20 else entry.group
-        return -1 if group is None else group.longest(self._text, start)
 
     def _literal(self, start: int, word: bytes) -> int:
         """Where the longest literal that begins at text[start], with that word, ends; -1 if none does."""
