@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from gateway.redaction.patterns import GAP
+
 WORD = sum(1 << code for code in b"0123456789_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _DIGIT = sum(1 << code for code in b"0123456789")
 _SPACE = sum(1 << code for code in b"\t\n\f\r ")
@@ -20,7 +22,7 @@ class Unread(ValueError):
 
 @dataclass(slots=True)
 class Tree:
-    """A `text` of word characters, a `set` of one, `seq` of parts, one `or` another part, or a `repeat` of one."""
+    """A `text` or gap, a `set` of characters, a `seq` of parts, one `or` another part, or a `repeat` of one."""
 
     kind: str
     mask: int = 0
@@ -43,6 +45,10 @@ def read(source: str) -> Tree:
     if reader.peek():
         raise Unread("a bracket is closed that was not opened")
     return tree
+
+
+_GAP = f"(?:{GAP})"
+_GAP_TREE = Tree("text", mask=_ALL & ~WORD, strings=frozenset({" "}), asked=True)  # what most of a rule's marks come to
 
 
 class _Reader:
@@ -74,6 +80,10 @@ class _Reader:
     def _sequence(self) -> Tree:
         parts: list[Tree] = []
         while self.peek() not in {"", "|", ")"}:
+            if self._source.startswith(_GAP, self._at):
+                self._at += len(_GAP)
+                parts.append(self._repeated(_GAP_TREE))
+                continue
             text = _TEXT.match(self._source, self._at)
             if text is not None:
                 self._at = text.end()

@@ -133,7 +133,7 @@ def gaps(tree: Tree) -> int:
 def _edge(tree: Tree, last: bool) -> tuple[bool, bool]:
     """Whether it may match nothing, and whether all else it matches begins (or ends) beside a word."""
     if tree.kind in {"set", "text"}:
-        return False, tree.kind == "set" and not tree.mask & WORD
+        return False, bool(tree.mask) and not tree.mask & WORD
     if tree.kind == "or":
         edges = [_edge(part, last) for part in tree.parts]
         return any(empty for empty, _ in edges), all(apart for _, apart in edges)
@@ -220,6 +220,10 @@ def _run(items: Sequence[Tree], at: int) -> tuple[frozenset[str] | None, int]:
 
 def _of_strings(strings: frozenset[str], weigh: Weigh, left: bool, right: bool, before: int) -> _Choice | None:
     """Words of which each string has one, together as light as can be had greedily; None if a string has none."""
+    if len(strings) == 1:
+        (string,) = strings
+        if string.isalnum() and left and right:
+            return weigh(f" {string} "), frozenset({Key(f" {string} ", before)})
     leads: dict[str, int] = {}
     having: dict[str, set[int]] = {}
     for number, string in enumerate(sorted(strings)):
