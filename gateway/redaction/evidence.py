@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from gateway.categories import Category
 from gateway.redaction.automata import Expression
+from gateway.redaction.patterns import plainly
 
 Path: TypeAlias = "tuple[str | int, ...]"
 Report: TypeAlias = Callable[[Path, str], None]
@@ -28,17 +29,42 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Clue:
+    """One pattern of a link or veto, and words of which a text that it holds in has one (None: it may hold in any)."""
+
+    expression: Expression
+    words: frozenset[bytes] | None
+
+
+class Beside:
+    """The text on one side of a candidate, and the words in it."""
+
+    __slots__ = ("_words", "text")
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self._words: list[bytes] | None = None
+
+    def holds(self, clues: Iterable[Clue]) -> bool:
+        """Whether one of these stands here."""
+        if self._words is None:
+            self._words = plainly(self.text.lower()).split()
+        for clue in clues:
+            if (clue.words is None or not clue.words.isdisjoint(self._words)) and clue.expression.holds(self.text):
+                return True
+        return False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Around:
-    """Text that must stand before (ending at) or after (starting at) a candidate."""
+    """Text that must stand before (ending at) or after (starting at) a candidate: any of the clues."""
 
-    before: Expression | None
-    after: Expression | None
+    before: tuple[Clue, ...]
+    after: tuple[Clue, ...]
 
-    def holds(self, before: bytes, after: bytes) -> bool:
+    def holds(self, before: Beside, after: Beside) -> bool:
         """Whether it stands there."""
-        return (self.before is not None and self.before.holds(before)) or (
-            self.after is not None and self.after.holds(after)
-        )
+        return before.holds(self.before) or after.holds(self.after)
 
 
 @dataclass(frozen=True, slots=True)

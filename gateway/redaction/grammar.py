@@ -22,7 +22,7 @@ class Unread(ValueError):
 
 @dataclass(slots=True)
 class Tree:
-    """A `text` or gap, a `set` of characters, a `seq` of parts, one `or` another part, or a `repeat` of one."""
+    """A `text` or gap, a `set` of characters, a `seq` of parts, one `or` another, a `repeat`, or a word's `edge`."""
 
     kind: str
     mask: int = 0
@@ -109,7 +109,7 @@ class _Reader:
         if character != "\\":
             return Tree("set", _bit(character))
         name = self._next()
-        return None if name in "bAz" else Tree("set", self._escaped(name))
+        return Tree("edge") if name == "b" else None if name in "Az" else Tree("set", self._escaped(name))
 
     def _group(self) -> Tree:
         if self.peek() == "?":

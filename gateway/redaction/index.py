@@ -27,13 +27,7 @@ MOST = 192
 """Characters of a candidate at most. What reads on for longer is none."""
 _LEAD = 24
 _WORDS = re.compile(rb"[0-9A-Za-z_]+")
-_PLAIN = bytes(code if chr(code).isascii() and (chr(code).isalnum() or code == 0x5F) else 0x20 for code in range(256))
 _SIMPLE = re.compile(rb"[a-z0-9_]+(?: [a-z0-9_]+)*")
-
-
-def plainly(text: bytes) -> bytes:
-    """The text with a space for every character that belongs to no word."""
-    return text.translate(_PLAIN)
 
 
 @dataclass(slots=True)

@@ -15,10 +15,16 @@ GAP_CHARACTERS = " \t\n\",.'*/-"
 GAP = r"""[ \t\n",.'*/-]+"""
 """What may stand between two words of a term."""
 
+_PLAIN = bytes(code if chr(code).isascii() and (chr(code).isalnum() or code == 0x5F) else 0x20 for code in range(256))
 _GAPS = re.compile(GAP.encode())
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _TOKEN = re.compile(r"\[[^\]]*\]|(?:\\ | )+|\\.")
 _PATTERN_SIGNS = re.compile(r"[\\\[\]()|?*+.<]")
+
+
+def plainly(text: bytes) -> bytes:
+    """The text with a space for every character that belongs to no word."""
+    return text.translate(_PLAIN)
 
 
 def canonical(piece: bytes) -> bytes:

@@ -11,10 +11,13 @@ import re2
 
 from gateway.categories import Category
 from gateway.redaction.automata import Expression
-from gateway.redaction.evidence import Around, Custom, Example, Path, Report, Rule
+from gateway.redaction.everyday import weight
+from gateway.redaction.evidence import Around, Clue, Custom, Example, Path, Report, Rule
 from gateway.redaction.folding import fold, fold_rule
+from gateway.redaction.grammar import Unread, read
 from gateway.redaction.patterns import GAP, is_pattern, literals, readied
 from gateway.redaction.plain import Plain
+from gateway.redaction.shapes import keys
 
 CONTEXT = "context"
 _MACRO = re.compile(r"<([a-z_]+)>")
@@ -32,6 +35,7 @@ class Draft:
     macros: dict[str, str] = field(default_factory=dict)
     around: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
     joined: dict[tuple[str, ...], Around] = field(default_factory=dict)
+    clues: dict[tuple[str, bool], Clue] = field(default_factory=dict)
     literals: dict[bytes, list[Rule]] = field(default_factory=dict)
     patterns: list[tuple[Rule, Expression]] = field(default_factory=list)
     idioms: set[bytes] = field(default_factory=set)
@@ -69,16 +73,34 @@ def _side(draft: Draft, path: Path, value: Plain) -> list[str]:
 
 
 def _around(draft: Draft, names: tuple[str, ...]) -> Around:
-    """Several links, or vetoes, as one: any of them. One search a side, however many there are."""
+    """Several links, or vetoes, as one: any of them."""
     joined = draft.joined.get(names)
     if joined is None:
-        before = [source for name in names for source in draft.around[name][0]]
-        after = [source for name in names for source in draft.around[name][1]]
         joined = draft.joined[names] = Around(
-            Expression(f"(?i)(?:{'|'.join(before)})(?:{GAP})?\\z") if before else None,
-            Expression(f"(?i)\\A(?:{GAP})?(?:{'|'.join(after)})") if after else None,
+            before=tuple(_clue(draft, source, before=True) for name in names for source in draft.around[name][0]),
+            after=tuple(_clue(draft, source, before=False) for name in names for source in draft.around[name][1]),
         )
     return joined
+
+
+def _clue(draft: Draft, source: str, before: bool) -> Clue:
+    """A pattern that ends at a candidate, or begins after it. Each for itself: RE2 makes small ones' states fast."""
+    known = draft.clues.get((source, before))
+    if known is None:
+        whole = f"(?i)(?:{source})(?:{GAP})?\\z" if before else f"(?i)\\A(?:{GAP})?(?:{source})"
+        # Before a candidate the text ends, and so do its words; after it, no pattern begins within a word.
+        known = draft.clues[source, before] = Clue(Expression(whole), _words(source, left=not before, right=before))
+    return known
+
+
+def _words(source: str, left: bool, right: bool) -> frozenset[bytes] | None:
+    try:
+        needed = keys(read(source), weight, left, right)
+    except Unread:
+        return None
+    if needed is None or not all(key.literal[0] == key.literal[-1] == " " for key in needed):
+        return None
+    return frozenset(key.literal.strip(" ").lower().encode() for key in needed)
 
 
 def read_category(draft: Draft, category: Category, mapping: Plain) -> None:

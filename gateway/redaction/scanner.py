@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from gateway.redaction.evidence import Rule
+from gateway.redaction.evidence import Beside, Rule
 from gateway.redaction.patterns import canonical
 from gateway.redaction.rules import Compiled
 from gateway.redaction.search import stretches
@@ -65,22 +65,31 @@ def candidates(compiled: Compiled, piece: bytes, start: int) -> list[Candidate] 
 def judge(cased: bytes, found: Sequence[Candidate]) -> Candidate | None:
     """The candidate of the highest score among those that hold where they stand."""
     best: Candidate | None = None
+    beside: dict[tuple[int, int], tuple[Beside, Beside]] = {}
     for candidate in found:
-        if (best is None or candidate[2].score > best[2].score) and _holds(cased, candidate):
-            best = candidate
+        start, end, rule = candidate
+        if best is not None and rule.score <= best[2].score:
+            continue
+        if rule.cased and not cased[start : start + 1].isupper():
+            continue
+        if rule.needs or rule.unless is not None:
+            sides = beside.get((start, end))
+            if sides is None:
+                sides = beside[start, end] = _beside(cased, start, end)
+            if not _holds(rule, *sides):
+                continue
+        best = candidate
     return best
 
 
-def _holds(cased: bytes, candidate: Candidate) -> bool:
-    start, end, rule = candidate
-    if rule.cased and not cased[start : start + 1].isupper():
-        return False
-    if not rule.needs and rule.unless is None:
-        return True
+def _beside(cased: bytes, start: int, end: int) -> tuple[Beside, Beside]:
     low = max(0, start - BEFORE)
     before = cased[max(low, cased.rfind(b"\x00", low, start) + 1) : start]
     high = cased.find(b"\x00", end, end + AFTER)
-    after = cased[end : high if high >= 0 else end + AFTER]
+    return Beside(before), Beside(cased[end : high if high >= 0 else end + AFTER])
+
+
+def _holds(rule: Rule, before: Beside, after: Beside) -> bool:
     return all(need.holds(before, after) for need in rule.needs) and not (
         rule.unless is not None and rule.unless.holds(before, after)
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.redaction.automata import Expression
-from gateway.redaction.index import MOST, Index, plainly
-from gateway.redaction.patterns import GAP_CHARACTERS
+from gateway.redaction.index import MOST, Index
+from gateway.redaction.patterns import GAP_CHARACTERS, plainly
 
 _OPEN = bytes(0x20 if chr(code) in GAP_CHARACTERS else code for code in range(256))
 

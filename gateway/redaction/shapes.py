@@ -44,9 +44,12 @@ Weigh = Callable[[str], float]
 """How often a literal is to be met with in ordinary text, as a relative number."""
 
 
-def keys(tree: Tree, weigh: Weigh) -> frozenset[Key] | None:
-    """Words of which every match holds one, those that are met with least; None if there are none to name."""
-    found = _keys(tree, weigh, left=True, right=True)
+def keys(tree: Tree, weigh: Weigh, left: bool = True, right: bool = True) -> frozenset[Key] | None:
+    """Words of which every match holds one, those that are met with least; None if there are none to name.
+
+    `left` and `right` say whether a word that a match begins or ends with surely begins or ends there.
+    """
+    found = _keys(tree, weigh, left, right)
     return None if found is None else found[1]
 
 
@@ -69,8 +72,8 @@ def exact(tree: Tree) -> frozenset[str] | None:
 
 
 def _exact(tree: Tree) -> frozenset[str] | None:
-    if tree.kind == "set":
-        return _characters(tree.mask)
+    if not tree.parts:
+        return _characters(tree.mask) if tree.kind == "set" else frozenset({""}) if tree.kind == "seq" else None
     parts = [exact(part) for part in tree.parts]
     if tree.kind == "seq":
         return _joined(parts)
@@ -117,7 +120,7 @@ def _collapse(text: str) -> str:
 
 def gaps(tree: Tree) -> int:
     """How many times at most a match passes from one word to the next."""
-    if tree.kind in {"set", "text"}:
+    if not tree.parts:
         return 1 if tree.mask & ~WORD else 0
     if tree.kind == "or":
         return max(map(gaps, tree.parts), default=0)
@@ -132,6 +135,8 @@ def gaps(tree: Tree) -> int:
 
 def _edge(tree: Tree, last: bool) -> tuple[bool, bool]:
     """Whether it may match nothing, and whether all else it matches begins (or ends) beside a word."""
+    if tree.kind == "edge":
+        return False, True
     if tree.kind in {"set", "text"}:
         return False, bool(tree.mask) and not tree.mask & WORD
     if tree.kind == "or":
@@ -171,7 +176,7 @@ def _keys(tree: Tree, weigh: Weigh, left: bool, right: bool) -> _Choice | None:
         choices = [_keys(part, weigh, left, right) for part in tree.parts]
         known = [one for one in choices if one is not None]
         return _united(known) if len(known) == len(choices) else None
-    if tree.kind == "set":
+    if tree.kind in {"set", "edge"}:
         return None
     if tree.kind == "repeat":
         return _keys(tree.parts[0], weigh, left and tree.most == 1, right and tree.most == 1) if tree.least else None
@@ -273,7 +278,9 @@ class _Firsts:
                 self._add_string(string, flat[end:], gap)
             return
         head, rest = flat[0], flat[1:]
-        if head.kind == "set":
+        if head.kind == "edge":
+            self.add(rest, gap)
+        elif head.kind == "set":
             for code in range(128):
                 if (head.mask & WORD) >> code & 1:
                     self._begin(chr(code), False, gap)

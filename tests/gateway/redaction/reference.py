@@ -79,8 +79,9 @@ class Reference:
 
     def _stands(self, around: Around, before: bytes, after: bytes) -> bool:
         return any(
-            expression is not None and self._expression(expression.source).search(text) is not None
-            for expression, text in ((around.before, before), (around.after, after))
+            self._expression(clue.expression.source).search(text) is not None
+            for clues, text in ((around.before, before), (around.after, after))
+            for clue in clues
         )
 
     def _expression(self, source: str) -> re2._Regexp:
