@@ -36,8 +36,50 @@ _COMMON = """
     toutes trois trop trying under use used using usually venir voir vraiment week weeks went white whole
     without woman work working works world worth write wrong
 """
+_USUAL = """
+    account additional address administration affaires agree ainsi ajoute amount answer appel april area argent
+    assez aucun august avais avait average avril balance bas base basis believe benefit billion board bonne book
+    bought break budget build building bureau buy capital care carry cas cash cause celle celui center central
+    certain certainly cher chose choses clear clearly close cold color comment common complete compte computer
+    consider consumer contact content contract contrat control core cost costs cote country couple cours course
+    cout cover current currently cut data date deals december decided decision dehors deliver demand depart
+    dernier derniere design detail development devis difference different difficult digital dire direction
+    discuss dit doit donne door drive driven droit due during early easy economic effect effort eight either
+    energy especially eux example excited existing expect expected experience extra face fact factor fais family
+    fast february fin final finally financial focus focused follow following fonction food force forecast fourth
+    free friend front fund further future game gap general generation gens global goal gold grande ground
+    growing growth guess guidance hand happened happy haut head health hear heard heart heavy held heure heures
+    hold home homme hope hot huge human idee image impact important importe impressive improve improvement
+    include including income increase increased industry information inside instead interest internal investment
+    issue issues item itself jamais january janvier juillet juin july june juste key kids king knew laisse land
+    largest lead leading learn leave legal lend level levels ligne likely listen livre local location loin
+    looking lose lost low lower lundi madame main major manage management march marche mardi margin margins mark
+    mass material matin matter meme mention merci message mettre mid middle midi million mind mise model moment
+    monday money monsieur mort mother mouth multiple name national natural nature near necessary net nice niveau
+    nom nombre north notes nouveau nouvelle november obviously october octobre offer offre online operating
+    operation operations opportunity option order ordre original outside ouvert overall own page paper parle
+    particular partner party passe passed path pays peine pendant pense perfect performance perhaps period phase
+    phone physical picture piece planning platform plein plutot policy political portfolio pose position
+    positive possible potential pourquoi power premiere present president presque press pret pretty previous
+    pris private probably problem probleme process products produit program progress project projet propre
+    public pull purchase push quality quick quickly quote raise raison range rates reach read ready recent
+    recently record reduce reduction region regular related relationship release remain remember remote report
+    required research response reste result results retard retour reunion revenue risk road role safe sait
+    samedi saturday save saw school screen search seat section sector security seeing seen segment self sell
+    senior sens separate september serious service services setting seul seulement share short shot sign
+    significant similar simple simply sit situation size slide slightly slow social software soir sold someone
+    sometimes somewhat sorte sound source south space speak special specific spend spot spring stage stand
+    standard state states stay step stock stop store story strategy street strong structure study stuff style
+    subject success sujet summer sunday supply support switch table target tax technology temps term testing
+    tete themselves third though thought thousand thursday title topic total touch track trade train training
+    transaction travail travaille treat trend trip true try tuesday turn type types unit united update upon user
+    usine value various vendredi vente verre version via video vie vient view ville visit volume vrai vraie vue
+    wait walk wall war warm wash watch water weather wednesday weekend weight west wide window winter wish women
+    wonder wondering words worse worst yesterday yet young
+"""
 _WEIGHTS = {
-    **dict.fromkeys(re.findall(r"\w+", _COMMON), 30.0),
+    **dict.fromkeys(re.findall(r"\w+", _USUAL), 2.0),
+    **dict.fromkeys(re.findall(r"\w+", _COMMON), 10.0),
     **dict.fromkeys(re.findall(r"\w+", _CONSTANT), 200.0),
 }
 
@@ -45,5 +87,5 @@ _WEIGHTS = {
 def weight(literal: str) -> float:
     """How often a literal of the plain text is met with, as a relative number; a part of a word more than a word."""
     word = literal.strip()
-    found = _WEIGHTS.get(word) or (30.0 if word.isdigit() else 8.0 if len(word) < 3 else 1.0)
+    found = _WEIGHTS.get(word) or (10.0 if word.isdigit() else 2.0 if len(word) < 3 else 0.05)
     return found if literal[0] == literal[-1] == " " else 25.0 * found
