@@ -25,7 +25,6 @@ from gateway.redaction.shapes import Firsts, Key, firsts, keys
 
 MOST = 192
 """Characters of a candidate at most. What reads on for longer is none."""
-_LEAD = 24
 _WORDS = re.compile(rb"[0-9A-Za-z_]+")
 _SIMPLE = re.compile(rb"[a-z0-9_]+(?: [a-z0-9_]+)*")
 
@@ -213,7 +212,4 @@ def _read(source: str) -> tuple[frozenset[Key] | None, Firsts]:
         tree = read(source)
     except Unread:
         return None, Firsts(frozenset(), frozenset({""}), frozenset({""}))
-    needed = keys(tree, weight)
-    if needed is not None and any(key.lead > _LEAD for key in needed):
-        needed = None
-    return needed, firsts(tree)
+    return keys(tree, weight), firsts(tree)

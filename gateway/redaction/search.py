@@ -60,6 +60,7 @@ class _Search:
         if index.automaton is None:
             return
         keys = index.keys
+        seen: dict[int, int] = {}
         for number, begin, _end in index.automaton.find_matches_as_indexes(plain, overlapping=True):
             whole, opens, literal, pattern, lead, literals, begun = keys[number]
             start = begin if opens else plain.rfind(b" ", 0, begin)
@@ -71,9 +72,12 @@ class _Search:
                 self._enter(start, pattern)
             if not lead:
                 continue
-            tail = plain[max(0, start - MOST) : start].rsplit(None, lead)
+            # What stands before the last place of this key was seen from there.
+            low = max(seen.get(number, 0), start - MOST, 0)
+            seen[number] = start
+            tail = plain[low:start].rsplit(None, lead)
             if begun.beginnings or not (literals.isdisjoint(tail) and begun.words.keys().isdisjoint(tail)):
-                for before, word in self._words_before(start, lead):
+                for before, word in self._words_before(start, lead, low):
                     if word in literals:
                         at_literals[before] = word
                     pattern = begun.of(word)
@@ -119,7 +123,7 @@ class _Search:
             while plain[word] == 0x20:  # it begins with a gap
                 word += 1
             lead = leads.get(plain[word : plain.find(b" ", word)], 0)
-            for before, first in self._words_before(start, lead) if lead else ():
+            for before, first in self._words_before(start, lead, max(0, start - MOST)) if lead else ():
                 if before not in seen:
                     seen.add(before)
                     end = self._literal(before, first)
@@ -127,9 +131,8 @@ class _Search:
                         found[before] = end
                         waiting.append(before)
 
-    def _words_before(self, start: int, count: int) -> Iterator[tuple[int, bytes]]:
-        """The words before the one at text[start], backwards: where each begins, and the word."""
-        low = max(0, start - MOST)
+    def _words_before(self, start: int, count: int, low: int) -> Iterator[tuple[int, bytes]]:
+        """The words before the one at text[start], backwards, down to text[low]: where each begins, and the word."""
         before = self._plain[low:start]
         for _ in range(count):
             before = before.rstrip()

@@ -192,7 +192,7 @@ def _keys(tree: Tree, weigh: Weigh, left: bool, right: bool) -> _Choice | None:
             made = None if made is None else (made[0], frozenset(Key(k.literal, k.lead + before) for k in made[1]))
         else:
             made = _of_strings(strings, weigh, opens, closes, before)
-        if made is not None and (best is None or made[0] < best[0]) and before < ENDLESS:
+        if made is not None and (best is None or made[0] < best[0]):
             best = made
         before = min(ENDLESS, before + sum(map(gaps, items[at:end])))
         at = end
