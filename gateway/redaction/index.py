@@ -49,7 +49,7 @@ class _Need:
 class Begun:
     """Some patterns, by the words that they may begin with, or their beginnings."""
 
-    __slots__ = ("beginnings", "words")
+    __slots__ = ("_beginnings", "prefixes", "words")
 
     def __init__(self, numbers: Iterable[int], begins: Sequence[Firsts]) -> None:
         words: dict[bytes, set[int]] = defaultdict(set)
@@ -61,15 +61,23 @@ class Begun:
                 beginnings[word.encode()].add(number)
         same: dict[frozenset[int], frozenset[int]] = {}
         self.words = {word: same.setdefault(frozenset(found), frozenset(found)) for word, found in words.items()}
-        self.beginnings = {word: frozenset(found) for word, found in beginnings.items()}
+        self._beginnings = {word: frozenset(found) for word, found in beginnings.items()}
+        self.prefixes = tuple(beginnings)
 
     def of(self, word: bytes) -> frozenset[int]:
         """The numbers of those that may begin with a word, or with a gap and that word."""
         found = self.words.get(word, _NONE)
-        for beginning, numbers in self.beginnings.items():
-            if word.startswith(beginning):
-                found |= numbers
+        if word.startswith(self.prefixes):
+            for beginning, numbers in self._beginnings.items():
+                if word.startswith(beginning):
+                    found |= numbers
         return found
+
+    def any_of(self, words: Iterable[bytes]) -> bool:
+        """Whether one of them may begin with one of these words."""
+        if not self.words.keys().isdisjoint(words):
+            return True
+        return bool(self.prefixes) and any(word.startswith(self.prefixes) for word in words)
 
 
 _NONE: frozenset[int] = frozenset()

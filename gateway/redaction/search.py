@@ -76,13 +76,12 @@ class _Search:
             low = max(seen.get(number, 0), start - MOST, 0)
             seen[number] = start
             tail = plain[low:start].rsplit(None, lead)
-            if begun.beginnings or not (literals.isdisjoint(tail) and begun.words.keys().isdisjoint(tail)):
+            if not literals.isdisjoint(tail) or begun.any_of(tail):
                 for before, word in self._words_before(start, lead, low):
                     if word in literals:
                         at_literals[before] = word
-                    pattern = begun.of(word)
-                    if pattern:
-                        self._enter(before, pattern)
+                    if word in begun.words or word.startswith(begun.prefixes):
+                        self._enter(before, begun.of(word))
 
     def _word(self, start: int) -> bytes:
         """The word that begins there; nothing, if there is none."""
