@@ -28,7 +28,8 @@ def _kind_alone(value: object) -> str:
 class Entry(Struct, frozen=True):
     """Step 1, open. A known caller asked something for a known tenant and purpose.
 
-    `subject` is already a keyed hash. `now` is the instant of judgement (aware, UTC).
+    `subject` is already a keyed hash. `now` is the instant of judgement (aware, UTC); where the clock is in doubt it
+    is the earliest that it may be, and `latest` the latest.
     """
 
     call_id: str
@@ -41,6 +42,7 @@ class Entry(Struct, frozen=True):
     purpose: str
     subject: str | None = None
     narrowed_to: str | None = None
+    latest: datetime | None = None
 
 
 class Call(Struct, frozen=True):

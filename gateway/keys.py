@@ -4,7 +4,7 @@ The only door of `cryptography`. No function here shows a secret in a repr, an e
 a caller key's text leaves once, from `mint_caller_key`, and only its digest is kept.
 
 On disk, under one directory (0700, files 0600, ours): `master.keys` unless it is kept elsewhere,
-and what it seals: `journal.sealed` and `tenants/DIGEST.sealed`.
+and what it seals: `journal.sealed`, `log.sealed`, `log-signer.sealed` and `tenants/DIGEST.sealed`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES = 32
@@ -62,6 +63,24 @@ class _Keyed:
         inner.update(message)
         outer.update(inner.digest())
         return outer.digest()
+
+
+class Signer:
+    """An Ed25519 key (RFC 8032). Deterministic: the same message gives the same signature.
+
+    Args:
+        seed: the 32 bytes of the private key.
+    """
+
+    __slots__ = ("_key", "public")
+
+    def __init__(self, seed: bytes) -> None:
+        self._key = Ed25519PrivateKey.from_private_bytes(seed)
+        self.public = self._key.public_key().public_bytes_raw()
+
+    def sign(self, message: bytes) -> bytes:
+        """The 64 bytes over `message`."""
+        return self._key.sign(message)
 
 
 class Keyring:
@@ -150,6 +169,14 @@ class Keyring:
     def journal_key(self) -> bytes:
         """The journal's 256-bit database key, made at first use. Random, so the master can rotate without it."""
         return self._secret("journal")
+
+    def log_key(self) -> bytes:
+        """The 256-bit database key of the log, made at first use."""
+        return self._secret("log")
+
+    def log_signer(self) -> Signer:
+        """What signs the log's checkpoints, made at first use."""
+        return Signer(self._secret("log-signer"))
 
     def tenant_mac(self, tenant: str, label: str, value: str) -> str:
         """A keyed hash of a tenant's value: HMAC-SHA-256 (RFC 2104) cut to 128 bits, 32 hex digits.

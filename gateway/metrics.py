@@ -117,18 +117,19 @@ class Metrics:
         self.orphan_intents = Counter(
             "gateway_orphan_intents", "Intents without outcome, closed as indeterminate at start", registry=registry
         )
-        self.forced_parameters = Counter(
-            "gateway_forced_parameters", "Parameters that the gateway set", registry=registry
-        )
+        self.forced_parameters = Tally("gateway_forced_parameters", "Parameters that the gateway set", (), registry)
         self.calls_in_flight = Gauge("gateway_calls_in_flight", "Calls being served", registry=registry)
         self.streams_open = Gauge("gateway_streams_open", "Streams being delivered", registry=registry)
         self.journal_healthy = Gauge("gateway_journal_healthy", "1 if the journal can be written", registry=registry)
         self.reload_ok = Gauge("gateway_last_reload_ok", "1 if the last reload was taken", registry=registry)
         self._expiry = Gauge(
             "gateway_agreement_days_left",
-            "Days until no agreement of the entry is in force",
+            "Days until the entry takes no more traffic unless somebody acts; 0 where it takes none",
             ("processor",),
             registry=registry,
+        )
+        self.clock_doubt = Gauge(
+            "gateway_clock_step_seconds", "By how much the clock was set since the start; 0 is well", registry=registry
         )
 
     def request(self, wire: str, operation: str, decision: Decision, code: str | None) -> None:
@@ -155,7 +156,7 @@ class Metrics:
         self._redactions[category].inc(count)
 
     def set_processors(self, days_left: dict[str, float]) -> None:
-        """The registry's entries, each with the days until none of its agreements is in force."""
+        """The registry's entries, each with the days until it takes no more traffic."""
         self._processors = frozenset(days_left)
         self._expiry.clear()
         for processor, days in days_left.items():

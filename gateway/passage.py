@@ -72,6 +72,12 @@ class Passage(Struct, eq=False):
         """How long it has been on its way."""
         return (perf_counter() - self.started) * 1000
 
+    @property
+    def redactor(self) -> Redactor | None:
+        """Who cleans for this call's tenant; None where nobody does."""
+        redactor = self.force.redactor
+        return redactor if redactor is None or self.opened is None else redactor.under(self.opened.treatment)
+
     def own_headers(self) -> dict[str, str]:
         """The headers of an answer that no provider gave."""
         return {**self._headers(), self.target.wire.request_id_header: self.call_id}

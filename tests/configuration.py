@@ -60,11 +60,17 @@ def entry(
             }
         ],
         "carve_outs": ["none: it is a program on this machine"],
-        "notice": {"announced": "2025-11-01", "days": 30, "effective": "2026-01-01"},
+        "notice": {"announced": "2025-11-01", "days": 30, "effective": "2026-01-01", "document_sha256": "cd" * 32},
         "review_by": "2036-01-01",
         "suspended": False,
         "credential": {"file": "secrets/simulated"},
     }
+
+
+def purpose() -> dict[str, object]:
+    """A purpose with all of its facts, as `purposes:` of gateway.yaml holds it."""
+    notice = {"announced": "2025-11-01", "effective": "2026-01-01", "document_sha256": "cd" * 32}
+    return {"policy": "running_the_service", "lawful_basis": "contract", "data": "personal", "notice": notice}
 
 
 def write_configuration(
@@ -93,7 +99,7 @@ def write_configuration(
         {
             "region": "test",
             "state": "../state",
-            "purposes": [PURPOSE, "coaching_feedback"],
+            "purposes": {name: purpose() for name in (PURPOSE, "coaching_feedback")},
             "listen": {"host": "127.0.0.1", "port": 0},
             "operations": {"host": "127.0.0.1", "port": 0},
             "limits": {

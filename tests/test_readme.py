@@ -221,7 +221,7 @@ def test_the_help_of_each_verb_shows_an_example_that_parses(verb: Verb, capsys: 
         parser().parse_args([*verb.words, "--help"])
 
     shown = capsys.readouterr().out
-    command = verb.example.split(" | ")[-1].split(" < ")[0]
+    command = re.split(" [<>] ", verb.example.split(" | ")[-1])[0]
     assert ended.value.code == 0
     assert verb.example in shown.split("example:")[1]
     assert parser().parse_args(shlex.split(command)[1:]).run == verb.run

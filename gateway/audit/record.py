@@ -11,9 +11,10 @@ at commit, and a `Row` is the two together.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, cast
 
 import orjson
 from msgspec import Struct
@@ -276,7 +277,6 @@ class Outcome(Struct, frozen=True, kw_only=True):
             provider_request: the tenant's keyed hash of the provider's request id.
         """
         usage = usage or _NO_USAGE
-        reasons = sorted({named(Finish, word) for word in finishes})
         return cls(
             time=time,
             call=intent.call,
@@ -287,7 +287,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
             sent=sent,
             status=status if status is None or 100 <= status <= 599 else 599,
             error=None if error is None else _error_class(*error),
-            finishes=tuple(reasons[:4]) or None,
+            finishes=_finishes(finishes),
             input_tokens=_capped(_TOKENS, usage.input),
             output_tokens=_capped(_TOKENS, usage.output),
             cache_read_tokens=_capped(_TOKENS, usage.cache_read),
@@ -402,6 +402,9 @@ class Operator(Struct, frozen=True, kw_only=True):
     gap: from `start` to `end` nothing could be written; `refused` calls were turned away.
     recovery: `closed`, how many calls of the previous boot were closed as indeterminate.
     unauthenticated: `refused` strangers between `start` and `end`.
+    notice: a notice of change was sent at `start`: its `document`'s digest, the `processor` that it is about (absent
+        where it is about a purpose), and how many tenants were `told`.
+    heartbeat: nothing; once a minute, so that a quiet minute and a lost one do not look alike.
     """
 
     KIND: ClassVar[str] = "operator"
@@ -420,6 +423,9 @@ class Operator(Struct, frozen=True, kw_only=True):
     refused: Total | None = None
     start: Instant | None = None
     end: Instant | None = None
+    processor: Annotated[Processor, Derived()] | None = None
+    document: Sha | None = None
+    told: Total | None = None
 
 
 Record = Intent | Outcome | Refusal | Operator
@@ -494,6 +500,39 @@ def parse(written: bytes) -> Record:
     return record
 
 
+class Glimpse(Struct, frozen=True):
+    """What the order of records depends on: whose it is, and the boot that it begins, if it does."""
+
+    operator: bool
+    tenant: Tenant | None
+    started: Id | None
+
+
+def glimpse(written: bytes) -> Glimpse:
+    """Look at a record without reading its values: a tenth of the time of `parse`, for who orders thousands a second.
+
+    Raises:
+        NotRecordable: it is not canonical JSON with the keys of a record.
+    """
+    values = _read(written)
+    kind = _BY_NAME.get(values.get("kind"))
+    if kind is None or values.get("v") != VERSION or orjson.dumps(values, option=_OPTIONS) != written:
+        raise NotRecordable("form")
+    codec, keys = _CODECS[kind], values.keys() - _ALWAYS
+    if not codec.required <= keys <= codec.domains.keys():
+        raise NotRecordable("form")
+    begins = values.get("act") == Act.BOOT
+    try:
+        tenant = codec.domains["tenant"].decode(values["tenant"]) if "tenant" in values else None
+        started = codec.domains["started"].decode(values["started"]) if begins and "started" in values else None
+    except ValueError:
+        raise NotRecordable("form") from None
+    return Glimpse(kind is Operator, cast(Tenant | None, tenant), cast(Id | None, started))
+
+
+_ALWAYS = frozenset({"kind", "v"})
+
+
 def forced_name(where: str) -> str:
     """A forced parameter's name without array indices: a position in the request is not a name."""
     return _INDEX.sub("", where)
@@ -514,6 +553,11 @@ def _read(written: bytes) -> dict[str, object]:
     if not isinstance(values, dict):
         raise NotRecordable("form")
     return values
+
+
+@functools.lru_cache(maxsize=256)
+def _finishes(words: tuple[str, ...]) -> tuple[Finish, ...] | None:
+    return tuple(sorted({named(Finish, word) for word in words})[:4]) or None
 
 
 def _capped(span: Range, value: int | None) -> int | None:

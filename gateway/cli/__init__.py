@@ -13,17 +13,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.caller_keys import KeysUnreadable
-from gateway.cli import audit, keys, redaction, schemas, serving
+from gateway.cli import audit, disclosure, keys, processors, redaction, schemas, serving
 from gateway.cli.verb import OK, UNUSABLE, Unusable, Verb, complain
 from gateway.config.approval import NotApproved
 from gateway.errors import ConfigurationError
 from gateway.keys import KeyFault
 
 GROUPS = {
+    "processors": "the sub-processor registry",
     "keys": "caller keys: issue, list, revoke, effective without restart; and the master key",
     "schemas": "structured-output schemas that may leave",
 }
-VERBS: tuple[Verb, ...] = (*serving.VERBS, *redaction.VERBS, *keys.VERBS, *schemas.VERBS, *audit.VERBS)
+VERBS: tuple[Verb, ...] = (
+    *serving.VERBS,
+    *redaction.VERBS,
+    *keys.VERBS,
+    *schemas.VERBS,
+    *processors.VERBS,
+    *disclosure.VERBS,
+    *audit.VERBS,
+)
 """Every verb, in the order of `--help`."""
 
 

@@ -11,6 +11,9 @@ from gateway.cli.verb import OK, Unusable, Verb, bundle_of
 
 def _redact_arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument("--jsonl", action="store_true", help='one {"id", "text"} a line in, one {"id", "spans"} out')
+    made.add_argument(
+        "--explain", action="store_true", help="say of each finding its place, score, evidence and rule; kept nowhere"
+    )
 
 
 def _redact(options: argparse.Namespace) -> int:
@@ -18,7 +21,7 @@ def _redact(options: argparse.Namespace) -> int:
 
     bundle = bundle_of(options)
     try:
-        redact(_standard_input(), sys.stdout, options.jsonl, bundle.recognizers)
+        redact(_standard_input(), sys.stdout, options.jsonl, bundle.recognizers, options.explain)
     except LineInvalid as fault:
         raise Unusable(str(fault)) from None
     return OK

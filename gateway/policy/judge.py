@@ -116,5 +116,6 @@ def _find(entry: Entry, policy: Policy, model: str, narrowed_to: str | None) -> 
         model=model,
         tenant=policy.tenant,
         now=entry.now,
+        latest=entry.latest,
         narrowed_to=narrowed_to,
     )

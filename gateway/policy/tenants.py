@@ -7,16 +7,47 @@ what the registry would allow. What is absent in a narrowing narrows nothing; re
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from gateway.categories import Scope
 from gateway.policy.countries import expand
-from gateway.policy.forms import CountryName, Form, Id, Report, read
+from gateway.policy.forms import CountryName, Days, Form, Id, Instant, Prose, Report, read
+from gateway.policy.transfers import Law, Laws
 
 Status = Literal["active", "suspended", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Terms:
+    """What a tenant's agreement says of processors, shared by all tenants whose agreements say the same.
+
+    There is one object for each set of terms, so that identity is equality and a key of it costs nothing.
+
+    Attributes:
+        residency: see `Tenant`; likewise `processors`, `laws` and `notice_days` (0: no longer than usual).
+        objections: entries to which it objected.
+    """
+
+    residency: frozenset[str]
+    processors: frozenset[str] | None
+    objections: frozenset[str]
+    laws: frozenset[Law]
+    notice_days: int
+
+
+@lru_cache(maxsize=65_536)
+def _terms(
+    residency: frozenset[str],
+    processors: frozenset[str] | None,
+    objections: frozenset[str],
+    laws: frozenset[Law],
+    notice_days: int,
+) -> Terms:
+    return Terms(residency, processors, objections, laws, notice_days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +62,11 @@ class Tenant:
         forbidden_grants: conditional verdicts that nobody may use on this tenant's data.
         status: calls are made for `active` tenants only.
         notice_days: a longer notice than the registry's own, or None.
+        objections: entries to which it objected in time; it is not served by them.
+        laws: by whose law its people are protected; an entry must have a basis for a transfer under each. Empty
+            where nobody said: then residency alone decides, and `check` says so.
+        terms: what of all this decides about processors.
+        redaction: how much goes with a finding: never less than the operator's own setting.
     """
 
     id: str
@@ -40,6 +76,23 @@ class Tenant:
     forbidden_grants: frozenset[str] = frozenset()
     status: Status = "active"
     notice_days: int | None = None
+    redaction: Scope = Scope.SPAN
+    objections: frozenset[str] = frozenset()
+    laws: frozenset[Law] = frozenset()
+    terms: Terms = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Find the terms that it shares."""
+        terms = _terms(self.residency, self.processors, self.objections, self.laws, self.notice_days or 0)
+        object.__setattr__(self, "terms", terms)
+
+
+class Objection(Form):
+    """A tenant said no to an entry: to which, when, and what was agreed."""
+
+    processor: Id
+    date: Instant
+    resolution: Prose | None = None
 
 
 class TenantForm(Form):
@@ -50,7 +103,10 @@ class TenantForm(Form):
     purposes: Annotated[tuple[Id, ...] | None, Field(min_length=1)] = None
     forbidden_grants: tuple[Id, ...] = ()
     status: Status
-    notice_days: Annotated[int, Field(ge=0, le=730)] | None = None
+    notice_days: Days | None = None
+    objections: tuple[Objection, ...] = ()
+    laws: Laws | None = None
+    redaction: Literal["span", "sentence", "refuse"] | None = None
 
 
 class TenantsForm(Form):
@@ -61,11 +117,15 @@ class TenantsForm(Form):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The names that other files give, for those that point at them; None where that file has a fault of its own."""
+    """What other files give, for those that point at it; None where that file has a fault of its own.
+
+    `redaction` is the operator's own setting, which a tenant may tighten and not loosen.
+    """
 
     processors: Collection[str] | None
     purposes: Collection[str] | None
     grants: Collection[str] | None
+    redaction: Scope = Scope.SPAN
 
 
 def parse_tenants(tree: object, known: Known, report: Report) -> dict[str, Tenant] | None:
@@ -88,6 +148,15 @@ def parse_tenants(tree: object, known: Known, report: Report) -> dict[str, Tenan
                     report(
                         ("tenants", name, key, index), "no other file gives this name; a misspelt one narrows wrongly"
                     )
+        for index, objection in enumerate(item.objections):
+            if known.processors is not None and objection.processor not in known.processors:
+                report(("tenants", name, "objections", index, "processor"), "no entry has this id; write the entry's")
+        redaction = known.redaction if item.redaction is None else Scope(item.redaction)
+        if redaction.rank < known.redaction.rank:
+            report(
+                ("tenants", name, "redaction"),
+                f"gateway.yaml says redaction.scope: {known.redaction}, and a tenant can only be stricter",
+            )
         tenants[name] = Tenant(
             id=name,
             residency=_expanded(item.residency),
@@ -96,6 +165,9 @@ def parse_tenants(tree: object, known: Known, report: Report) -> dict[str, Tenan
             forbidden_grants=frozenset(item.forbidden_grants),
             status=item.status,
             notice_days=item.notice_days,
+            objections=frozenset(objection.processor for objection in item.objections),
+            laws=frozenset(item.laws or ()),
+            redaction=redaction,
         )
     return tenants
 

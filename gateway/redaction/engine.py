@@ -37,7 +37,7 @@ class NotWorking(RuntimeError):
     """The engine does not find what its own rules say it must."""
 
 
-class _NoLanguage(NlpEngine):
+class NoLanguage(NlpEngine):
     """An NLP engine that does nothing: it loads no model, so there is none to fetch."""
 
     engine_name = "none"
@@ -165,7 +165,7 @@ def _analyzer(own: list[Linear]) -> AnalyzerEngine | None:
         return None
     registry = RecognizerRegistry(recognizers=own, supported_languages=[LANGUAGE])
     return AnalyzerEngine(
-        registry=registry, nlp_engine=_NoLanguage(), supported_languages=[LANGUAGE], log_decision_process=False
+        registry=registry, nlp_engine=NoLanguage(), supported_languages=[LANGUAGE], log_decision_process=False
     )
 
 
