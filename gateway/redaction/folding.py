@@ -35,6 +35,7 @@ _ODD = Expression(
     r"|[ ,](?:[Uu]hm?|[Uu]m|[Ee]rm|[Ee]uh|[Hh]eu)(?:$|,|[^0-9A-Za-z'-])"
 )
 """A control character, a word that is spelled out, or a filler; only the last begins with a space or a comma."""
+_OFTEN = (b" uh ", b" uh,", b" um ", b" um,", b" Uh,", b" Um,")
 _BETWEEN = re.compile(r"[^A-Za-z]+")
 _MANY = 48
 
@@ -108,6 +109,8 @@ def fold(text: str) -> Folded:
 
 def _without_odd(data: bytes, edits: list[_Edits]) -> str:
     """Spelled words closed up, controls gone, and blanks, which are a gap, where fillers were."""
+    for often in _OFTEN:
+        data = data.replace(often, b"    ")
     pieces: list[tuple[int, int]] = []
     blanked: bytearray | None = None
     start, end = _ODD.find(data)
