@@ -23,12 +23,6 @@ from gateway.redaction.recognizers import BREAK, LANGUAGE, Linear
 from gateway.redaction.rules import Compiled, Example, Report, compile_rules, ignore
 from gateway.redaction.scanner import scan
 
-_LEADS = (
-    ("and she said that my brother was", "for a while, he thinks."),
-    ("Rep: so what they have in the quarter is a", "market share of our customers"),
-    ("il m'a dit que sa soeur est", "depuis mardi, et on fait le devis"),
-    ("- Marie (owner): had", "last year, wants the quote on Monday"),
-)
 _SELF_TEST = 24
 _CATEGORIES = [category.value for category in Category]
 
@@ -129,14 +123,12 @@ class Engine:
         return found
 
     def warm(self) -> None:
-        """Look once at all that the rules name, so that the first real text meets built automata.
+        """Look once at what the rules know, so that the first real text meets built automata.
 
-        Worth a second before workers are forked: they share what is built here.
+        Worth a moment before workers are forked: they share what is built here.
         """
-        known = [*self.compiled.literals, *self.compiled.idioms]
-        terms = [f"{lead} {term.decode()} {rest}" for term in known for lead, rest in _LEADS[hash(term) % 2 :: 2]]
-        for text in ("\n".join(terms), "\n".join(example.text for example in self.compiled.examples)):
-            self.find([text, text.title()])
+        texts = [example.text for example in self.compiled.examples]
+        self.find([*texts, *map(str.lower, texts)])
 
     def test(self) -> None:
         """Find known phrases of every category.
