@@ -18,6 +18,8 @@ BEFORE = 120
 AFTER = 72
 """Characters of context on either side; `segments.REACH` must hold a candidate and both."""
 
+_KNOWN = 1_024
+
 Candidate: TypeAlias = "tuple[int, int, Rule]"
 """(start, end, rule)"""
 
@@ -27,19 +29,35 @@ def scan(compiled: Compiled, text: str) -> Iterator[Candidate]:
     cased = text.encode("ascii", "replace")
     lower = cased.lower()
     position = 0
+    known: dict[tuple[int, int, bytes], Candidate | bool] = {}
     for start, end in stretches(compiled.index, lower):
         if start < position:
             continue
-        found = candidates(compiled, lower[start:end], start)
+        # A text made of repetitions asks the same over and over: what is said, and all round it that counts.
+        low = max(0, start - BEFORE)
+        asked = start - low, end - start, cased[low : end + AFTER]
+        found = known.get(asked)
         if found is None:
+            if len(known) >= _KNOWN:
+                known.clear()
+            found = known[asked] = _found(compiled, cased, lower, start, end)
+        if found is True:
             position = end
-            continue
-        best = judge(cased, found)
-        if best is None:
+        elif found is False:
             position = next_word(lower, start)
         else:
-            yield best
-            position = max(best[1], start + 1)
+            first, last, rule = found
+            yield start + first, start + last, rule
+            position = max(start + last, start + 1)
+
+
+def _found(compiled: Compiled, cased: bytes, lower: bytes, start: int, end: int) -> Candidate | bool:
+    """What a stretch is, from where it begins; True for an idiom, False for nothing."""
+    listed = candidates(compiled, lower[start:end], start)
+    if listed is None:
+        return True
+    best = judge(cased, listed)
+    return best is not None and (best[0] - start, best[1] - start, best[2])
 
 
 def candidates(compiled: Compiled, piece: bytes, start: int) -> list[Candidate] | None:
