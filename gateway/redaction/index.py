@@ -49,7 +49,7 @@ class _Need:
 class Begun:
     """Some patterns, by the words that they may begin with, or their beginnings."""
 
-    __slots__ = ("_beginnings", "prefixes", "words")
+    __slots__ = ("_beginnings", "_words", "prefixes", "words")
 
     def __init__(self, numbers: Iterable[int], begins: Sequence[Firsts]) -> None:
         words: dict[bytes, set[int]] = defaultdict(set)
@@ -60,24 +60,19 @@ class Begun:
             for word in begins[number].beginnings | begins[number].after_gap:
                 beginnings[word.encode()].add(number)
         same: dict[frozenset[int], frozenset[int]] = {}
-        self.words = {word: same.setdefault(frozenset(found), frozenset(found)) for word, found in words.items()}
+        self._words = {word: same.setdefault(frozenset(found), frozenset(found)) for word, found in words.items()}
+        self.words = frozenset(words)
         self._beginnings = {word: frozenset(found) for word, found in beginnings.items()}
         self.prefixes = tuple(beginnings)
 
     def of(self, word: bytes) -> frozenset[int]:
         """The numbers of those that may begin with a word, or with a gap and that word."""
-        found = self.words.get(word, _NONE)
+        found = self._words.get(word, _NONE)
         if word.startswith(self.prefixes):
             for beginning, numbers in self._beginnings.items():
                 if word.startswith(beginning):
                     found |= numbers
         return found
-
-    def any_of(self, words: Iterable[bytes]) -> bool:
-        """Whether one of them may begin with one of these words."""
-        if not self.words.keys().isdisjoint(words):
-            return True
-        return bool(self.prefixes) and any(word.startswith(self.prefixes) for word in words)
 
 
 _NONE: frozenset[int] = frozenset()

@@ -73,15 +73,23 @@ class _Search:
             if not lead:
                 continue
             # What stands before the last place of this key was seen from there.
-            low = max(seen.get(number, 0), start - MOST, 0)
+            low = seen.get(number, 0)
+            if start - low > MOST:
+                low = start - MOST
             seen[number] = start
             tail = plain[low:start].rsplit(None, lead)
-            if not literals.isdisjoint(tail) or begun.any_of(tail):
-                for before, word in self._words_before(start, lead, low):
-                    if word in literals:
-                        at_literals[before] = word
-                    if word in begun.words or word.startswith(begun.prefixes):
-                        self._enter(before, begun.of(word))
+            prefixes = begun.prefixes
+            if (
+                literals.isdisjoint(tail)
+                and begun.words.isdisjoint(tail)
+                and not (prefixes and any([word.startswith(prefixes) for word in tail]))
+            ):
+                continue
+            for before, word in self._words_before(start, lead, low):
+                if word in literals:
+                    at_literals[before] = word
+                if word in begun.words or word.startswith(prefixes):
+                    self._enter(before, begun.of(word))
 
     def _word(self, start: int) -> bytes:
         """The word that begins there; nothing, if there is none."""

@@ -45,6 +45,11 @@ BARS = (
     Bar("streams", "none after s", ON, 2.0, 0.5),
     Bar("footprint", "idle MB", ON, 250, 180),
     Bar("footprint", "start s", ON, 4, 3),
+    Bar("redaction", "real talk MB/s", ON, 15, 40, at_most=False),
+    Bar("redaction", "50 KB p50 ms", ON, 4, 1.5),
+    Bar("redaction", "50 KB p99 ms", ON, 8, 3),
+    Bar("redaction", "hostile 50 KB ms", ON, 50, 10),
+    Bar("redaction", "again + a turn, wall ms", ON, 0.5, 0.25),
 )
 """The bars of the first milestone; answers are not cleaned yet, so both gateways owe the same chunks."""
 
@@ -56,6 +61,7 @@ _TITLES = {
     "chunks": "32 streams flat out",
     "delay": "100 streams, 50 chunks/s each",
     "streams": "held streams, then all callers vanish",
+    "redaction": "the redactor alone, one core's processor time",
 }
 
 
