@@ -240,6 +240,7 @@ def _of_strings(strings: frozenset[str], weigh: Weigh, left: bool, right: bool, 
             if word and len(literal) >= 3:
                 leads[literal] = max(leads.get(literal, 0), before + index)
                 having.setdefault(literal, set()).add(number)
+    all_of = {literal: frozenset(numbers) for literal, numbers in having.items()}
     waiting = [(weigh(literal) / len(numbers), -len(literal), literal) for literal, numbers in having.items()]
     heapify(waiting)
     left_over = set(range(len(strings)))
@@ -257,6 +258,10 @@ def _of_strings(strings: frozenset[str], weigh: Weigh, left: bool, right: bool, 
             continue
         chosen.append(literal)
         left_over -= now
+    for literal in tuple(chosen[:-1]):  # what was light at first may not be needed in the end
+        others = [all_of[other] for other in chosen if other != literal]
+        if len(chosen) < _FEW and all_of[literal] <= set().union(*others):
+            chosen.remove(literal)
     return sum(map(weigh, chosen)), frozenset(Key(literal, leads[literal]) for literal in chosen)
 
 
