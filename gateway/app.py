@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 import uvloop
 
+from gateway.aside import aside
 from gateway.audit.configurations import keep_configuration
 from gateway.audit.journal import Journal
 from gateway.audit.journal import Settings as JournalSettings
@@ -33,6 +34,7 @@ from gateway.audit.words import Act, Processor
 from gateway.clock import Clock
 from gateway.config import Bundle, load, schemas_mark
 from gateway.config.outlook import expiry_warnings
+from gateway.config.shelf import Shelf
 from gateway.disclosure.notices import Sent, SentUnreadable, read_sent
 from gateway.endpoints import Endpoint
 from gateway.errors import Code, ConfigurationError, Unavailable
@@ -94,6 +96,8 @@ class Application:
         self._strangers = 0
         self._clock = Clock()
         self._halts = Halts()
+        self._shelf = Shelf()
+        self._reloading = asyncio.Lock()
 
     @property
     def port(self) -> int:
@@ -195,16 +199,20 @@ class Application:
         self._log.close()
 
     async def reload(self) -> bool:
-        """Read the configuration anew; whether it is in force now.
+        """Read the configuration anew, one reading at a time; whether it is in force now.
 
         Certificates are read again, too. Addresses, bounds of the listeners and the state's place need a restart.
         """
+        async with self._reloading:
+            return await self._reload()
+
+    async def _reload(self) -> bool:
         former, detector = self._force.bundle, self._detector
         try:
-            bundle = await asyncio.to_thread(self._load)
+            bundle = await aside(self._load)
             if (bundle.recognizers, bundle.settings.redaction) != (former.recognizers, former.settings.redaction):
                 detector = await self._detect(bundle)
-            force = self._derive(bundle, detector)
+            force = await aside(lambda: self._derive(bundle, detector))
             for listener in (self._listener, self._operations):
                 listener.renew()
             keep_configuration((self._state or bundle.state) / "log", bundle.digest, bundle.preimage)
@@ -232,7 +240,9 @@ class Application:
     # parts
 
     def _load(self) -> Bundle:
-        return load(self._directory, self._environment, wires=PROVIDERS, state=self._state, halts=self._halts)
+        return load(
+            self._directory, self._environment, wires=PROVIDERS, state=self._state, halts=self._halts, shelf=self._shelf
+        )
 
     async def _detect(self, bundle: Bundle) -> Detector | None:
         if bundle.settings.redaction.unsafe_redaction_off:
@@ -304,10 +314,9 @@ class Application:
         if grant is not None and grant.forced:
             metrics.forced_parameters.add(count=len(grant.forced))
         redactions = 0
-        if passage.clean is not None:
-            for category, count in passage.clean.redactions.items():
-                redactions += count
-                metrics.redacted(category, count)
+        for category, count in passage.redactions.items():
+            redactions += count
+            metrics.redacted(category, count)
         if passage.redaction_seconds is not None:
             metrics.redaction_seconds.observe(passage.redaction_seconds)
         if passage.journal_seconds is not None:

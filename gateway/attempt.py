@@ -127,6 +127,8 @@ class Attempt:
             total_ms=int((perf_counter() - self._started) * 1000),
             served=seen.model,
             provider_request=self._provider_request,
+            redactions=sum(seen.redactions.values()) or None,
+            scores_dropped=seen.scores_dropped,
             echo=Echo.CONTRADICTED if code is Code.RESPONSE_NOT_ALLOWED else Echo.ABSENT,
         )
 

@@ -36,3 +36,24 @@ class Scope(enum.StrEnum):
     def rank(self) -> int:
         """How strict it is; a higher one takes more."""
         return tuple(Scope).index(self)
+
+
+class Personal(enum.StrEnum):
+    """Ordinary personal data, taken out only where the operator asks for it. The value begins its placeholders."""
+
+    EMAIL = "EMAIL"
+    PHONE = "PHONE"
+    CARD = "CARD"
+    IBAN = "IBAN"
+    IP = "IP"
+    MAC = "MAC"
+    CA_SIN = "CA_SIN"
+    US_SSN = "US_SSN"
+    US_ITIN = "US_ITIN"
+    UK_NHS = "UK_NHS"
+    UK_NINO = "UK_NINO"
+    FR_NIR = "FR_NIR"
+
+
+PERSONAL_DATA = "personal data"
+"""Under this name, which no file of rules can have, the kinds that were asked for stand beside the rules."""

@@ -1,24 +1,42 @@
-"""What an answer may show before a caller sees it: the pure half of step 7, deliver.
+"""What an answer may show, and say, before a caller sees it: step 7, deliver, without the sockets.
 
-A whole answer is checked before its first byte is passed on; a stream is checked event by event, and
+A whole answer is checked and cleaned before its first byte is passed on; a stream is checked event by event, and
 its terminal event is held until the outcome is durable. What cannot be read is not passed on.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import orjson
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
+from gateway.categories import Category
 from gateway.errors import Code, UpstreamError
 from gateway.exchange import Grant
 from gateway.policy.surface import Surface
+from gateway.redaction.personal import Restorer
+from gateway.restoration import Restoration, restore_document
+from gateway.speech import Answer
 from providers import sse
-from providers.document import Document
+from providers.document import Document, serialise
 from providers.provider import Observation, Usage
 
-_KEEP_ALIVE = b":\n\n"
 
+class Event(NamedTuple):
+    """One event of a stream: its name, its data, and that decoded (None if it is no JSON)."""
+
+    name: str
+    data: bytes
+    document: Document | None
+
+
+KEEP_ALIVE = Event("", b"", None)
+"""A comment: it says nothing."""
+_NO_VALUES: Mapping[str, str] = {}
+_KEEP_ALIVE = b":\n\n"
 
 _NO_USAGE = Usage()
 
@@ -32,6 +50,8 @@ class Tally(Struct, eq=False):
     response_id: str | None = None
     error: str | None = None
     events: int = 0
+    redactions: Mapping[Category, int] = field(default_factory=dict)
+    scores_dropped: bool = False
 
     def add(self, seen: Observation) -> None:
         """Take over what this observation adds."""
@@ -69,31 +89,67 @@ def read_answer(body: bytes) -> Document:
     return document
 
 
-def check_whole(grant: Grant, surface: Surface, content_type: str, body: bytes) -> Tally:
-    """Check a whole answer. One that is not JSON (a transcript as plain text) has nothing to show but itself.
+async def check_whole(
+    grant: Grant,
+    surface: Surface,
+    content_type: str,
+    body: bytes,
+    answer: Answer | None,
+    values: Mapping[str, str] = _NO_VALUES,
+) -> tuple[Tally, bytes]:
+    """Check a whole answer, clean it, and put the caller's own `values` back; what was seen, and what goes on.
+
+    One that is not JSON (a transcript as plain text) has nothing to show but itself.
 
     Raises:
         UpstreamError: `response_not_allowed`.
+        Unavailable: nobody could look.
     """
     entry = grant.call.entry
     if entry.operation.body == "multipart" and content_type.startswith("text/"):
-        return Tally()
-    seen = entry.wire.observe(entry.operation, read_answer(body))
+        if answer is not None:
+            body = await _clean_text(body, answer)
+        if values:
+            body = Restorer(values).restore(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+        return _tallied(Tally(), answer), body
+    document = read_answer(body)
+    seen = entry.wire.observe(entry.operation, document)
     surface.check_answer(seen, frozenset(grant.granted), grant.route.served_models)
     tally = Tally()
     tally.add(seen)
+    if answer is not None:
+        if await answer.clean(document):
+            body = serialise(document)
+        tally = _tallied(tally, answer)
+    if values and restore_document(entry.wire, entry.operation, document, values):
+        body = serialise(document)
+    return tally, body
+
+
+async def _clean_text(body: bytes, answer: Answer) -> bytes:
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise UpstreamError(Code.RESPONSE_NOT_ALLOWED, "the answer is not text in UTF-8") from None
+    return (await answer.clean_text(text)).encode("utf-8")
+
+
+def _tallied(tally: Tally, answer: Answer | None) -> Tally:
+    if answer is not None:
+        tally.redactions = answer.redactions
+        tally.scores_dropped = answer.scores_dropped > 0
     return tally
 
 
 class StreamCheck:
     """Checks a stream of server-sent events.
 
-    `feed` gives back the bytes that may go on; once `terminal` is set, it holds the event without which
-    the stream is not complete, to be sent after the outcome is durable, and whatever follows is dropped. `failure`
-    is the provider's own error event instead, which ends the stream too.
+    `feed` gives back the events that may go on; once `last` is set, it is the event that ends the stream, and
+    whatever follows is dropped: the terminal event, without which the stream is not complete, or (if `failed`)
+    the provider's own error.
     """
 
-    __slots__ = ("_grant", "_granted", "_operation", "_splitter", "_surface", "_wire", "failure", "tally", "terminal")
+    __slots__ = ("_grant", "_granted", "_operation", "_splitter", "_surface", "_wire", "failed", "last", "tally")
 
     def __init__(self, grant: Grant, surface: Surface) -> None:
         self._grant = grant
@@ -103,31 +159,26 @@ class StreamCheck:
         self._operation = grant.call.entry.operation
         self._splitter = sse.Splitter()
         self.tally = Tally()
-        self.terminal: bytes | None = None
-        self.failure: tuple[str, Document] | None = None
+        self.last: Event | None = None
+        self.failed = False
 
-    @property
-    def ended(self) -> bool:
-        """Nothing that may follow is passed on."""
-        return self.terminal is not None or self.failure is not None
-
-    def feed(self, chunk: bytes) -> bytes:
+    def feed(self, chunk: bytes) -> list[Event]:
         """Check what this chunk completes.
 
         Raises:
             UpstreamError: `response_not_allowed`; nothing of the offending event is given back.
         """
-        if self.ended:
-            return b""
+        if self.last is not None:
+            return []
         try:
             events = self._splitter.feed(chunk)
         except sse.EventTooLong:
             raise UpstreamError(Code.RESPONSE_NOT_ALLOWED, "an event of the stream is too long") from None
-        out: list[bytes] = []
+        out: list[Event] = []
         for event in events:
             name, data = sse.fields(event)
             if not data:
-                out.append(_KEEP_ALIVE)
+                out.append(KEEP_ALIVE)
                 continue
             document = None if data == self._wire.end_mark else read_answer(data)
             seen = self._wire.observe_event(self._operation, name, document)
@@ -139,11 +190,88 @@ class StreamCheck:
                 and self._wire.is_usage_event(self._operation, document)
             ):
                 continue
-            if seen.error is not None and not seen.terminal and document is not None:
-                self.failure = name, document
+            passed = Event(name, data, document)
+            if seen.terminal or (seen.error is not None and document is not None):
+                self.last, self.failed = passed, not seen.terminal
                 break
-            if seen.terminal:
-                self.terminal = sse.build(name, data)
-                break
-            out.append(sse.build(name, data))
-        return b"".join(out)
+            out.append(passed)
+        return out
+
+
+class Delivery:
+    """A stream on its way to the caller: checked, then cleaned, then with the caller's own values in it again.
+
+    Args:
+        answer: cleans it; None where what comes back is not cleaned.
+        restoration: puts values back; None where there are none.
+    """
+
+    __slots__ = ("_answer", "_restoration", "check")
+
+    def __init__(self, check: StreamCheck, answer: Answer | None, restoration: Restoration | None = None) -> None:
+        self.check = check
+        self._answer = answer
+        self._restoration = restoration
+
+    @property
+    def tally(self) -> Tally:
+        """What it has shown, and what was taken out of it."""
+        return _tallied(self.check.tally, self._answer)
+
+    @property
+    def patience(self) -> float | None:
+        """How many seconds what is held back may still wait for more; None if nothing is."""
+        waits = [one.patience for one in (self._answer, self._restoration) if one is not None]
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    async def feed(self, chunk: bytes) -> bytes:
+        """Take bytes of the provider's; give back what may go on. Without any, what is held may be due.
+
+        Raises:
+            UpstreamError: `response_not_allowed`; nothing of the offending event is given back.
+            Unavailable: nobody could look.
+        """
+        events = self.check.feed(chunk) if chunk else []
+        if self._answer is None:
+            return b"".join(
+                self._restored([sse.build(event.name, event.data) if event.data else _KEEP_ALIVE for event in events])
+            )
+        out: list[bytes] = []
+        for event in events:
+            if event.data:
+                self._answer.add(*event)
+            else:
+                out.append(_KEEP_ALIVE)
+        out += await self._answer.release()
+        return b"".join(self._restored(out))
+
+    async def finish(self) -> tuple[bytes, bytes]:
+        """What still waits, and apart from it the terminal event (empty if the stream failed).
+
+        Raises:
+            UpstreamError, Unavailable: as `feed`.
+        """
+        last = None if self.check.failed else self.check.last
+        if self._answer is None:
+            return self._ended([] if last is None else [sse.build(last.name, last.data)], terminal=last is not None)
+        if last is not None:
+            self._answer.add(*last)
+        events = await self._answer.finish()
+        return self._ended(events, terminal=last is not None)
+
+    def _ended(self, events: list[bytes], *, terminal: bool) -> tuple[bytes, bytes]:
+        events = self._restored(events, end=True)
+        return (b"".join(events[:-1]), events[-1]) if terminal else (b"".join(events), b"")
+
+    def _restored(self, events: list[bytes], *, end: bool = False) -> list[bytes]:
+        """The events with values in them, and those that waited for them; keep-alives do not wait."""
+        if self._restoration is None:
+            return events
+        out: list[bytes] = []
+        for event in events:
+            name, data = sse.fields(event)
+            if data:
+                self._restoration.add(name, data, read_answer(data) if data[:1] == b"{" else None)
+            else:
+                out.append(event)
+        return out + self._restoration.release(end=end)

@@ -16,7 +16,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from gateway.categories import Category
+from gateway.categories import Category, Personal
 from providers.document import Document
 from providers.provider import Operation, Provider
 
@@ -113,12 +113,16 @@ class Grant(Struct, frozen=True):
 
 
 class CleanCall(Struct, frozen=True):
-    """Step 4, clean. The bytes that will leave, and how many findings were taken out of them."""
+    """Step 4, clean. The bytes that will leave, and how many findings were taken out of them.
+
+    `values` are the ordinary personal data to be put back in the answer, by placeholder; mostly there are none.
+    """
 
     grant: Grant
     body: bytes
     content_type: str
-    redactions: Mapping[Category, int]
+    redactions: Mapping[Category | Personal, int]
+    values: Mapping[str, str] = {}
 
     __repr__ = _kind_alone
 

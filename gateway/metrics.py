@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricF
 from prometheus_client.registry import Collector
 
 from gateway.audit.words import Result
-from gateway.categories import Category
+from gateway.categories import Category, Personal
 from gateway.errors import Code
 
 Decision = Literal["allow", "refuse"]
@@ -100,7 +100,7 @@ class Metrics:
         )
         self._upstream = Tally("gateway_upstream_results", "Outcomes of attempts", ("processor", "result"), registry)
         redactions = Counter("gateway_redactions", "Findings taken out", ("category",), registry=registry)
-        self._redactions = {category: redactions.labels(category.value) for category in Category}
+        self._redactions = {category: redactions.labels(category.value) for category in (*Category, *Personal)}
         self.redaction_seconds = Durations(
             "gateway_redaction_seconds", "Time to clean one document", _REDACTION_SECONDS, registry
         )
@@ -151,7 +151,7 @@ class Metrics:
         """One attempt has its outcome."""
         self._upstream.add(processor if processor in self._processors else OTHER, result.value)
 
-    def redacted(self, category: Category, count: int) -> None:
+    def redacted(self, category: Category | Personal, count: int) -> None:
         """Findings of a category were taken out."""
         self._redactions[category].inc(count)
 

@@ -6,21 +6,25 @@ operator, is said from here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from time import perf_counter
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from gateway.attempt import Attempt
 from gateway.audit.language import Sha, Vocabulary
 from gateway.audit.record import Refusal
 from gateway.callers import Caller
+from gateway.categories import Category, Personal
 from gateway.config import Bundle
 from gateway.errors import Code, GatewayError
 from gateway.exchange import CleanCall, Forced, Grant
 from gateway.redaction.redactor import Redactor
+from gateway.restoration import Restoration
+from gateway.speech import Answer
 from gateway.steps import Opened
 from gateway.targets import Target, Targets
 from providers.provider import Provider
@@ -66,11 +70,54 @@ class Passage(Struct, eq=False):
     size: int = 0
     status: int = 0
     code: Code | None = None
+    answer_redactions: Mapping[Category, int] = field(default_factory=dict)
+    scores_dropped: bool = False
 
     @property
     def milliseconds(self) -> float:
         """How long it has been on its way."""
         return (perf_counter() - self.started) * 1000
+
+    @property
+    def redactions(self) -> Mapping[Category | Personal, int]:
+        """What was taken out of request and answer, by category."""
+        asked = {} if self.clean is None else self.clean.redactions
+        if not self.answer_redactions:
+            return asked
+        both: Counter[Category | Personal] = Counter(asked)
+        both.update(self.answer_redactions)
+        return both
+
+    def answer(self) -> Answer | None:
+        """What cleans the answer; None where the configuration leaves answers as they are."""
+        redactor, redaction, operation = self.redactor, self.force.bundle.settings.redaction, self.target.operation
+        if redactor is None or not redaction.answers or operation is None:
+            return None
+        return Answer(
+            self.target.wire,
+            operation,
+            redactor,
+            held_characters=redaction.held_characters,
+            held_seconds=redaction.held_seconds,
+            clock=perf_counter,
+        )
+
+    def restoration(self) -> Restoration | None:
+        """What puts the caller's own values back into a stream; None where there are none to put back."""
+        if self.clean is None or not self.clean.values or self.target.operation is None:
+            return None
+        return Restoration(
+            self.target.wire,
+            self.target.operation,
+            self.clean.values,
+            held_seconds=self.force.bundle.settings.redaction.held_seconds,
+            clock=perf_counter,
+        )
+
+    def answered(self, redactions: Mapping[Category, int], *, scores_dropped: bool) -> None:
+        """What was taken out of the answer, or of as much of it as came."""
+        self.answer_redactions = dict(redactions)
+        self.scores_dropped = scores_dropped
 
     @property
     def redactor(self) -> Redactor | None:
@@ -92,9 +139,12 @@ class Passage(Struct, eq=False):
             headers["x-gateway-processor"] = self.grant.route.processor
             if self.grant.forced:
                 headers["x-gateway-forced"] = _spelled(self.grant.forced)
-        if self.clean is not None and self.clean.redactions:
-            counts = sorted(self.clean.redactions.items())
-            headers["x-gateway-redactions"] = ", ".join(f"{category}={count}" for category, count in counts)
+        if redactions := self.redactions:
+            headers["x-gateway-redactions"] = _counted(redactions)
+        if self.answer_redactions:
+            headers["x-gateway-answer-redactions"] = _counted(self.answer_redactions)
+        if self.scores_dropped:
+            headers["x-gateway-dropped"] = "logprobs"
         if self.overhead is not None:
             headers["x-gateway-overhead-ms"] = f"{self.overhead * 1000:.1f}"
         return headers
@@ -132,6 +182,10 @@ class Passage(Struct, eq=False):
             wire=self.target.wire.name,
             operation=None if self.target.operation is None else self.target.operation.name,
         )
+
+
+def _counted(redactions: Mapping[Category, int] | Mapping[Category | Personal, int]) -> str:
+    return ", ".join(f"{category}={count}" for category, count in sorted(redactions.items()))
 
 
 @lru_cache(maxsize=1024)

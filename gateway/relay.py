@@ -20,7 +20,7 @@ from gateway.audit.ledger import Ledger
 from gateway.audit.record import Intent
 from gateway.audit.words import Result, Tls
 from gateway.clock import Clock
-from gateway.delivery import StreamCheck, check_whole, read_answer
+from gateway.delivery import Delivery, StreamCheck, check_whole, read_answer
 from gateway.errors import Code, GatewayError, Refused, Unavailable, UpstreamError
 from gateway.exchange import CleanCall, Grant
 from gateway.intake import check_head, invite, read_body
@@ -144,17 +144,20 @@ class Relay:
                 return await self._deliver_error(passage, reply, attempt)
             if clean.grant.stream:
                 return await self._deliver_stream(request, passage, clean.grant, reply, attempt)
-            return await self._deliver_whole(passage, clean.grant, reply, attempt)
+            return await self._deliver_whole(passage, clean, reply, attempt)
 
     # 7 deliver
 
     async def _deliver_whole(
-        self, passage: Passage, grant: Grant, reply: Reply, attempt: Attempt
+        self, passage: Passage, clean: CleanCall, reply: Reply, attempt: Attempt
     ) -> web.StreamResponse:
+        grant = clean.grant
         body = await reply.read()
         attempt.received(len(body))
         content_type = reply.headers.get("content-type", "")
-        tally = check_whole(grant, passage.force.bundle.surfaces[passage.target.wire.name], content_type, body)
+        surface = passage.force.bundle.surfaces[passage.target.wire.name]
+        tally, body = await check_whole(grant, surface, content_type, body, passage.answer(), clean.values)
+        passage.answered(tally.redactions, scores_dropped=tally.scores_dropped)
         await attempt.conclude(Result.COMPLETED, tally)  # 8 close: durable before the answer's first byte
         passage.status = reply.status
         headers = passage.answer_headers(reply.headers)
@@ -167,6 +170,7 @@ class Relay:
         if not reply.headers.get("content-type", "").startswith("text/event-stream"):
             raise UpstreamError(Code.RESPONSE_NOT_ALLOWED, "the answer is not the event stream that was asked for")
         check = StreamCheck(grant, passage.force.bundle.surfaces[passage.target.wire.name])
+        delivery = Delivery(check, passage.answer(), passage.restoration())
         passage.status = reply.status
         headers = passage.answer_headers(reply.headers)
         headers["content-type"] = "text/event-stream; charset=utf-8"
@@ -175,39 +179,45 @@ class Relay:
         await response.prepare(request)
         self.streams += 1
         try:
-            async for chunk in reply:
-                attempt.received(len(chunk))
-                if released := check.feed(chunk):
+            while check.last is None:
+                chunk = await _next(reply, delivery)
+                if chunk:
+                    attempt.received(len(chunk))
+                if released := await delivery.feed(chunk):
                     await response.write(released)
-                if check.ended:
-                    break
-            if not check.ended:
-                raise Truncated
-            last = await self._last_event(passage, attempt, check)
+            rest, last = await delivery.finish()
+            if rest:
+                await response.write(rest)
+            last = await self._last_event(passage, attempt, delivery, last)
         except GatewayError as error:
-            last = await self._break_off(passage, attempt, check, error)
+            last = await self._break_off(passage, attempt, delivery, error)
         finally:
             self.streams -= 1
+            passage.answered(delivery.tally.redactions, scores_dropped=delivery.tally.scores_dropped)
         await response.write(last)
         await response.write_eof()
-        if check.ended:
+        if check.last is not None:
             await _read_out(reply)
         return response
 
-    async def _last_event(self, passage: Passage, attempt: Attempt, check: StreamCheck) -> bytes:
+    async def _last_event(self, passage: Passage, attempt: Attempt, delivery: Delivery, terminal: bytes) -> bytes:
         """The event that ends a stream, once the outcome is durable: the terminal one, or the provider's own error."""
-        if check.terminal is not None:
-            await attempt.conclude(Result.COMPLETED, check.tally)  # 8 close
-            return check.terminal
-        assert check.failure is not None  # noqa: S101  # it has ended
-        name, document = check.failure
-        await attempt.conclude(Result.UPSTREAM_FAILED, check.tally)  # 8 close
-        return sse.build(name, serialise(await self._scrubbed(passage, document)))
+        if terminal:
+            await attempt.conclude(Result.COMPLETED, delivery.tally)  # 8 close
+            return terminal
+        failure = delivery.check.last
+        assert failure is not None  # noqa: S101  # it has ended
+        assert failure.document is not None  # noqa: S101  # an error is JSON
+        await attempt.conclude(Result.UPSTREAM_FAILED, delivery.tally)  # 8 close
+        return sse.build(failure.name, serialise(await self._scrubbed(passage, failure.document)))
 
-    async def _break_off(self, passage: Passage, attempt: Attempt, check: StreamCheck, error: GatewayError) -> bytes:
-        """The wire's own error event, which ends a stream that has begun; its terminal event never comes."""
+    async def _break_off(self, passage: Passage, attempt: Attempt, delivery: Delivery, error: GatewayError) -> bytes:
+        """The wire's own error event, which ends a stream that has begun; its terminal event never comes.
+
+        What is held back stays here: nobody has looked at the end of it.
+        """
         with contextlib.suppress(Unavailable):
-            await attempt.conclude_error(error, check.tally)  # 8 close
+            await attempt.conclude_error(error, delivery.tally)  # 8 close
         passage.code = error.code
         assert passage.target.operation is not None  # noqa: S101  # it was opened
         return passage.target.wire.shape_stream_error(passage.target.operation, passage.wire_refusal(error))
@@ -279,6 +289,27 @@ class Relay:
             headers["retry-after"] = str(error.retry_after)
         body = passage.target.wire.shape_error(passage.wire_refusal(error))
         return web.Response(status=error.status, body=body, headers=headers, content_type="application/json")
+
+
+async def _next(reply: Reply, delivery: Delivery) -> bytes:
+    """The next bytes of a stream that has not ended; none if what is held back may not wait for more.
+
+    Raises:
+        Truncated: the stream is over.
+        UpstreamError: as `Reply.next`.
+    """
+    patience = delivery.patience
+    if patience is None:
+        chunk = await reply.next()
+    else:
+        try:
+            async with asyncio.timeout(patience):
+                chunk = await reply.next()
+        except TimeoutError:
+            return b""
+    if not chunk:
+        raise Truncated
+    return chunk
 
 
 async def _read_out(reply: Reply) -> None:

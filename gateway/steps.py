@@ -12,6 +12,7 @@ from msgspec import Struct
 from multidict import MultiMapping
 
 from gateway.callers import Caller
+from gateway.categories import Category, Personal
 from gateway.config import Bundle
 from gateway.errors import Code, Refused
 from gateway.exchange import Call, CleanCall, Entry, Grant
@@ -81,12 +82,18 @@ def open_call(
     if not target.operation.answered_here:
         bundle.purposes[purpose].permit(now, tenant.terms.notice_days)
         permit(entry, policy)
-    return Opened(entry, policy, _treatment(tenant))
+    return Opened(entry, policy, _treatment(bundle, keyring, tenant))
 
 
-def _treatment(tenant: Tenant) -> Treatment:
-    """What the tenant asks of the redactor."""
-    return Treatment(scope=tenant.redaction)
+def _treatment(bundle: Bundle, keyring: Keyring, tenant: Tenant) -> Treatment:
+    """What the tenant, and the operator for all, ask of the redactor."""
+    personal = bundle.settings.personal_data
+    if not personal.kinds:
+        return Treatment(tenant.redaction)
+    tenant_id = tenant.id
+    return Treatment(
+        tenant.redaction, lambda label, value: keyring.tenant_mac(tenant_id, label, value), personal.restore
+    )
 
 
 def read_call(entry: Entry, headers: MultiMapping[str], body: bytes) -> Call:
@@ -119,12 +126,12 @@ async def clean_call(grant: Grant, redactor: Redactor | None) -> CleanCall:
         Refused: `content_not_scannable`.
         Unavailable: `redaction_unavailable`.
     """
-    if redactor is None:
-        document, redactions = grant.document, {}
-    else:
+    document, redactions, values = grant.document, dict[Category | Personal, int](), dict[str, str]()
+    if redactor is not None:
         cleaned = await redactor.clean(grant.document)
         document, redactions = cleaned.document, dict(cleaned.redactions)
+        values = dict(cleaned.values) if redactor.restores else values
     if grant.call.entry.operation.body == "multipart":
         content_type, body = multipart.build(document)
-        return CleanCall(grant, body, content_type, redactions)
-    return CleanCall(grant, serialise(document), "application/json", redactions)
+        return CleanCall(grant, body, content_type, redactions, values)
+    return CleanCall(grant, serialise(document), "application/json", redactions, values)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 import orjson
 from msgspec import Struct
 
-from providers import sse
+from providers import anthropic_speech, sse
 from providers.document import Document, Value
 from providers.provider import Observation, Operation, Provider, Refusal, Usage
 
@@ -425,6 +425,8 @@ ANTHROPIC = Provider(
     show_model=show_model,
     asks_stream=lambda document: document.get("stream") is True,
     ask_usage=lambda operation, document: False,  # every stream of this wire reports usage
+    said=anthropic_speech.said,
+    said_in_event=anthropic_speech.said_in_event,
     is_usage_event=lambda operation, data: False,
     constant_headers={},  # the version is the caller's choice, and the provider refuses a call without one
     telltale_header="anthropic-version",

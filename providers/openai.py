@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from providers import openai_answers, openai_errors
+from providers import openai_answers, openai_errors, openai_speech
 from providers.document import Document, Value
 from providers.provider import Operation, Provider
 
@@ -102,6 +102,8 @@ OPENAI = Provider(
     show_model=show_model,
     asks_stream=asks_stream,
     ask_usage=ask_usage,
+    said=openai_speech.said,
+    said_in_event=openai_speech.said_in_event,
     is_usage_event=is_usage_event,
     end_mark=b"[DONE]",
     usage_parameter="stream_options.include_usage",

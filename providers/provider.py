@@ -7,13 +7,14 @@ elsewhere, by data. No socket, no clock, no judgement.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from msgspec import Struct
 
 from providers.document import Document
+from providers.speech import Said, Speech
 
 Body = Literal["json", "multipart", "none"]
 
@@ -117,6 +118,9 @@ class Provider:
             whether that changed it.
         usage_parameter: the name of the parameter that `ask_usage` sets, or empty.
         is_usage_event: whether a stream event exists only because usage was asked for.
+        said: (operation, document) -> every text of a whole answer, pointing into it.
+        said_in_event: (operation, data, words that are known) -> every text of one stream event but those
+            words, and which texts end with it.
     """
 
     name: str
@@ -137,6 +141,8 @@ class Provider:
     asks_stream: Callable[[Document], bool]
     ask_usage: Callable[[Operation, Document], bool]
     is_usage_event: Callable[[Operation, Document], bool]
+    said: Callable[[Operation, Document], list[Said]]
+    said_in_event: Callable[[Operation, Document, Container[str]], Speech]
     constant_headers: Mapping[str, str] = field(default_factory=dict)
     telltale_header: str | None = None
     end_mark: bytes = b""

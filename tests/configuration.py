@@ -24,7 +24,7 @@ ALL_GRANTS = "grants-holder"
 
 # A shared disk and a busy processor may stand still for longer than a product should wait.
 _PATIENT_JOURNAL = {"ballast_bytes": 1024 * 1024, "timeout_seconds": 20.0, "closing_seconds": 40.0}
-_PATIENT_REDACTION = {"patience_seconds": 20.0}
+_PATIENT_REDACTION = {"patience_seconds": 20.0, "held_seconds": 20.0}
 
 _TRAITS = {"openai": {"prompt_cache": "explicit"}, "anthropic": {"inference_geo": "unsupported"}}
 _OPERATIONS = {

@@ -282,3 +282,13 @@ async def test_readiness_warns_of_an_end(changing: Gateway) -> None:
 
     assert (answer.status, told["ready"]) == (200, True)
     assert [words for words in told["warnings"] if "simulated-openai takes no more traffic within 7 days" in words]
+
+
+async def test_reloads_take_their_turns(changing: Gateway) -> None:
+    """Two that are asked for at once are both taken, one after the other, and the last one's words are in force."""
+    _edit(changing.configuration, "processors/simulated-openai.yaml", suspended=True)
+
+    taken = await asyncio.gather(*(changing.application.reload() for _ in range(3)))
+
+    status, headers = await _call(changing.url, changing.key)
+    assert (taken, status, headers["x-gateway-code"]) == ([True] * 3, 403, "processor_not_active")

@@ -123,6 +123,22 @@ class LogReader:
         """The key of the last journal row that is in the log; -1 if none is."""
         return cast(int, self._row("SELECT coalesce(max(seq), -1) FROM leaf WHERE seq IS NOT NULL")[0])
 
+    def last_seq_before(self, index: int) -> int:
+        """The key of the last journal row among the leaves before `index`; -1 if there is none."""
+        found = self._all("SELECT seq FROM leaf WHERE idx < ? AND seq IS NOT NULL ORDER BY idx DESC LIMIT 1", (index,))
+        return cast(int, found[0][0]) if found else -1
+
+    def index_of(self, seq: int) -> int:
+        """The index of a journal row's leaf.
+
+        Raises:
+            StoreFault: it is not in the log.
+        """
+        found = self._all("SELECT idx FROM leaf WHERE seq = ?", (seq,))
+        if not found:
+            raise StoreFault(f"{self._path}: a row of the journal has no leaf")
+        return cast(int, found[0][0])
+
     def boots(self) -> dict[int, tuple[str, int]]:
         """Each boot's number -> its id and how many of its rows are in the log."""
         rows = cast(list[tuple[int, str, int]], self._all("SELECT number, id, rows FROM boot"))

@@ -242,6 +242,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     served: Model | None = None
     provider_request: Mac | None = None
     echo: Echo | None = None
+    redactions: Count | None = None
+    scores_dropped: bool | None = None
 
     @classmethod
     def of(
@@ -264,6 +266,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
         served: str | None = None,
         provider_request: str | None = None,
         echo: Echo | None = None,
+        redactions: int | None = None,
+        scores_dropped: bool | None = None,
     ) -> Outcome:
         """The outcome of `intent`, from what the relay saw.
 
@@ -275,6 +279,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
             finishes: as the wire spells them.
             served: the model that the answer names.
             provider_request: the tenant's keyed hash of the provider's request id.
+            redactions: how many findings were taken out of the answer.
+            scores_dropped: log-probabilities were dropped because a finding touched them.
         """
         usage = usage or _NO_USAGE
         return cls(
@@ -300,6 +306,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
             served=None if served is None else vocabulary.known(Model, served) or OTHER_MODEL,
             provider_request=None if provider_request is None else Mac(provider_request),
             echo=echo,
+            redactions=_capped(_COUNT, redactions),
+            scores_dropped=scores_dropped or None,
         )
 
 
@@ -436,7 +444,7 @@ _BY_NAME: dict[object, type[Record]] = {kind.KIND: kind for kind in KINDS}
 _OPTIONS = orjson.OPT_SORT_KEYS
 _INDEX = re.compile(r"\[\d+\]")
 
-CAPACITY_BITS = 542
+CAPACITY_BITS = 559
 """All that a caller and a provider together can say through one attempt (intent and outcome), in bits.
 
 The sum of log2 of the domain sizes of every field they influence, rounded up; keyed hashes are

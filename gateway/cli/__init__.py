@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.caller_keys import KeysUnreadable
-from gateway.cli import audit, disclosure, keys, processors, redaction, schemas, serving
+from gateway.cli import audit, disclosure, evidence, keys, processors, redaction, schemas, serving
 from gateway.cli.verb import OK, UNUSABLE, Unusable, Verb, complain
 from gateway.config.approval import NotApproved
 from gateway.errors import ConfigurationError
@@ -32,6 +32,7 @@ VERBS: tuple[Verb, ...] = (
     *processors.VERBS,
     *disclosure.VERBS,
     *audit.VERBS,
+    *evidence.VERBS,
 )
 """Every verb, in the order of `--help`."""
 

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import time
 
 import orjson
 
 from gateway.cli.verb import OK, Unusable, Verb, bundle_of, say, when
 
+FOLLOW_SECONDS = 1.0
+"""How often a follower looks: as often as there are checkpoints."""
+
 
 def _audit_arguments(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "action", nargs="?", choices=("export",), help="export: every record in the signed log, for other tools"
+    )
+    made.add_argument("--format", choices=("ndjson", "csv", "ocsf"), default="ndjson", help="of an export")
+    made.add_argument("--after", type=int, default=-1, metavar="INDEX", help="export: only what follows this index")
+    made.add_argument("--follow", action="store_true", help="export: go on as the log grows, until interrupted")
     made.add_argument("--from", dest="start", type=when, metavar="TIME", help="a day or an instant, included")
     made.add_argument("--to", dest="end", type=when, metavar="TIME", help="a day or an instant, not included")
     for name in ("tenant", "caller", "processor", "code", "call"):
@@ -21,6 +32,37 @@ def _audit_arguments(made: argparse.ArgumentParser) -> None:
 
 
 def _audit(options: argparse.Namespace) -> int:
+    return _export(options) if options.action == "export" else _query(options)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from gateway.audit import export  # noqa: PLC0415
+    from gateway.audit.evidence import open_evidence  # noqa: PLC0415
+    from gateway.audit.store import StoreFault  # noqa: PLC0415
+    from gateway.keys import Keyring  # noqa: PLC0415
+
+    bundle = bundle_of(options)
+    keyring = Keyring.open(bundle.state / "keys", master=bundle.master_key)
+    line, following = export.FORMATS[options.format], options.after + 1
+    if options.format == "csv" and following == 0:
+        say([export.csv_head()])
+    try:
+        while True:
+            with open_evidence(bundle.state, keyring) as evidence:
+                for record in export.records(evidence, following):
+                    say([line(record)])
+                following = max(following, evidence.end)
+            sys.stdout.flush()
+            if not options.follow:
+                return OK
+            time.sleep(FOLLOW_SECONDS)
+    except StoreFault as fault:
+        raise Unusable(str(fault)) from None
+    except KeyboardInterrupt:
+        return OK
+
+
+def _query(options: argparse.Namespace) -> int:
     from gateway.audit.reader import Filters, query, table_line  # noqa: PLC0415
     from gateway.audit.store import StoreFault  # noqa: PLC0415
     from gateway.keys import Keyring  # noqa: PLC0415

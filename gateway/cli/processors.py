@@ -207,7 +207,7 @@ VERBS = (
     Verb(
         ("processors", "schema"),
         "the JSON Schema of an entry, for editors: what config/processor.schema.json holds",
-        "gateway processors schema > config/processor.schema.json",
+        "gateway processors schema",
         _schema,
     ),
     Verb(

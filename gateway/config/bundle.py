@@ -30,7 +30,8 @@ class Bundle:
         purposes: by id: the closed list of reasons for a call.
         surfaces: wire name -> what may be asked on it.
         schemas: the approved structured-output schemas.
-        recognizers: the files of `recognizers/` as plain mappings, by stem.
+        recognizers: the files of `recognizers/` as plain mappings, by stem; under `PERSONAL_DATA`, which no file
+            is called, the kinds of ordinary personal data that are taken out.
         grants: (caller, purpose) -> the conditional verdicts that were switched on for them.
         secrets: provider credentials, by reference.
         digest: SHA-256 (64 hex) over processors, surfaces, settings, recognisers and schemas, in canonical form.

@@ -102,7 +102,16 @@ class _NotReadable(Exception):
 def read_text(path: Path, complain: Complain) -> str | None:
     """A file's text: UTF-8 without a byte order mark, and no character that people do not see."""
     try:
-        return _text(path)
+        return _text(_bytes(path))
+    except _NotReadable as fault:
+        complain(fault.line, "", fault.reason)
+        return None
+
+
+def read_bytes(path: Path, complain: Complain) -> bytes | None:
+    """A file's bytes, or tell why they cannot be read and give None."""
+    try:
+        return _bytes(path)
     except _NotReadable as fault:
         complain(fault.line, "", fault.reason)
         return None
@@ -110,19 +119,23 @@ def read_text(path: Path, complain: Complain) -> str | None:
 
 def read_document(path: Path, name: str, complain: Complain) -> Document | None:
     """Read one YAML file, or tell every fault of its writing and give None."""
-    text = read_text(path, complain)
-    if text is None:
-        return None
-    builder = _Builder(text, complain)
+    data = read_bytes(path, complain)
+    return None if data is None else parse_document(data, name, complain)
+
+
+def parse_document(data: bytes, name: str, complain: Complain) -> Document | None:
+    """Read the bytes of one YAML file, or tell every fault of its writing and give None."""
+    builder: _Builder | None = None
     try:
+        builder = _Builder(_text(data), complain)
         tree, lines = builder.document()
     except _NotReadable as fault:
-        complain(fault.line, shown(builder.path), fault.reason)
+        complain(fault.line, "" if builder is None else shown(builder.path), fault.reason)
         return None
     except yaml.MarkedYAMLError as error:  # its own words quote the file
-        # An open quote or bracket is only noticed much later; where it began is what helps.
-        quoted = error.context_mark if "quoted" in (error.context or "") else None
-        line = _line(quoted or _open_bracket(text) or error.problem_mark)
+        # An open quote or bracket is only noticed much later; the context is where it began.
+        began = any(word in (error.context or "") for word in ("flow", "quoted"))
+        line = _line((error.context_mark if began else None) or error.problem_mark)
         complain(line, "", "the YAML breaks here: an open quote or bracket, a missing colon, or wrong indentation")
         return None
     except yaml.YAMLError:
@@ -136,7 +149,7 @@ def shown(path: Keys) -> str:
     return spelled(tuple("?" if isinstance(step, str) and _SECRET.search(step) else step for step in path))
 
 
-def _text(path: Path) -> str:
+def _bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -145,6 +158,10 @@ def _text(path: Path) -> str:
         raise _NotReadable(0, "the file cannot be read; see its owner and mode") from None
     if len(data) > MAX_BYTES:
         raise _NotReadable(0, f"the file is larger than {MAX_BYTES} bytes")
+    return data
+
+
+def _text(data: bytes) -> str:
     if data.startswith(_MARKS):
         raise _NotReadable(1, "the file begins with a byte order mark; save it as UTF-8 without one")
     try:

@@ -16,11 +16,12 @@ import orjson
 
 from gateway.caller_keys import KeyFile
 from gateway.callers import CallerForm, Callers, parse_callers
-from gateway.categories import Scope
+from gateway.categories import PERSONAL_DATA, Scope
 from gateway.config.bundle import Bundle
-from gateway.config.documents import Complain, Document, Plain, read_document, read_text, shown
+from gateway.config.documents import Complain, Document, Plain, read_text, shown
 from gateway.config.secrets import Secrets
 from gateway.config.settings import Settings, parse_settings
+from gateway.config.shelf import Shelf
 from gateway.errors import ConfigurationError, Fault
 from gateway.keys import sha256_hex
 from gateway.limits import Allowance
@@ -59,6 +60,7 @@ def load(
     monotonic: Callable[[], float] = time.monotonic,
     state: Path | None = None,
     halts: Halts | None = None,
+    shelf: Shelf | None = None,
 ) -> Bundle:
     """Read a whole configuration.
 
@@ -71,11 +73,14 @@ def load(
         clock: aware instants.
         state: where issued caller keys are, instead of the state that the settings name.
         halts: the entries that are halted in this process, which outlive a reload.
+        shelf: what is kept of the files from one reading to the next; without it everything is read anew.
 
     Raises:
         ConfigurationError: with every fault that was found.
     """
-    return _Loading(directory, environment, wires).bundle(check_recognizers, clock, monotonic, state, halts)
+    return _Loading(directory, environment, wires, shelf or Shelf()).bundle(
+        check_recognizers, clock, monotonic, state, halts
+    )
 
 
 def schemas_mark(directory: Path) -> tuple[tuple[str, int, int], ...]:
@@ -88,9 +93,18 @@ def schemas_mark(directory: Path) -> tuple[tuple[str, int, int], ...]:
     return tuple(sorted((name, status.st_mtime_ns, status.st_ino) for name, status in entries))
 
 
+def _looked_for(recognizers: Mapping[str, Plain], settings: Settings) -> dict[str, Plain]:
+    """Everything that a detector is made from: the files, and what `gateway.yaml` asks for beside them."""
+    kinds: list[Plain] = list(settings.personal_data.kinds)
+    return {**recognizers, PERSONAL_DATA: kinds} if kinds else dict(recognizers)
+
+
 class _Loading:
-    def __init__(self, directory: Path, environment: Mapping[str, str], wires: Mapping[str, Provider]) -> None:
+    def __init__(
+        self, directory: Path, environment: Mapping[str, str], wires: Mapping[str, Provider], shelf: Shelf
+    ) -> None:
         self._directory = directory
+        self._shelf = shelf
         self._environment = environment
         self._wires = wires
         self._faults: list[Fault] = []
@@ -122,6 +136,7 @@ class _Loading:
         granted = {} if settings is None else self._grants(settings, grants, services)
         if settings is None or tenants is None or services is None or self._faults:
             raise ConfigurationError(self._faults)
+        self._shelf.keep_only({self._directory / name for name in self._documents})
         limits = settings.limits
         preimage = self._preimage(schemas)
         callers = Callers(
@@ -140,7 +155,7 @@ class _Loading:
             purposes=ready(settings.purposes),
             surfaces=surfaces,
             schemas=schemas,
-            recognizers=recognizers,
+            recognizers=_looked_for(recognizers, settings),
             grants=granted,
             secrets=Secrets(self._directory, self._environment),
             digest=sha256_hex(preimage),
@@ -172,13 +187,19 @@ class _Loading:
             document = self._read(f"processors/{stem}.yaml")
             if document is None:
                 continue
-            entry = parse_entry(document.tree, stem, self._wires, self._report(document), notice_days)
+            entry = self._entry(document, stem, notice_days)
             if entry is None:
                 continue
             entries.append(entry)
             if entry.form.wire in surfaces:
                 check_against(entry, surfaces[entry.form.wire], self._report(document))
         return entries
+
+    def _entry(self, document: Document, stem: str, notice_days: int) -> Entry | None:
+        def make() -> Entry | None:
+            return parse_entry(document.tree, stem, self._wires, self._report(document), notice_days)
+
+        return self._shelf.made("entry", document, notice_days, make)
 
     def _check_exemptions(self, entries: Collection[Entry], tenants: Collection[str]) -> None:
         for entry in entries:
@@ -189,7 +210,15 @@ class _Loading:
 
     def _tenants(self, known: Known) -> dict[str, Tenant] | None:
         document = self._read("tenants.yaml")
-        return None if document is None else parse_tenants(document.tree, known, self._report(document))
+        if document is None:
+            return None
+        there = (known.processors, known.purposes, known.grants)
+        beside = tuple(None if words is None else frozenset(words) for words in there)
+
+        def make() -> dict[str, Tenant] | None:
+            return parse_tenants(document.tree, known, self._report(document))
+
+        return self._shelf.made("tenants", document, (beside, known.redaction), make)
 
     def _services(
         self, tenants: Collection[str] | None, purposes: Collection[str] | None
@@ -256,7 +285,7 @@ class _Loading:
     # reading and reporting
 
     def _read(self, name: str) -> Document | None:
-        document = read_document(self._directory / name, name, self._complain(name))
+        document = self._shelf.document(self._directory / name, name, self._complain(name))
         if document is not None:
             self._documents[name] = document
         return document

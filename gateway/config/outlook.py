@@ -57,6 +57,7 @@ def outlook(bundle: Bundle, now: datetime) -> Iterator[str]:
     active = sum(tenant.status == "active" for tenant in bundle.tenants.values())
     yield f"{len(bundle.callers.services)} callers, {active} active tenants of {len(bundle.tenants)}"
     yield from _redaction(bundle)
+    yield from _personal(bundle)
     yield f"{len(bundle.schemas)} approved schemas"
     if bundle.callers.fault is not None:
         yield f"WARNING: no caller key is good while this stands: {bundle.callers.fault}"
@@ -216,6 +217,13 @@ def _redaction(bundle: Bundle) -> Iterator[str]:
         if stricter:
             shown = ", ".join(stricter[:_SHOWN]) + (f" and {len(stricter) - _SHOWN} more" if stricter[_SHOWN:] else "")
             yield f"  for {shown}: {_SCOPES[scope]}"
+
+
+def _personal(bundle: Bundle) -> Iterator[str]:
+    chosen = bundle.settings.personal_data
+    if chosen.kinds:
+        back = "answers get it back" if chosen.restore else "answers do not get it back"
+        yield f"personal data taken out: {', '.join(chosen.kinds)}; {back}"
 
 
 def _grants(bundle: Bundle) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from gateway.categories import Personal
 from gateway.policy.forms import Counted, Days, Form, Id, Prose, Report, Seconds, misfit, read
 from gateway.policy.hosts import is_host, is_loopback
 from gateway.policy.notices import USUAL_DAYS
@@ -29,12 +30,19 @@ def _address(value: str) -> str:
     return value
 
 
+def _kind(value: str) -> str:
+    if value not in Personal.__members__:
+        raise misfit(f"no kind of personal data is called so; known are {', '.join(Personal)}")
+    return value
+
+
 def _origin(value: str) -> str:
     if not re.fullmatch(r"[!-*,-~]+", value) or value.endswith("/"):
         raise misfit("write a URL without scheme, such as log.example.com/eu: no space, no plus, no slash at the end")
     return value
 
 
+PersonalKind = Annotated[str, AfterValidator(_kind)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 
@@ -99,6 +107,10 @@ class Redaction(Form):
     """How special-category data is looked for. `unsafe_redaction_off` lets it leave; it is for benchmarks.
 
     `scope` is what goes with a finding: the span, its sentence, or the call. A tenant can only be stricter.
+
+    `answers`: what comes back is cleaned too. Of a stream, at most `held_characters` of one text wait to be settled
+    (no rule looks farther than half of the default), and none longer than `held_seconds` (longer than a clause takes
+    at a slow model's pace); what waits then is decided as it stands, and rather taken out than let go.
     """
 
     workers: Annotated[int, Field(ge=1, le=256)] = 1
@@ -106,8 +118,18 @@ class Redaction(Form):
     patience_seconds: Seconds = 0.75
     patience_seconds_per_mebibyte: Seconds = 1.0
     typed_placeholder: bool = False
+    answers: bool = True
+    held_characters: Annotated[int, Field(ge=256, le=4096)] = 512
+    held_seconds: Annotated[float, Field(ge=0.05, le=60, allow_inf_nan=False)] = 2.0
     scope: Literal["span", "sentence", "refuse"] = "span"
     unsafe_redaction_off: bool = False
+
+
+class PersonalData(Form):
+    """Ordinary personal data that is taken out, too: which kinds, by default none, and whether answers get it back."""
+
+    kinds: tuple[PersonalKind, ...] = ()
+    restore: bool = False
 
 
 class Journal(Form):
@@ -166,6 +188,7 @@ class Settings(Form):
     master_key: MasterKey | None = None
     limits: Limits = Limits()
     redaction: Redaction = Redaction()
+    personal_data: PersonalData = PersonalData()
     journal: Journal = Journal()
     log: Log = Log()
     upstream: Upstream = Upstream()
@@ -175,6 +198,8 @@ class Settings(Form):
         """What is in force and dangerous; said at every start and by `check`."""
         if self.redaction.unsafe_redaction_off:
             yield "redaction is OFF (unsafe_redaction_off): special-category data leaves with every call"
+        elif not self.redaction.answers:
+            yield "answers are not cleaned (redaction.answers): what a model says of people comes back as it is"
         for name, listener in (("listen", self.listen), ("operations", self.operations)):
             if listener.unsafe_plaintext and not listener.is_loopback:
                 yield f"{name} is in plain text on the network (unsafe_plaintext): keys and content can be read there"

@@ -80,6 +80,11 @@ def unfilled(tree: object, at: Path = ()) -> list[Path]:
     return [at] if tree == TO_BE_FILLED else []
 
 
+def is_id(text: str) -> bool:
+    """Whether this is an id, as `Id` takes it."""
+    return _ID(text) is not None
+
+
 def spelled(path: Path) -> str:
     """A path as people read it: `agreements[0].valid_from`."""
     out = ""

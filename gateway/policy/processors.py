@@ -126,7 +126,7 @@ class Registry:
         if self._version != self.halts.version:
             self._answers.clear()
             self._version = self.halts.version
-        exempted = tenant.id if tenant.id in self._exempted else None
+        exempted = tenant.id if self._exempted and tenant.id in self._exempted else None
         key = (wire, operation, model, tenant.terms, exempted, narrowed_to)
         answer = self._answers.get(key)
         if answer is None or not answer.begin <= now < answer.end:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, Literal
 
+import orjson
 from pydantic import Field
 
 from gateway.categories import Scope
 from gateway.policy.countries import expand
-from gateway.policy.forms import CountryName, Days, Form, Id, Instant, Prose, Report, read
+from gateway.policy.forms import Counted, CountryName, Days, Form, Id, Instant, Prose, Report, is_id, read
 from gateway.policy.transfers import Law, Laws
 
 Status = Literal["active", "suspended", "cancelled"]
@@ -110,9 +111,9 @@ class TenantForm(Form):
 
 
 class TenantsForm(Form):
-    """The keys of `config/tenants.yaml`."""
+    """The keys of `config/tenants.yaml`. Each tenant is read by itself, so that thousands are not one long step."""
 
-    tenants: Mapping[Id, TenantForm]
+    tenants: Mapping[Id, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,47 +130,61 @@ class Known:
 
 
 def parse_tenants(tree: object, known: Known, report: Report) -> dict[str, Tenant] | None:
-    """Read `config/tenants.yaml`, or report every fault of its form and give None.
-
-    A name that no other file gives is reported, too; what has any fault must not serve.
-    """
-    form = read(TenantsForm, tree, report)
-    if form is None:
+    """Read `config/tenants.yaml`, or report every fault and give None. A name that no other file gives is one."""
+    fault = Counted(report)
+    # The form of the whole first, without its tenants: thousands of them would be one long step.
+    shape: object = tree
+    if isinstance(tree, dict):
+        shape = {key: {} if isinstance(value, dict) else value for key, value in tree.items()}
+    if read(TenantsForm, shape, fault) is None or not isinstance(tree, dict):
         return None
+    alike: dict[bytes, TenantForm] = {}
     tenants: dict[str, Tenant] = {}
-    for name, item in form.tenants.items():
-        for key, named, there in (
-            ("processors", item.processors, known.processors),
-            ("purposes", item.purposes, known.purposes),
-            ("forbidden_grants", item.forbidden_grants, known.grants),
-        ):
-            for index, word in enumerate(named or ()):
-                if there is not None and word not in there:
-                    report(
-                        ("tenants", name, key, index), "no other file gives this name; a misspelt one narrows wrongly"
-                    )
-        for index, objection in enumerate(item.objections):
-            if known.processors is not None and objection.processor not in known.processors:
-                report(("tenants", name, "objections", index, "processor"), "no entry has this id; write the entry's")
-        redaction = known.redaction if item.redaction is None else Scope(item.redaction)
-        if redaction.rank < known.redaction.rank:
-            report(
-                ("tenants", name, "redaction"),
-                f"gateway.yaml says redaction.scope: {known.redaction}, and a tenant can only be stricter",
-            )
-        tenants[name] = Tenant(
-            id=name,
-            residency=_expanded(item.residency),
-            processors=None if item.processors is None else frozenset(item.processors),
-            purposes=None if item.purposes is None else frozenset(item.purposes),
-            forbidden_grants=frozenset(item.forbidden_grants),
-            status=item.status,
-            notice_days=item.notice_days,
-            objections=frozenset(objection.processor for objection in item.objections),
-            laws=frozenset(item.laws or ()),
-            redaction=redaction,
+    for name, facts in tree["tenants"].items():
+        if not is_id(name):
+            read(TenantsForm, {"tenants": {name: None}}, fault)
+            continue
+        written = orjson.dumps(facts)
+        item = alike.get(written)
+        if item is None:
+            item = read(TenantForm, facts, lambda path, reason, at=("tenants", name): fault((*at, *path), reason))  # type: ignore[misc]
+            if item is None:
+                continue
+            alike[written] = item
+        tenants[name] = _tenant(name, item, known, fault)
+    return None if fault.faults else tenants
+
+
+def _tenant(name: str, item: TenantForm, known: Known, report: Report) -> Tenant:
+    for key, named, there in (
+        ("processors", item.processors, known.processors),
+        ("purposes", item.purposes, known.purposes),
+        ("forbidden_grants", item.forbidden_grants, known.grants),
+    ):
+        for index, word in enumerate(named or ()):
+            if there is not None and word not in there:
+                report(("tenants", name, key, index), "no other file gives this name; a misspelt one narrows wrongly")
+    for index, objection in enumerate(item.objections):
+        if known.processors is not None and objection.processor not in known.processors:
+            report(("tenants", name, "objections", index, "processor"), "no entry has this id; write the entry's")
+    redaction = known.redaction if item.redaction is None else Scope(item.redaction)
+    if redaction is not known.redaction and redaction.rank < known.redaction.rank:
+        report(
+            ("tenants", name, "redaction"),
+            f"gateway.yaml says redaction.scope: {known.redaction}, and a tenant can only be stricter",
         )
-    return tenants
+    return Tenant(
+        id=name,
+        residency=_expanded(item.residency),
+        processors=None if item.processors is None else frozenset(item.processors),
+        purposes=None if item.purposes is None else frozenset(item.purposes),
+        forbidden_grants=frozenset(item.forbidden_grants),
+        status=item.status,
+        notice_days=item.notice_days,
+        objections=frozenset(objection.processor for objection in item.objections),
+        laws=frozenset(item.laws or ()),
+        redaction=redaction,
+    )
 
 
 @lru_cache(maxsize=1024)

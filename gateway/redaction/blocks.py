@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import orjson
 
+from gateway.redaction.findings import Window
 from gateway.redaction.segments import SIZE, Piece, pieces
+
+Item: TypeAlias = "str | Window"
+"""What a worker is asked to look at: a whole text, or a window of one that goes on."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ALONE = 512
@@ -60,9 +64,15 @@ def blocks(listed: Sequence[str]) -> Iterator[Block]:
         yield Block(first, len(listed), size, encoded(listed[first:]))
 
 
-def encoded(listed: Sequence[str]) -> bytes:
+def encoded(listed: Sequence[Item]) -> bytes:
     """Items as a JSON list. A lone surrogate, which UTF-8 cannot say, is told as one other character: offsets stay."""
     try:
         return orjson.dumps(listed)
     except orjson.JSONEncodeError:
-        return orjson.dumps([_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", item) for item in listed])
+        return orjson.dumps(
+            [_said(item) if isinstance(item, str) else (_said(item.text), item.start, item.ends) for item in listed]
+        )
+
+
+def _said(text: str) -> str:
+    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -13,17 +13,18 @@ import socket
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import orjson
 
 from gateway.errors import Code, Unavailable
-from gateway.redaction.blocks import Block, blocks, items
+from gateway.redaction.blocks import Block, blocks, encoded, items
 from gateway.redaction.crew import Crew
-from gateway.redaction.findings import Finding
+from gateway.redaction.findings import Finding, Settled, Window
 from gateway.redaction.memory import Memory
 from gateway.redaction.plain import Plain
 from gateway.redaction.segments import Piece, join
-from gateway.redaction.waiting import Job, Waiting, chunks
+from gateway.redaction.waiting import Answer, Job, Waiting, chunks
 from gateway.redaction.workers import Worker
 
 _PAUSE = (0.05, 0.2, 1.0, 5.0)
@@ -133,11 +134,27 @@ class Detector:
                         found[index] = list(findings)
         return _joined(found, cut, len(texts)) if cut else found
 
-    async def _look(self, listed: Sequence[str], missing: Mapping[bytes, Block]) -> dict[bytes, list[list[Finding]]]:
-        """What the workers find in blocks that are not remembered, by their names."""
+    async def settle(self, windows: Sequence[Window]) -> list[Settled]:
+        """What is found in windows of texts that go on, and up to where it is final. Short texts; nothing is kept.
+
+        Raises:
+            Unavailable: as `find`.
+        """
+        job = Job([encoded(windows)], windows, asyncio.get_running_loop().create_future())
+        self._check(job.size)
+        self._waiting.add([job])
+        self._pump()
+        return cast("list[Settled]", await job.done)
+
+    def _check(self, size: int) -> None:
+        """Whether there is somebody to look, and room for so many characters more."""
         if not self._workers and (self._crew is None or self._crew.gone.is_set()):
             raise _unavailable()
-        self._waiting.check_room(sum(block.size for block in missing.values()))
+        self._waiting.check_room(size)
+
+    async def _look(self, listed: Sequence[str], missing: Mapping[bytes, Block]) -> dict[bytes, list[list[Finding]]]:
+        """What the workers find in blocks that are not remembered, by their names."""
+        self._check(sum(block.size for block in missing.values()))
         loop = asyncio.get_running_loop()
         names = {block.first: name for name, block in missing.items()}
         parts = chunks(list(missing.values()))
@@ -154,7 +171,7 @@ class Detector:
         answers: dict[bytes, list[list[Finding]]] = {}
         try:
             for part, job in zip(parts, jobs, strict=True):
-                answer = await job.done
+                answer = cast("list[list[Finding]]", await job.done)
                 at = 0
                 for block in part:
                     count = block.last - block.first
@@ -179,7 +196,7 @@ class Detector:
 
     # --- what workers say; see `workers.Overseer` ---
 
-    def answered(self, worker: Worker, answer: list[list[Finding]]) -> None:
+    def answered(self, worker: Worker, answer: list[Answer]) -> None:
         """A worker's findings for all items of its frame."""
         self._failures = 0
         at = 0

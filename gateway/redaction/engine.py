@@ -9,19 +9,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeAlias
 
 import tldextract.tldextract
 from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
 from presidio_analyzer.nlp_engine import NlpArtifacts, NlpEngine
 
-from gateway.categories import Category
-from gateway.redaction.findings import Finding, add
+from gateway.categories import PERSONAL_DATA, Category, Personal
+from gateway.redaction.findings import Ends, Finding, Settled, Window, add, beside, merge
 from gateway.redaction.folding import Folded, fold
+from gateway.redaction.forms import Forms, words_of
+from gateway.redaction.horizon import Horizon
 from gateway.redaction.plain import Plain
-from gateway.redaction.recognizers import BREAK, LANGUAGE, Linear
+from gateway.redaction.recognizers import BREAK, LANGUAGE, Linear, no_artifacts
 from gateway.redaction.rules import Compiled, Example, Report, compile_rules, ignore
 from gateway.redaction.scanner import scan
+
+if TYPE_CHECKING:
+    from gateway.redaction.personal_recognizers import PersonalData
 
 _SELF_TEST = 24
 _CATEGORIES = [category.value for category in Category]
@@ -46,7 +52,7 @@ class NoLanguage(NlpEngine):
 
     def process_text(self, text: str, language: str) -> NlpArtifacts:
         """No artifacts: our recognisers use none."""
-        return _no_artifacts()
+        return no_artifacts()
 
     def process_batch(
         self, texts: Iterable[str], language: str, batch_size: int = 1, n_process: int = 1, **kwargs: object
@@ -71,17 +77,6 @@ class NoLanguage(NlpEngine):
         return [LANGUAGE]
 
 
-def _no_artifacts() -> NlpArtifacts:
-    return NlpArtifacts(
-        entities=[],
-        tokens=None,  # type: ignore[arg-type]  # nothing reads it, and making one would need spaCy
-        tokens_indices=[],
-        lemmas=[],
-        nlp_engine=None,
-        language=LANGUAGE,
-    )
-
-
 class Engine:
     """Finds special categories. Pure after construction; one thread at a time.
 
@@ -96,14 +91,37 @@ class Engine:
     def __init__(self, mappings: Mapping[str, Plain], report: Report = ignore) -> None:
         silence()
         self.compiled: Compiled = compile_rules(mappings, report)
-        self._analyzer = _analyzer([Linear(custom) for custom in self.compiled.custom])
-        self._artifacts = _no_artifacts()
+        self._personal = _personal(mappings)
+        self._forms = Forms(words_of(list(mappings.values())))
+        self._own = [Linear(custom) for custom in self.compiled.custom]
+        self._analyzer = _analyzer(self._own)
+        self._artifacts = no_artifacts()
 
     def find(self, texts: Sequence[str]) -> list[list[Finding]]:
         """The findings of each text, in order and apart (overlaps are merged).
 
-        The texts are analysed in one go, but none sees another.
+        The texts are analysed in one go, but none sees another. Other forms of a text are read beside it.
         """
+        found = self._plainly(texts)
+        self._in_other_forms(texts, found)
+        if self._personal is not None:
+            found = [beside(one, self._personal.find(text)) for one, text in zip(found, texts, strict=True)]
+        return found
+
+    def _in_other_forms(self, texts: Sequence[str], found: list[list[Finding]]) -> None:
+        """Add what stands in texts under markup or an encoding, in the texts' own code points."""
+        read = [(index, reading) for index, text in enumerate(texts) for reading in self._forms.readings(text)]
+        if not read:
+            return
+        more = self._plainly([reading.text for _index, reading in read])
+        for (index, reading), findings in zip(read, more, strict=True):
+            for one in findings:
+                if one.start >= reading.low and one.end <= reading.high:
+                    start, end = reading.original(one.start, one.end)
+                    found[index] = merge(found[index], [one._replace(start=start, end=end)])
+
+    def _plainly(self, texts: Sequence[str]) -> list[list[Finding]]:
+        """The findings of each text as it stands."""
         folded = [fold(text) for text in texts]
         shadow = BREAK.join([one.shadow for one in folded])
         results: list[_Result] = [
@@ -122,13 +140,22 @@ class Engine:
             _share_out(results, folded, found)
         return found
 
-    def warm(self) -> None:
-        """Look once at what the rules know, so that the first real text meets built automata.
+    def settle(self, windows: Sequence[Window]) -> list[Settled]:
+        """What is found in each window of a text that goes on, and up to where that is final."""
+        return [self._horizon.settle(window) for window in windows]
 
-        Worth a moment before workers are forked: they share what is built here.
+    @cached_property
+    def _horizon(self) -> Horizon:
+        return Horizon(self.compiled, self._own)
+
+    def warm(self) -> None:
+        """Look once at all that the rules name, so that the first real text meets built automata.
+
+        Worth a second before workers are forked: they share what is built here.
         """
         texts = [example.text for example in self.compiled.examples]
         self.find([*texts, *map(str.lower, texts)])
+        self.settle([Window(example.text, 0, Ends.OPEN) for example in self.compiled.examples])
 
     def test(self) -> None:
         """Find known phrases of every category.
@@ -146,6 +173,16 @@ class Engine:
         if not positive:
             raise NotWorking("a category has no example to test with")
         return positive[: _SELF_TEST // len(Category)]
+
+
+def _personal(mappings: Mapping[str, Plain]) -> PersonalData | None:
+    """The recognisers of ordinary personal data that were asked for; None, and nothing imported, if none was."""
+    kinds = mappings.get(PERSONAL_DATA)
+    if not isinstance(kinds, list) or not kinds:
+        return None
+    from gateway.redaction.personal_recognizers import PersonalData  # noqa: PLC0415  # phone numbers of all countries
+
+    return PersonalData(Personal(str(kind)) for kind in kinds)
 
 
 _Result: TypeAlias = "tuple[int, int, Category, float]"

@@ -9,6 +9,7 @@ import enum
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from gateway.categories import Personal
 from gateway.redaction.findings import Finding
 from gateway.redaction.folding import fold
 from gateway.redaction.recognizers import Linear
@@ -23,6 +24,7 @@ class Evidence(enum.StrEnum):
     PHRASE = "phrase"  # reveals it wherever it stands
     LINKED = "linked term"  # counts because the words round it tie it to a person
     OPERATOR = "operator's recogniser"
+    PERSONAL = "Presidio's recogniser"  # ordinary personal data
     OTHER = "other"  # a layer above the rules
 
 
@@ -71,6 +73,8 @@ class Explainer:
         return [self._explained(finding, reasons) for finding in findings]
 
     def _explained(self, finding: Finding, reasons: Sequence[_Reason]) -> Explained:
+        if isinstance(finding.category, Personal):
+            return Explained(finding, "personal data", Evidence.PERSONAL)
         touching = [one for one in reasons if one.start < finding.end and finding.start < one.end]
         if not touching:
             return Explained(finding, "other", Evidence.OTHER)

@@ -1,12 +1,13 @@
-"""A finding: where in a text something reveals a category. Offsets and codes only, never the text."""
+"""A finding: where a text reveals a category, or holds personal data. Offsets and codes only, never the text."""
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from gateway.categories import Category
+from gateway.categories import Category, Personal
 
 
 class Finding(NamedTuple):
@@ -14,8 +15,34 @@ class Finding(NamedTuple):
 
     start: int
     end: int
-    category: Category
+    category: Category | Personal
     score: float
+
+
+class Ends(enum.IntEnum):
+    """What is known of the end of a text.
+
+    OPEN: it may go on. LATE: it may, but nobody may wait for that any more. CLOSED: it is the end.
+    """
+
+    OPEN = 0
+    LATE = 1
+    CLOSED = 2
+
+
+class Window(NamedTuple):
+    """Text to be settled from `start` on; before it stands what was settled, as context."""
+
+    text: str
+    start: int
+    ends: Ends
+
+
+class Settled(NamedTuple):
+    """The findings between a window's start and `end`, in order and apart; none runs over `end`."""
+
+    findings: list[Finding]
+    end: int
 
 
 def add(findings: list[Finding], new: Finding) -> None:
@@ -35,3 +62,26 @@ def well_formed(findings: Sequence[Finding], length: int) -> bool:
     return all(0 <= one.start < one.end <= length for one in findings) and all(
         before.end <= after.start for before, after in pairwise(findings)
     )
+
+
+def merge(findings: Sequence[Finding], more: Sequence[Finding]) -> list[Finding]:
+    """Findings of several readings of one text, in order and apart."""
+    merged: list[Finding] = []
+    for one in sorted([*findings, *more]):
+        add(merged, one)
+    return merged
+
+
+def beside(special: list[Finding], personal: Sequence[Finding]) -> list[Finding]:
+    """Both in order and apart. Where they overlap, the special one takes all: it never comes back."""
+    if not personal:
+        return special
+    merged: list[Finding] = []
+    for new in sorted([*special, *personal]):
+        one = new
+        if merged and new.start < merged[-1].end:
+            old = merged.pop()
+            kept = old if isinstance(old.category, Category) else new
+            one = kept._replace(start=old.start, end=max(old.end, new.end))
+        merged.append(one)
+    return merged

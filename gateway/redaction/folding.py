@@ -47,6 +47,12 @@ class Folded:
     shadow: str
     edits: tuple[_Edits, ...]
 
+    def shadowed(self, offset: int) -> int:
+        """Where in the shadow the original's text from `offset` on begins."""
+        for edits in self.edits:
+            offset = edits.forth(offset)
+        return offset
+
     def original(self, start: int, end: int) -> tuple[int, int]:
         """The code points of the original text that the shadow's [start, end) came from."""
         for edits in reversed(self.edits):
@@ -78,6 +84,13 @@ class _Edits:
             self._after_ends.append(start + shift + length)
             shift += length - (end - start)
 
+    def forth(self, offset: int) -> int:
+        """The offset after, for one before; within a piece, the piece's end."""
+        if not self._before_starts:
+            self._prepare()
+        at = bisect_left(self._before_starts, offset) - 1
+        return offset if at < 0 else self._after_ends[at] + max(0, offset - self._before_ends[at])
+
     def back(self, start: int, end: int) -> tuple[int, int]:
         if not self._before_starts:
             self._prepare()
@@ -96,20 +109,23 @@ class _Edits:
         return start, end
 
 
-def fold(text: str) -> Folded:
-    """Make the shadow of a text. Linear in its length, whatever it holds."""
+def fold(text: str, fillers: bool = False) -> Folded:
+    """Make the shadow of a text. Linear in its length, whatever it holds.
+
+    With `fillers` these are taken out, with the commas round them, and not blanked out.
+    """
     edits: list[_Edits] = []
     plain = text.isascii()
     shadow = text if plain else _to_ascii(text, edits)
     data = shadow.encode("ascii")
     if _ODD.find(data)[0] >= 0:
-        shadow = _without_odd(data, edits)
+        shadow = _without_odd(data, edits, fillers)
     return Folded(shadow.replace("_", " ") if plain else shadow, tuple(edits))
 
 
-def _without_odd(data: bytes, edits: list[_Edits]) -> str:
+def _without_odd(data: bytes, edits: list[_Edits], fillers: bool) -> str:
     """Spelled words closed up, controls gone, and blanks, which are a gap, where fillers were."""
-    for often in _OFTEN:
+    for often in () if fillers else _OFTEN:
         data = data.replace(often, b"    ")
     pieces: list[tuple[int, int]] = []
     blanked: bytearray | None = None
@@ -118,8 +134,15 @@ def _without_odd(data: bytes, edits: list[_Edits]) -> str:
         if data[start] in b" ,":
             if data[end - 1 : end] != b"," and not data[end - 1 : end].isalpha():
                 end -= 1  # what follows stays, and may begin the next filler
+            if fillers:
+                done = pieces[-1][1] if pieces else 0
+                pieces.append((done + len(data[done:start].rstrip(b" ,")), end))
+                start, end = _ODD.find(data, end)
+                continue
             blanked = bytearray(data) if blanked is None else blanked
             blanked[start:end] = b" " * (end - start)
+        elif data[max(0, start - 1) : start] == b"'" and data[start] in b"mstdMSTD":
+            end = start + 1  # what ends `I'm` begins no spelled word
         else:
             pieces.append(_spelled(data, start, end))
         start, end = _ODD.find(data, end)
@@ -166,8 +189,8 @@ def _to_ascii(text: str, edits: list[_Edits]) -> str:
 
 
 def _spelled(data: bytes, start: int, end: int) -> tuple[int, int]:
-    """A spelled-out word without a pronoun before it: `I v o t e d`."""
-    pronoun = data[start : start + 1] == b"I" and data[start + 1 : start + 3].strip().islower()
+    """A spelled-out word without a pronoun before it: `I v o t e d`; not so `I.n.n.u`."""
+    pronoun = data[start : start + 2] == b"I " and data[start + 2 : start + 3].islower()
     return start + 2 if pronoun else start, end
 
 
@@ -176,7 +199,8 @@ def _close_up(shadow: str, spans: list[tuple[int, int]], edits: list[_Edits]) ->
     parts: list[str] = []
     done = 0
     for start, end in spans:
-        closed = _BETWEEN.sub("", shadow[start:end])  # controls become nothing
+        first = shadow[start]
+        closed = "" if first in " ," else _BETWEEN.sub("", shadow[start:end])  # fillers and controls become nothing
         pieces.append((start, end, len(closed)))
         parts.append(shadow[done:start])
         parts.append(closed)
@@ -240,3 +264,34 @@ _KNOWN = {
     "Æ": "AE",
     "ß": "ss",
 }
+
+
+_SEPARATOR = r"(?: \. ?| |\. ?|[-_])"
+_MAY_CHANGE = re.compile(
+    rf"(?:\b[A-Za-z](?:{_SEPARATOR}[A-Za-z])*{_SEPARATOR}?"
+    r"|[ ,]+(?:[uU]|[uU]h|uhm|[uU]m|[eE]|erm?|[eE]u|[eE]uh|h|he|heu)?"
+    r")\Z"
+)
+_TAIL = 64
+
+
+def unsettled(text: str) -> int:
+    """From where on what a text folds to may still change when the text goes on; its length, if nowhere.
+
+    A word that is being spelled out may get one more letter, and what looks like the beginning of a word
+    may become a filler.
+    """
+    tail = max(0, len(text) - _TAIL)
+    start = _loose(text[tail:])
+    return _loose(text) if start == 0 < tail else tail + start
+
+
+def _loose(text: str) -> int:
+    edits: list[_Edits] = []
+    match = _MAY_CHANGE.search(text if text.isascii() else _to_ascii(text, edits))
+    if match is None:
+        return len(text)
+    start = match.start()
+    for edit in reversed(edits):
+        start, _end = edit.back(start, start)
+    return start

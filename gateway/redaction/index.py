@@ -24,7 +24,7 @@ from gateway.redaction.patterns import gapped
 from gateway.redaction.shapes import Firsts, Key, firsts, keys
 
 MOST = 192
-"""Characters of a candidate at most. What reads on for longer is none."""
+"""Characters of a candidate at most, but for the word that it ends with. What reads on for longer is none."""
 _WORDS = re.compile(rb"[0-9A-Za-z_]+")
 _SIMPLE = re.compile(rb"[a-z0-9_]+(?: [a-z0-9_]+)*")
 
@@ -204,9 +204,9 @@ class Index:
         match = _WORDS.search(piece)
         return [] if match is None else sorted(one for one in self.all.of(match.group()) if one < self._count)
 
-    def reach(self, number: int, text: bytes, start: int) -> int:
-        """Where the longest match of a pattern ends that begins at text[start]; -1 if there is none."""
-        return self._longest[number].at(text, start, min(len(text), start + MOST))[1]
+    def reach(self, number: int, text: bytes, start: int, limit: int) -> int:
+        """Where the longest match of a pattern ends that begins at text[start], up to `limit`; -1 if there is none."""
+        return self._longest[number].at(text, start, limit)[1]
 
 
 def _read(source: str) -> tuple[frozenset[Key] | None, Firsts]:

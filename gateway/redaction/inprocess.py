@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.redaction.engine import Engine
-from gateway.redaction.findings import Finding
+from gateway.redaction.findings import Finding, Settled, Window
 from gateway.redaction.segments import join, pieces
 
 
@@ -23,3 +23,7 @@ class InProcess:
     async def find(self, texts: Sequence[str]) -> list[list[Finding]]:
         """The findings of each text, as `redactor.Finds` asks for them."""
         return [self.look(text) for text in texts]
+
+    async def settle(self, windows: Sequence[Window]) -> list[Settled]:
+        """What is found in windows of texts that go on, as `stream.Settles` asks for it."""
+        return self.engine.settle(windows)

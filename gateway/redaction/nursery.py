@@ -8,7 +8,8 @@ not be refused. The nursery dies with the gateway, whose end of the control sock
 Frames are a length (4 bytes, big endian) and JSON. To the nursery: first the rules, then
 commands of 5 bytes: `F` and a number, with the worker's socket attached, or `K` and a number.
 From it: `R` once it is ready. To a worker: a list of texts. From it: for each text its findings
-as [start, end, category's index, score].
+as [start, end, category's index, score]. A window of a text that goes on stands among them as [text,
+start, how it ends], and is answered by [where it is settled, findings].
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import orjson
 
-from gateway.categories import Category
+from gateway.categories import Category, Personal
 from gateway.redaction import lean
+from gateway.redaction.findings import Ends, Finding, Window
 
 if TYPE_CHECKING:
     from gateway.redaction.engine import Engine
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 LENGTH = struct.Struct(">I")
 COMMAND = struct.Struct(">cI")
 READY = b"R"
+_NUMBER = {category: index for index, category in enumerate((*Category, *Personal))}
 _LONGEST = 60.0  # seconds
 _TICK = 5.0
 
@@ -101,18 +104,28 @@ def serve(connection: socket.socket, engine: Engine) -> NoReturn:
     """Answer frames until the other end closes. Runs in a forked worker and never returns."""
     status = 1
     try:
-        number = {category: index for index, category in enumerate(Category)}
         while True:
-            texts = orjson.loads(receive(connection))
+            items = orjson.loads(receive(connection))
             signal.setitimer(signal.ITIMER_REAL, _LONGEST)  # whoever could end it may be gone: the kernel would
-            found = engine.find(texts)
+            found = iter(engine.find([item for item in items if type(item) is str]))
+            answers: list[object] = []
+            for item in items:
+                if type(item) is str:
+                    answers.append(_numbers(next(found)))
+                else:
+                    (settled,) = engine.settle([Window(item[0], item[1], Ends(item[2]))])
+                    answers.append((settled.end, _numbers(settled.findings)))
+            answer = orjson.dumps(answers)
             signal.setitimer(signal.ITIMER_REAL, 0.0)
-            answer = orjson.dumps([[(a, b, number[c], score) for a, b, c, score in one] for one in found])
             connection.sendall(LENGTH.pack(len(answer)) + answer)
     except (Gone, ConnectionError):
         status = 0
     finally:
         os._exit(status)  # whatever went wrong, no traceback: it could quote a text
+
+
+def _numbers(findings: list[Finding]) -> list[tuple[int, int, int, float]]:
+    return [(start, end, _NUMBER[category], score) for start, end, category, score in findings]
 
 
 def receive(connection: socket.socket) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import re2
 from presidio_analyzer import EntityRecognizer, Pattern, PatternRecognizer, RecognizerResult
 from presidio_analyzer.nlp_engine import NlpArtifacts
@@ -14,6 +16,18 @@ LANGUAGE = "any"
 """Every recogniser looks at every text: talk switches language in the middle of a sentence."""
 BREAK = "\x00"
 """Between texts that are analysed in one go; folding lets none through from a text."""
+
+
+def no_artifacts() -> NlpArtifacts:
+    """What a recogniser that looks at the text alone is given."""
+    return NlpArtifacts(
+        entities=[],
+        tokens=None,  # type: ignore[arg-type]  # nothing reads it, and making one would need spaCy
+        tokens_indices=[],
+        lemmas=[],
+        nlp_engine=None,
+        language=LANGUAGE,
+    )
 
 
 class SpecialCategories(EntityRecognizer):
@@ -53,10 +67,12 @@ class Linear(PatternRecognizer):
     def __init__(self, custom: Custom) -> None:
         options = linear_options()
         options.case_sensitive = False
+        self.category = custom.category
         sources = [(regex, score) for _title, regex, score in custom.patterns]
         if custom.words:
             words = "|".join(gapped(re2.escape(word)) for word in custom.words)
             sources.append((rf"\b(?:{words})\b", custom.words_score))
+        self.sources = [source for source, _score in sources]
         self._scanners = [(re2.compile(source.encode("ascii"), options), score) for source, score in sources]
         super().__init__(
             supported_entity=custom.category.value,
@@ -76,14 +92,18 @@ class Linear(PatternRecognizer):
         regex_flags: int | None = None,
     ) -> list[RecognizerResult]:
         """Every match of every pattern, as Presidio's own class would give it."""
-        data = text.encode("ascii", "replace")
         entity = self.supported_entities[0]
         return [
-            RecognizerResult(entity, match.start(), match.end(), score, recognition_metadata=self._metadata)
-            for scanner, score in self._scanners
-            for match in scanner.finditer(data)
-            if match.end() > match.start()
+            RecognizerResult(entity, start, end, score, recognition_metadata=self._metadata)
+            for start, end, score in self.matches(text.encode("ascii", "replace"), 0)
         ]
+
+    def matches(self, folded: bytes, start: int) -> Iterator[tuple[int, int, float]]:
+        """(start, end, score) of every match from `start` on."""
+        for scanner, score in self._scanners:
+            for match in scanner.finditer(folded, start):
+                if match.end() > match.start():
+                    yield match.start(), match.end(), score
 
 
 def _metadata(name: str, identifier: str) -> dict[str, str]:

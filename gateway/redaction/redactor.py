@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from gateway.categories import PLACEHOLDER, Category, Scope
+from gateway.categories import PLACEHOLDER, Category, Personal, Scope
 from gateway.errors import Code, Refused
-from gateway.redaction.findings import Finding
+from gateway.redaction.findings import Finding, beside
+from gateway.redaction.personal import placeholder as stand_in
 from gateway.redaction.segments import REACH
+from gateway.redaction.stream import Channels, Settles
 from gateway.redaction.treatment import Treatment, sentences
 from providers.document import Document
 from providers.text import Kind, Path, Slot, Strings, TooMany, replace, strings
@@ -26,7 +28,7 @@ _GLUES = ("", " ")
 """How a reader may take two adjacent text parts: as one word, or as two."""
 
 
-class Finds(Protocol):
+class Finds(Settles, Protocol):
     """What finds: the detector, or an engine in the same process."""
 
     async def find(self, texts: Sequence[str]) -> list[list[Finding]]:
@@ -36,10 +38,14 @@ class Finds(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """A document without findings, and how many were taken out, by category."""
+    """A document without findings, and how many were taken out, by category.
+
+    `values` are the ordinary personal data that stood where placeholders stand now, by placeholder.
+    """
 
     document: Document = field(repr=False)
-    redactions: Mapping[Category, int]
+    redactions: Mapping[Category | Personal, int]
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ def untyped(_category: Category) -> str:
 
 
 _USUAL = Treatment()
+_Wholes: TypeAlias = "dict[int, dict[int, str]]"
+_NONE: Mapping[int, str] = {}
 
 
 class Redactor:
@@ -96,6 +104,11 @@ class Redactor:
             return self
         return Redactor(self._detector, self._known_keys, self._placeholder, treatment)
 
+    @property
+    def restores(self) -> bool:
+        """Whether answers get ordinary personal data back."""
+        return self._treatment.restore
+
     async def clean(self, document: Document) -> Cleaned:
         """The document with every finding replaced; the same object if there was none.
 
@@ -104,10 +117,10 @@ class Redactor:
                 (`content_not_scannable`, with its path).
             Unavailable: nobody could look.
         """
-        read, spans = await self._look(document)
+        read, spans, wholes = await self._look(document)
         if not any(spans):
             return Cleaned(document, {})
-        return self._replaced(document, read, spans)
+        return self._replaced(document, read, spans, wholes)
 
     async def places(self, document: Document) -> list[Place]:
         """What `clean` would take out, string by string, for whoever asked to see it.
@@ -115,78 +128,133 @@ class Redactor:
         Raises:
             Refused, Unavailable: as `clean`.
         """
-        read, spans = await self._look(document)
+        read, spans, _wholes = await self._look(document)
         return [
             Place(_where(document, slot.path, self._known_keys), slot.text, _apart(findings), len(slot.inside))
             for slot, findings in zip(read.slots, spans, strict=True)
             if findings
         ]
 
-    async def _look(self, document: Document) -> tuple[Strings, list[list[Finding]]]:
-        """Every string of a document, and the findings of each; those of several readings may overlap."""
+    async def _look(self, document: Document) -> tuple[Strings, list[list[Finding]], _Wholes]:
+        """Every string of a document, and the findings of each; those of several readings may overlap.
+
+        And by slot and start, the whole of what runs on into later slots.
+        """
         try:
             read = strings(document, self._known_keys)
         except TooMany:
             raise Refused(Code.CONTENT_NOT_SCANNABLE, "The document holds more strings than can be scanned.") from None
         if not read.slots:
-            return read, []
+            return read, [], {}
         seams = _seams(read)
         texts = [_as_read(slot) for slot in read.slots]
         found = await self._detector.find([*texts, *(seam.text for seam in seams)])
+        if self._treatment.pseudonym is None:
+            found = [_special(findings) for findings in found]
         spans = found[: len(texts)]
+        wholes: _Wholes = {}
         for seam, findings in zip(seams, found[len(texts) :], strict=True):
             for finding in findings:
-                seam.share_out(finding, spans)
-        return read, spans
+                begins = seam.share_out(finding, spans)
+                if begins is not None:
+                    wholes.setdefault(begins[0], {})[begins[1]] = seam.text[finding.start : finding.end]
+        return read, spans, wholes
+
+    def channels(self, held: int) -> Channels:
+        """For the texts of one answer, which may come in pieces; `held` characters of each may wait at most."""
+        return Channels(self._detector, held)
 
     async def redact(self, text: str) -> tuple[str, Mapping[Category, int]]:
-        """One text with every finding replaced, and how many there were.
+        """One text with every special-category finding replaced, and how many there were.
 
         Raises:
             Unavailable: nobody could look.
         """
-        (findings,) = await self._detector.find([text])
+        (found,) = await self._detector.find([text])
+        findings = _special(found)
         if self._treatment.scope is not Scope.SPAN:
             findings = sentences(text, findings)
-        return self.replaced(text, findings), Counter(finding.category for finding in findings)
+        return self.replaced(text, findings), Counter(
+            finding.category for finding in findings if isinstance(finding.category, Category)
+        )
 
-    def replaced(self, text: str, findings: Sequence[Finding]) -> str:
-        """The text with placeholders for its findings, which are in order and apart."""
+    @property
+    def placeholder(self) -> Callable[[Category], str]:
+        """What stands for a finding."""
+        return self._placeholder
+
+    def replaced(self, text: str, findings: Sequence[Finding], values: Mapping[int, str] = _NONE) -> str:
+        """The text with placeholders for its findings, which are in order and apart.
+
+        `values` are what placeholders of personal data stand for, by start, where it is more than stands there.
+        """
         parts: list[str] = []
         done = 0
         for finding in findings:
             parts.append(text[done : finding.start])
             if finding.score >= 0:
-                parts.append(self._placeholder(finding.category))
+                parts.append(self._stand_in(finding, values.get(finding.start) or text[finding.start : finding.end]))
             done = finding.end
         parts.append(text[done:])
         return "".join(parts)
 
-    def _replaced(self, document: Document, read: Strings, spans: list[list[Finding]]) -> Cleaned:
-        redactions: Counter[Category] = Counter()
+    def _stand_in(self, finding: Finding, value: str) -> str:
+        if isinstance(finding.category, Category):
+            return self._placeholder(finding.category)
+        pseudonym = self._treatment.pseudonym
+        assert pseudonym is not None  # noqa: S101  # findings of this kind were left out else
+        return stand_in(finding.category, value, pseudonym)
+
+    def _replaced(self, document: Document, read: Strings, spans: list[list[Finding]], wholes: _Wholes) -> Cleaned:
+        redactions: Counter[Category | Personal] = Counter()
         changes: dict[int, str] = {}
+        values: dict[str, str] = {}
         for index, findings in enumerate(spans):
-            if not findings:
-                continue
             slot = read.slots[index]
-            if self._treatment.scope is Scope.REFUSE:
-                raise Refused(
-                    Code.CONTENT_NOT_SCANNABLE,
-                    "No special-category data may leave for this tenant, redacted or not, and this field holds some.",
-                    where=_where(document, slot.path, self._known_keys),
-                )
-            if slot.kind in {Kind.IDENTIFIER, Kind.SEALED}:
-                raise Refused(
-                    Code.CONTENT_NOT_SCANNABLE,
-                    "This field must pass as it is, and holds special-category data.",
-                    where=_where(document, slot.path, self._known_keys),
-                )
-            apart = _apart(findings)
-            if self._treatment.scope is Scope.SENTENCE:
-                apart = sentences(slot.text, apart)
-            changes[index] = self.replaced(slot.text, apart)
-            redactions.update(finding.category for finding in apart if finding.score >= 0)
-        return Cleaned(replace(document, changes, read.slots), dict(redactions))
+            apart = self._allowed(document, slot, findings)
+            if not apart:
+                continue
+            whole = wholes.get(index, _NONE)
+            changes[index] = self.replaced(slot.text, apart, whole)
+            for one in apart:
+                if one.score < 0:
+                    continue
+                redactions[one.category] += 1
+                if isinstance(one.category, Personal):
+                    value = whole.get(one.start) or slot.text[one.start : one.end]
+                    values.setdefault(self._stand_in(one, value), value)
+        if not changes:
+            return Cleaned(document, {})
+        return Cleaned(replace(document, changes, read.slots), dict(redactions), values)
+
+    def _allowed(self, document: Document, slot: Slot, findings: Sequence[Finding]) -> list[Finding]:
+        """What is to be replaced in one string, in order and apart.
+
+        Ordinary personal data in what must stay as it is stays: that is a closed grammar, or the provider's own.
+
+        Raises:
+            Refused: special-category data in such a field, or anywhere if the treatment is to refuse.
+        """
+        special = _special(findings)
+        fixed = slot.kind in {Kind.IDENTIFIER, Kind.SEALED}
+        if special and (fixed or self._treatment.scope is Scope.REFUSE):
+            raise Refused(
+                Code.CONTENT_NOT_SCANNABLE,
+                "This field must pass as it is, and holds special-category data."
+                if fixed
+                else "No special-category data may leave for this tenant, redacted or not, and this field holds some.",
+                where=_where(document, slot.path, self._known_keys),
+            )
+        if fixed:
+            return []
+        apart = _apart(special)
+        if self._treatment.scope is Scope.SENTENCE:
+            apart = sentences(slot.text, apart)
+        return beside(apart, _apart([one for one in findings if isinstance(one.category, Personal)]))
+
+
+def _special(findings: Sequence[Finding]) -> list[Finding]:
+    return [one for one in findings if isinstance(one.category, Category)]
 
 
 _CONTINUED = -1.0
@@ -200,18 +268,23 @@ class _Seam:
     text: str
     places: Sequence[tuple[int, int, int, int]]
 
-    def share_out(self, finding: Finding, spans: list[list[Finding]]) -> None:
-        """Give a finding that runs over a boundary to the parts it covers; others are known already."""
+    def share_out(self, finding: Finding, spans: list[list[Finding]]) -> tuple[int, int] | None:
+        """Give a finding that runs over a boundary to the parts it covers; others are known already.
+
+        Returns the slot and the offset in it where the finding begins.
+        """
         at = bisect_right(self.places, finding.start, key=itemgetter(1))
         covered = self.places[at : bisect_left(self.places, finding.end, key=itemgetter(0))]
         if len(covered) < 2:
-            return
+            return None
         score = finding.score
         for start, end, index, offset in covered:
             first, last = max(start, finding.start), min(end, finding.end)
             shift = offset - start
             spans[index] = [*spans[index], Finding(first + shift, last + shift, finding.category, score)]
             score = _CONTINUED
+        start, _end, index, offset = covered[0]
+        return index, max(start, finding.start) + offset - start
 
 
 def _seams(read: Strings) -> list[_Seam]:
@@ -248,13 +321,18 @@ def _seam(stretches: Sequence[tuple[int, int, str]], glue: str) -> _Seam:
 
 
 def _apart(findings: Sequence[Finding]) -> list[Finding]:
-    """Findings of several readings of one text, in order and apart. A placeholder wins over a continuation."""
+    """Findings of several readings of one text, in order and apart.
+
+    A placeholder wins over a continuation; not so for a value of personal data, which has one placeholder.
+    """
     apart: list[Finding] = []
     for new in sorted(findings):
         if apart and new.start < apart[-1].end:
             old = apart.pop()
             best = old if old.score >= new.score else new
-            apart.append(Finding(old.start, max(old.end, new.end), best.category, best.score))
+            if isinstance(best.category, Personal) and min(old.score, new.score) < 0:
+                best = old if old.score < 0 else new
+            apart.append(best._replace(start=old.start, end=max(old.end, new.end)))
         else:
             apart.append(new)
     return apart

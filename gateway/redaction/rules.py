@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.categories import Category
+from gateway.categories import PERSONAL_DATA, Category
 from gateway.redaction.automata import Expression, linear_options
 from gateway.redaction.evidence import Around, Custom, Example, Path, Report, Rule, RulesInvalid
 from gateway.redaction.index import Index
@@ -80,7 +80,7 @@ def compile_rules(mappings: Mapping[str, Plain], report: Report = ignore) -> Com
         if category.value not in mappings:
             draft.fault((category.value,), "this category has no file; every category must be known")
     for stem, mapping in mappings.items():
-        if stem == CONTEXT:
+        if stem in {CONTEXT, PERSONAL_DATA}:
             continue
         if stem not in Category.__members__:
             draft.fault((stem,), "no special category is called so; write one of the eight codes, or `context`")

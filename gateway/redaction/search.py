@@ -48,7 +48,8 @@ class _Search:
             if end >= 0:
                 found[start] = end
         for start, numbers in self._patterns.items():
-            end = max([self._index.reach(number, self._text, start) for number in numbers])
+            limit = self._limit(start)
+            end = max([self._index.reach(number, self._text, start, limit) for number in numbers])
             if end >= 0:
                 found[start] = max(end, found.get(start, -1), self._literal(start, self._word(start)))
         if found:
@@ -148,6 +149,15 @@ class _Search:
                 return  # the first word of the text stands behind a space too: this one was cut
             yield low + at, before[at + 1 :]
             before = before[:at]
+
+    def _limit(self, start: int) -> int:
+        """Up to where a pattern that begins there may reach: never into the middle of a word."""
+        limit = start + MOST
+        return (
+            len(self._text)
+            if limit >= len(self._text)
+            else self._plain.find(b" ", limit) - (self._plain[limit] != 0x20)
+        )
 
     def _literal(self, start: int, word: bytes) -> int:
         """Where the longest literal that begins at text[start], with that word, ends; -1 if none does."""

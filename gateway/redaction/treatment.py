@@ -1,4 +1,4 @@
-"""How one tenant's text is treated: how much goes with a finding."""
+"""How one tenant's text is treated: how much goes with a finding, and what stands for ordinary personal data."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gateway.categories import Scope
 from gateway.redaction.findings import Finding, add
+from gateway.redaction.personal import Pseudonym
 
 REACH = 300
 """Characters on either side that a sentence without an end may have: speech recognition writes none."""
@@ -17,9 +18,15 @@ _TITLE = re.compile(r"(?:\b(?:mr|mrs|ms|dr|st|mme|mlle|no|vs|etc|[a-z]))\.\Z", r
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """What a tenant asks of the redactor."""
+    """What a tenant asks of the redactor.
+
+    `pseudonym` is the tenant's keyed hash, from which placeholders of ordinary personal data are made; without
+    it such data is not taken out. `restore` says whether answers get the values back.
+    """
 
     scope: Scope = Scope.SPAN
+    pseudonym: Pseudonym | None = None
+    restore: bool = False
 
 
 def sentences(text: str, findings: Sequence[Finding]) -> list[Finding]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from gateway.errors import Code, Unavailable
-from gateway.redaction.blocks import Block
-from gateway.redaction.findings import Finding
+from gateway.redaction.blocks import Block, Item
+from gateway.redaction.findings import Finding, Settled
 
 CHUNK = 64 * 1024
 """Characters in one frame: some milliseconds. A long transcript goes as several."""
@@ -16,18 +17,20 @@ _QUEUE = 2_048
 _QUEUE_SIZE = 64 << 20
 
 
+Answer: TypeAlias = "list[Finding] | Settled"
+"""What is found in one item: in a text, or in a window and up to where."""
+
+
 class Job:
-    """Some blocks of one caller's texts, and the future that gets their findings, text by text."""
+    """Some blocks of what one caller asks, as JSON lists and as items, and the future that gets the answers."""
 
     __slots__ = ("alone", "blocks", "count", "done", "items", "size")
 
-    def __init__(
-        self, blocks: Sequence[bytes], items: Sequence[str], done: asyncio.Future[list[list[Finding]]]
-    ) -> None:
+    def __init__(self, blocks: Sequence[bytes], items: Sequence[Item], done: asyncio.Future[list[Answer]]) -> None:
         self.blocks = blocks
         self.items = items
         self.count = len(items)
-        self.size = sum(map(len, items))
+        self.size = sum([len(item) if isinstance(item, str) else len(item.text) for item in items])
         self.done = done
         self.alone = False
 

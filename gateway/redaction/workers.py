@@ -8,18 +8,19 @@ from typing import Protocol, cast
 
 import orjson
 
-from gateway.categories import Category
-from gateway.redaction.findings import Finding, well_formed
+from gateway.categories import Category, Personal
+from gateway.redaction.blocks import Item
+from gateway.redaction.findings import Finding, Settled, well_formed
 from gateway.redaction.nursery import LENGTH
-from gateway.redaction.waiting import Job
+from gateway.redaction.waiting import Answer, Job
 
-_CATEGORIES = tuple(Category)
+_CATEGORIES = (*Category, *Personal)
 
 
 class Overseer(Protocol):
     """Who is told what became of a frame."""
 
-    def answered(self, worker: Worker, answer: list[list[Finding]]) -> None:
+    def answered(self, worker: Worker, answer: list[Answer]) -> None:
         """The findings of all items of the worker's jobs."""
         ...
 
@@ -82,7 +83,7 @@ def frame(jobs: Sequence[Job]) -> bytes:
     return b"[%b]" % b",".join([block[1:-1] for job in jobs for block in job.blocks])
 
 
-def decoded(payload: bytes, jobs: Sequence[Job]) -> list[list[Finding]] | None:
+def decoded(payload: bytes, jobs: Sequence[Job]) -> list[Answer] | None:
     """A worker's answer, item by item, or None if it cannot be one."""
     try:
         answer = orjson.loads(payload)
@@ -91,17 +92,30 @@ def decoded(payload: bytes, jobs: Sequence[Job]) -> list[list[Finding]] | None:
         if answer.count([]) == len(answer):
             return answer
         items = [item for job in jobs for item in job.items]
-        return [_read(one, len(item)) if one else [] for one, item in zip(answer, items, strict=True)]
+        return [_read(one, item) for one, item in zip(answer, items, strict=True)]
     except (ValueError, TypeError, IndexError, KeyError):
         return None
 
 
-def _read(listed: list[list[int | float]], size: int) -> list[Finding]:
-    """What a worker says of one item of that size.
+def _read(answer: object, item: Item) -> Answer:
+    """What a worker says of one item.
 
     Raises:
         ValueError, TypeError, IndexError: it cannot be true.
     """
+    if isinstance(item, str):
+        return _findings(answer, 0, len(item))
+    if not isinstance(answer, list):
+        raise TypeError("not what is said of a window")
+    end, listed = answer
+    if type(end) is not int or not item.start <= end <= len(item.text):
+        raise ValueError("not an end")
+    return Settled(_findings(listed, item.start, end), end)
+
+
+def _findings(listed: object, low: int, high: int) -> list[Finding]:
+    if type(listed) is not list:
+        raise TypeError("not a list")
     found: list[Finding] = []
     for start, end, index, score in listed:
         if type(start) is not int or type(end) is not int or type(index) is not int or type(score) is not float:
@@ -109,6 +123,6 @@ def _read(listed: list[list[int | float]], size: int) -> list[Finding]:
         if index < 0:
             raise IndexError("not a category")
         found.append(Finding(start, end, _CATEGORIES[index], score))
-    if not well_formed(found, size):
+    if found and not (well_formed(found, high) and found[0].start >= low):
         raise ValueError("not findings of this text")
     return found

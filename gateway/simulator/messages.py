@@ -138,7 +138,7 @@ def _thought(ask: Ask) -> list[Document]:
     thinking = mapping(ask.document.get("thinking"))
     if thinking.get("type") not in ("enabled", "adaptive"):
         return []
-    text = "" if thinking.get("display") == "omitted" else THOUGHT
+    text = "" if thinking.get("display") == "omitted" else ask.scenario.think or THOUGHT
     return [{"type": "thinking", "thinking": text, "signature": _sealed("thinking", ask)}]
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from gateway.simulator import chat, messages, responses, small
 from gateway.simulator.answer import Answer, Ask, BadRequest, Received
-from gateway.simulator.question import texts
+from gateway.simulator.question import answering, texts
 from gateway.simulator.refusals import anthropic_error, openai_error
 
 Wire = Literal["openai", "anthropic"]
@@ -27,6 +27,7 @@ _MODELS = "/v1/models"
 def respond(received: Received, credential: str) -> Answer:
     """The answer, its wire's headers included. Never raises: a fault of the request is an answer too."""
     wire = _wire(received)
+    answering.set(received.scenario)
     try:
         answer = _answer(received, wire, credential)
     except _Refused as refusal:

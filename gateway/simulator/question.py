@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway.simulator.scenario import Scenario
 from providers.document import Document, Value
 
 MAX_PIECES = 200
@@ -93,7 +95,10 @@ class Question:
         return text, "end", None
 
     def _call(self, tool: Tool) -> ToolCall:
-        arguments = self.text if tool.schema is None else json.dumps(sample(tool.schema, self.text), ensure_ascii=False)
+        arguments = answering.get().arguments
+        if arguments is None:
+            sampled = "" if tool.schema is None else json.dumps(sample(tool.schema, self.text), ensure_ascii=False)
+            arguments = self.text if tool.schema is None else sampled
         digest = hashlib.sha256(f"{tool.name}\0{arguments}".encode()).hexdigest()[:24]
         return ToolCall(tool, arguments, digest)
 
@@ -103,8 +108,14 @@ def count(text: str) -> int:
     return len(_words(text))
 
 
+answering: ContextVar[Scenario] = ContextVar("answering", default=Scenario())  # noqa: B039  # it is frozen
+"""The scenario of the answer that is being made."""
+
+
 def pieces(text: str) -> list[str]:
-    """A text in the pieces in which it is streamed; joined they give it back. At most `MAX_PIECES`."""
+    """A text in the pieces in which it is streamed; joined they give it back. Of words, at most `MAX_PIECES`."""
+    if size := answering.get().piece:
+        return [text[at : at + size] for at in range(0, len(text), size)]
     words = _words(text)
     step = -(-len(words) // MAX_PIECES) or 1
     return ["".join(words[index : index + step]) for index in range(0, len(words), step)]

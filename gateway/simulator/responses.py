@@ -145,10 +145,10 @@ def _reasoning(ask: Ask) -> list[Document]:
     if not asked and ask.scenario.content != "reasoning_text":
         return []
     wanted = asked.get("summary") is not None
-    summary: list[Value] = [{"type": "summary_text", "text": SUMMARY}] if wanted else []
+    summary: list[Value] = [{"type": "summary_text", "text": ask.scenario.think or SUMMARY}] if wanted else []
     item: Document = {"id": f"rs_{ask.number:048d}", "type": "reasoning", "summary": summary}
     if ask.scenario.content == "reasoning_text":
-        item["content"] = [{"type": "reasoning_text", "text": REASONING}]
+        item["content"] = [{"type": "reasoning_text", "text": ask.scenario.think or REASONING}]
     if "reasoning.encrypted_content" in words_of(ask.document.get("include")):
         item["encrypted_content"] = sealed(f"reasoning\0{ask.model}")
     return [item]

@@ -39,6 +39,9 @@ class Scenario:
         content: what the model does instead of answering: `refusal`, `annotations`, `failed`,
             `content_filter`, `reasoning_text`, `redacted_thinking`, `queued`; "" for nothing special.
         say: the model's text, instead of the echo; None for the echo.
+        think: the model's reasoning (its summary too), instead of the usual sentence.
+        arguments: the JSON of every tool call, instead of a sample of the tool's schema.
+        piece: characters of each delta of a stream; 0 for words.
         served_model: names another model than was asked for.
         merge: fields set at the root of the answer's object (`store`, `conversation`, `container`).
         items: output items or content blocks put before the model's own.
@@ -63,6 +66,9 @@ class Scenario:
     without_headers: tuple[str, ...] = ()
     content: str = ""
     say: str | None = None
+    think: str | None = None
+    arguments: str | None = None
+    piece: int = 0
     served_model: str | None = None
     merge: Mapping[str, Value] = field(default_factory=dict)
     items: tuple[Document, ...] = ()

@@ -102,6 +102,7 @@ def transcriptions(ask: Ask, body: bytes, content_type: str) -> Answer:
     digest = hashlib.sha256(form["file"]).hexdigest()[:8]
     prompt = form.get("prompt", b"").decode("utf-8", "replace")
     text = f"Recording {digest} of {len(form['file'])} bytes. {prompt}".strip()
+    text = text if ask.scenario.say is None else ask.scenario.say
     kind = form.get("response_format", b"json").decode("utf-8", "replace")
     tokens = count(text)
     usage: Document = {

@@ -2,7 +2,8 @@
 
 `bench-plain` answers 1.2 KB of JSON. `bench-flat` streams as fast as the connection takes it,
 `bench-paced` 50 chunks a second, `bench-hold` one a second; none of them ends by itself. Each
-delta carries this machine's monotonic clock in nanoseconds, as `@0123456789012345678@`.
+delta carries this machine's monotonic clock in nanoseconds, as `@0123456789012345678@`, and the next word of
+a text, as a model's do.
 `GET /open` tells how many streams are open; every other GET answers `ready`.
 """
 
@@ -47,7 +48,15 @@ def _plain(model: str) -> bytes:
     return json.dumps(document).encode()
 
 
-def _delta(model: str) -> tuple[bytes, bytes]:
+_TEXT = """
+The call opened well: you let the customer explain why the rollout slipped, and you named the price before she had to ask.
+Her main worry is support over the holidays; the other vendor, she said, left them waiting for two days in May. Offer the
+named engineer, and send the revised quote by Friday. My advice for the next call: ask who signs, what the board has seen,
+and whether the pilot in Lyon still counts. The pipeline looks healthy, but a conservative forecast would leave this one out.
+"""
+
+
+def _delta(model: str, word: str) -> tuple[bytes, bytes]:
     """A stream event as an HTTP chunk, up to and from the clock."""
     document = {
         "id": "chatcmpl-00000000000000000000000000",
@@ -56,7 +65,7 @@ def _delta(model: str) -> tuple[bytes, bytes]:
         "model": model,
         "service_tier": "default",
         "system_fingerprint": "fp_bench",
-        "choices": [{"index": 0, "delta": {"content": "@CLOCK@ "}, "logprobs": None, "finish_reason": None}],
+        "choices": [{"index": 0, "delta": {"content": f"@CLOCK@ {word} "}, "logprobs": None, "finish_reason": None}],
     }
     before, after = f"data: {json.dumps(document)}\n\n".encode().split(b"CLOCK")
     size = len(before) + CLOCK_DIGITS + len(after)
@@ -64,7 +73,7 @@ def _delta(model: str) -> tuple[bytes, bytes]:
 
 
 _BODY = _plain(PLAIN)
-_DELTAS = {model: _delta(model) for model in PACE}
+_DELTAS = {model: [_delta(model, word) for word in _TEXT.split()] for model in PACE}
 
 
 class _Counters:
@@ -75,12 +84,13 @@ class _Counters:
 class _Connection(asyncio.Protocol):
     """One connection: reads whole requests, and answers one after the other."""
 
-    __slots__ = ("_held", "_loop", "_model", "_transport", "_waiting", "_writable")
+    __slots__ = ("_held", "_loop", "_model", "_said", "_transport", "_waiting", "_writable")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._held = b""
         self._model = ""
+        self._said = 0
         self._writable = True
         self._waiting = False
         self._transport: asyncio.Transport | None = None
@@ -140,9 +150,11 @@ class _Connection(asyncio.Protocol):
     def _stream(self) -> None:
         if self._transport is None or not self._model:
             return
-        before, after = _DELTAS[self._model]
+        deltas = _DELTAS[self._model]
         pace = PACE[self._model]
         for _ in range(1 if pace else _BATCH):
+            before, after = deltas[self._said % len(deltas)]
+            self._said += 1
             self._transport.write(before + b"%019d" % time.monotonic_ns() + after)
         if not self._writable:
             self._waiting = True

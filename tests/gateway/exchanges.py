@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from gateway.exchange import Admission, Call, CleanCall, Entry, Grant, Route
 from providers.provider import Observation, Operation, Provider
+from providers.speech import Speech
 
 CHAT = Operation(name="chat", method="POST", path="/chat")
 
@@ -31,6 +32,8 @@ WIRE = Provider(
     asks_stream=lambda _document: False,
     ask_usage=lambda _operation, _document: False,
     is_usage_event=lambda _operation, _data: False,
+    said=lambda _operation, _document: [],
+    said_in_event=lambda _operation, _data, _known: Speech(),
 )
 
 ADMISSION = Admission("call", 1)

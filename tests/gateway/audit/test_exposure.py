@@ -62,6 +62,18 @@ def test_a_period_is_complete(
     assert counts(journal, start, end) == expected
 
 
+@pytest.mark.parametrize("page", [1, 2, 3])
+def test_attempts_of_one_instant_are_counted_once(directory: Path, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+    """A page that ends among records of the same microsecond loses none of them and counts none twice."""
+    store = SqliteStore(directory, KEY)
+    store.begin([row_line(Operator(time=EPOCH - 1, act=Act.BOOT))])
+    store.commit([row_line(of_tenant("tenant-seven", 0)) for _ in range(5)], 1, 0)
+    store.close()
+    monkeypatch.setattr(exposure, "_PAGE", page)
+
+    assert counts(directory, 0, 1) == {"tenant-seven": 5}
+
+
 def test_another_processor_served_nobody(journal: Path) -> None:
     """An id is compared as a whole: neither its beginning nor a quote in it matches."""
     for processor in ("openai", "openai-eu-2026-02", '"', "%", ""):

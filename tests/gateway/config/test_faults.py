@@ -62,6 +62,7 @@ CASES: list[tuple[str, str, str, str, str, str, int]] = [
     ("a value that is missing", P, "suspended: false", "suspended:", "suspended", "missing", 0),
     ("null for a value", P, "review_by: 2027-06-01", "review_by: null", "review_by", "write a date", 0),
     ("a number for a key", P, "  project: toys", "  7: toys", "account_scope.7", "text", 0),
+    ("an unknown kind of personal data", G, "grants:", "personal_data: {kinds: [MAIL]}\ngrants:", "personal_data.kinds[0]", "known are EMAIL", 0),
     # shape
     ("an unknown key at the top", G, "state: ../state", "stage: ../state", "stage", "unknown key", 0),
     ("an unknown key further in", P, "  country: IE", "  county: IE", "legal_entity.county", "unknown key", 0),

@@ -101,3 +101,13 @@ def test_says_how_much_goes_with_a_finding(tmp_path: Path) -> None:
 
     assert "redaction: the words that reveal are taken out" in said
     assert "for t-ca: a call with a finding is refused" in said
+
+
+def test_says_what_personal_data_is_taken_out(tmp_path: Path) -> None:
+    """The kinds, and whether answers get them back; nothing where none was asked for."""
+    asked = FILES["gateway.yaml"] + "\npersonal_data:\n  kinds: [EMAIL, CARD]\n"
+
+    assert "personal data taken out" not in report(write(tmp_path))
+    assert "personal data taken out: EMAIL, CARD; answers do not get it back" in report(
+        write(tmp_path, **{"gateway.yaml": asked})
+    )

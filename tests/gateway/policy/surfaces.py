@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from providers.provider import Observation, Operation, Provider
+from providers.speech import Speech
 
 ASK = Operation("ask", "POST", "/v1/ask")
 
@@ -25,6 +26,8 @@ TOY = Provider(
     asks_stream=lambda document: document.get("stream") is True,
     ask_usage=lambda operation, document: False,
     is_usage_event=lambda operation, document: False,
+    said=lambda _operation, _document: [],
+    said_in_event=lambda _operation, _data, _known: Speech(),
 )
 
 SURFACE: dict[str, object] = {

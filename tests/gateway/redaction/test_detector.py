@@ -154,7 +154,7 @@ GARBAGE = {
     "empty span": b"[[[1,1,0,0.5]]]",
     "negative span": b"[[[-1,2,0,0.5]]]",
     "overlapping spans": b"[[[0,3,0,0.5],[2,4,0,0.5]]]",
-    "no such category": b"[[[0,1,8,0.5]]]",
+    "no such category": b"[[[0,1,20,0.5]]]",
     "text for a number": b'[[["0",1,1,0.5]]]',
     "fraction": b"[[[0.5,1,1,0.5]]]",
     "short row": b"[[[0,1]]]",

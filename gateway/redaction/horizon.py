@@ -1,0 +1,169 @@
+"""How far a text is settled: what is found up to there stays so, however the text goes on.
+
+A stream is let go up to there. The horizon is where the first stretch begins that a rule may still
+come to match, or to match otherwise: a beginning of what some rule names, or a candidate on whose
+other side something may still speak for or against it. It follows from the rules and from the text
+alone, so what is found does not depend on how the text was cut.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from gateway.redaction.beginnings import Beginnings, Unread
+from gateway.redaction.evidence import Beside
+from gateway.redaction.findings import Ends, Finding, Settled, Window, add
+from gateway.redaction.folding import fold, unsettled
+from gateway.redaction.recognizers import Linear
+from gateway.redaction.rules import GAP, Around, Compiled, Rule
+from gateway.redaction.scanner import AFTER, BEFORE, candidates, judge, next_word
+from gateway.redaction.search import stretches
+
+_WORD = re.compile(rb"\b\w")
+_BOUNDARY = re.compile(rb"\b(?!\Z)")
+_WORD_AT_END = re.compile(rb"\w*\Z")
+
+
+class _Span(NamedTuple):
+    """A stretch of the shadow that is used up: by a finding, or (`rule` is None) by an idiom."""
+
+    start: int
+    end: int
+    finding: Finding | None
+
+
+class Horizon:
+    """Settles windows with compiled rules and the operator's own recognisers. Pure after construction."""
+
+    def __init__(self, compiled: Compiled, own: list[Linear]) -> None:
+        self._compiled = compiled
+        self._own = own
+        self._named = _beginnings(compiled.sources, [*compiled.literals, *compiled.idioms])
+        self._places = _WORD if self._named is None or self._named.begin_words else _BOUNDARY
+        self._anywhere = _beginnings([source for one in own for source in one.sources])
+        self._around: dict[Around, Beginnings | None] = {}
+
+    def settle(self, window: Window) -> Settled:
+        """What is found in a window, and up to where."""
+        text, ends = window.text, window.ends
+        if ends is Ends.OPEN:
+            text = text[: max(window.start, unsettled(text))]
+        folded = fold(text)
+        cased = folded.shadow.encode("ascii", "replace")
+        lower = cased.lower()
+        start = folded.shadowed(window.start)
+        spans, end = self._rules(cased, lower, start, ends)
+        for own in self._own:
+            more, settled = self._own_of(own, cased, start, ends)
+            spans.extend(more)
+            end = min(end, settled)
+        spans.sort()
+        while any(one.start < end < one.end for one in spans):
+            end = min(one.start for one in spans if one.start < end < one.end)
+        findings: list[Finding] = []
+        for one in spans:
+            if one.finding is not None and one.end <= end:
+                first, last = folded.original(one.start, one.end)
+                if first < last:
+                    add(findings, Finding(max(first, window.start), last, one.finding.category, one.finding.score))
+        if end >= len(lower):
+            return Settled(findings, len(text))
+        stop, _last = folded.original(end, end + 1)
+        return Settled(findings, max(stop, window.start, findings[-1].end if findings else 0))
+
+    def _rules(self, cased: bytes, lower: bytes, start: int, ends: Ends) -> tuple[list[_Span], int]:
+        """The spans that our rules use up from `start` on, and up to where they are final."""
+        compiled, size = self._compiled, len(lower)
+        spans: list[_Span] = []
+        starts = self._starts(lower, start, ends)
+        alive = next(starts, size)
+        position = start
+        for first, last in stretches(compiled.index, lower):
+            if first < position:
+                continue
+            while alive < position:
+                alive = next(starts, size)
+            if first >= alive:
+                break
+            found = candidates(compiled, lower[first:last], first)
+            if found is None:
+                spans.append(_Span(first, last, None))
+                position = last
+                continue
+            if ends is not Ends.CLOSED and last + AFTER > size and self._may_turn(cased, found):
+                if ends is Ends.OPEN:
+                    return spans, first
+                best: tuple[int, int, Rule] | None = max(found, key=lambda one: one[2].score)  # rather too much
+            else:
+                best = judge(cased, found)
+            if best is None:
+                position = next_word(lower, first)
+            else:
+                low, high, rule = best
+                spans.append(_Span(low, high, Finding(low, high, rule.category, rule.score)))
+                position = max(high, first + 1)
+        while alive < position:
+            alive = next(starts, size)
+        return spans, alive
+
+    def _starts(self, lower: bytes, start: int, ends: Ends) -> Iterator[int]:
+        """Where in the text something begins that its end leaves open, in order."""
+        if ends is Ends.CLOSED:
+            return
+        if ends is Ends.LATE:
+            match = _WORD_AT_END.search(lower, start)
+            start = len(lower) if match is None else match.start()
+        if self._named is None:
+            if start < len(lower):
+                yield max(start, len(lower) - BEFORE - AFTER)
+            return
+        places = (match.start() for match in self._places.finditer(lower, start))
+        while (alive := self._named.first(lower, places)) is not None:
+            yield alive
+
+    def _may_turn(self, cased: bytes, found: list[tuple[int, int, Rule]]) -> bool:
+        """Whether what may come after a candidate can still decide it."""
+        return any(self._open(cased, start, end, rule) for start, end, rule in found)
+
+    def _open(self, cased: bytes, start: int, end: int, rule: Rule) -> bool:
+        before = Beside(cased[max(0, start - BEFORE) : start])
+        if rule.unless is not None and before.holds(rule.unless.before):
+            return False
+        for around in (*rule.needs, rule.unless):
+            if around is None or not around.after:
+                continue
+            if around is not rule.unless and before.holds(around.before):
+                continue
+            known = self._after(around)
+            if known is None or known.alive(cased[end : end + AFTER].lower(), 0):
+                return True
+        return False
+
+    def _after(self, around: Around) -> Beginnings | None:
+        if around not in self._around:
+            self._around[around] = _beginnings([clue.expression.source for clue in around.after])
+        return self._around[around]
+
+    def _own_of(self, own: Linear, cased: bytes, start: int, ends: Ends) -> tuple[list[_Span], int]:
+        """The spans of an operator's recogniser, which may begin anywhere."""
+        end = size = len(cased)
+        if ends is Ends.OPEN:
+            reach = range(max(start, size - BEFORE - AFTER), size)
+            alive = reach.start if self._anywhere is None else self._anywhere.first(cased.lower(), reach)
+            end = size if alive is None else alive
+        spans = [
+            _Span(first, last, Finding(first, last, own.category, score))
+            for first, last, score in own.matches(cased, start)
+            if first < end
+        ]
+        return spans, end
+
+
+def _beginnings(patterns: Iterable[str], literals: Iterable[bytes] = ()) -> Beginnings | None:
+    """The beginnings of some sources; None if one cannot be read, so that everything may be one."""
+    try:
+        return Beginnings(patterns, literals, GAP)
+    except Unread:
+        return None

@@ -1,0 +1,311 @@
+"""A text that comes in pieces: held back to where it is settled, and then cleaned piece by piece.
+
+A `Channel` is one text of an answer. Its pieces go in as they come; what may be let go, and with which
+edits, follows from the whole text alone, so it is the same however the text was cut. JSON in a text, and
+JSON in its strings, is read string by string, so that an edit never breaks it. `Channels` looks at all
+channels of one answer together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import insort
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol, TypeAlias
+
+from gateway.categories import Category
+from gateway.redaction.encoded import Marks, Reading, cut_before, raw_at
+from gateway.redaction.findings import Ends, Finding, Settled, Window
+from gateway.redaction.segments import REACH
+
+Key: TypeAlias = "tuple[str | int, ...]"
+"""Names a channel: pieces with the same key are one text."""
+
+_HEARD = 1_024
+_MANY = 64
+_MOST = 8_192
+"""Characters that one look settles at most: a long text takes several, between which others get their turn."""
+
+
+class Settles(Protocol):
+    """Who settles windows: the detector, or an engine in the same process."""
+
+    async def settle(self, windows: Sequence[Window]) -> list[Settled]:
+        """What is found in each, and up to where it is final; raises `Unavailable` if nobody can look."""
+        ...
+
+
+class Edit(NamedTuple):
+    """text[start:end] of a channel gives way to a placeholder. In a key, a number keeps placeholders apart."""
+
+    start: int
+    end: int
+    category: Category
+    key: bool = False
+
+
+class Stretch:
+    """A stretch of prose in a channel: all of it, or one string of the JSON that it holds."""
+
+    __slots__ = ("_context", "_ends", "_fresh", "_hurry", "_looked", "_marks", "_pending", "base", "key", "size")
+
+    def __init__(self, key: bool, context: str = "") -> None:
+        self._context = context
+        self._pending = ""
+        self._marks: Marks = []
+        self._ends = Ends.OPEN
+        self._hurry = Ends.OPEN
+        self._fresh = False
+        self._looked = 0
+        self.key = key
+        self.base = 0  # settled up to here
+        self.size = 0  # fed so far
+
+    @property
+    def settled(self) -> bool:
+        """All of it that is here."""
+        return self.base == self.size
+
+    @property
+    def closed(self) -> bool:
+        """Nothing will come, and nothing is left to look at."""
+        return self._ends is Ends.CLOSED and self.base == self.size
+
+    def feed(self, text: str, marks: Marks) -> None:
+        """Take more text, and where it stood in the channel."""
+        known = self._marks
+        for offset, raw in marks:
+            if not known or raw_at(known, self.size + offset) != raw:
+                known.append((self.size + offset, raw))
+        self._pending += text
+        self.size += len(text)
+        self._fresh = True
+
+    def go_on(self, text: str) -> None:
+        """Take more text, that stood right after the last."""
+        self._pending += text
+        self.size += len(text)
+        self._fresh = True
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        self._ends = Ends.CLOSED
+        self._fresh = bool(self._pending)
+
+    def hurry(self) -> None:
+        """Nobody may wait any more for what is held."""
+        if self._ends is Ends.OPEN and self._pending:
+            self._hurry, self._fresh = Ends.LATE, True
+
+    def window(self) -> Window | None:
+        """What is to be looked at now, if anything is."""
+        if not self._fresh:
+            return None
+        pending = self._pending
+        whole = len(pending) <= _MOST
+        self._looked = min(len(pending), _MOST)
+        self._fresh = not whole
+        context = self._context
+        ends = Ends.CLOSED if whole and self._ends is Ends.CLOSED else self._hurry
+        return Window(context + pending[:_MOST], len(context), ends)
+
+    def take(self, settled: Settled, held: int) -> list[Finding]:
+        """Take the answer to the last window; return its findings as spans of the channel."""
+        shift = self.base - len(self._context)
+        found = [
+            Finding(self.raw(start + shift), self.raw(end + shift), category, score)
+            for start, end, category, score in settled.findings
+        ]
+        step = settled.end - len(self._context)
+        if step:
+            self._context = (self._context + self._pending[:step])[-REACH:]
+            self._pending = self._pending[step:]
+            self.base += step
+            if len(self._marks) > _MANY:
+                self._marks = cut_before(self._marks, self.base)
+        if self._looked - step > held:  # rather decide it as it stands than hold more, or look for ever
+            self._hurry = Ends.LATE if self._hurry is Ends.OPEN else Ends.CLOSED
+            self._fresh = True
+        else:
+            self._hurry = Ends.OPEN
+        return found
+
+    def raw(self, offset: int) -> int:
+        """Where in the channel a character of this stretch begins, or the last one ends."""
+        return raw_at(self._marks, offset)
+
+
+class Channel:
+    """One text of an answer, and the edits that clean it.
+
+    `settled` characters of it may go, as of the last look; the edits that begin among them are known.
+    """
+
+    __slots__ = ("_digest", "_edits", "_held", "_plain", "_reading", "_stretches", "closed", "settled", "size")
+
+    def __init__(self, held: int) -> None:
+        self._digest = hashlib.blake2b(digest_size=16)  # of what was fed, to know it again; never leaves the process
+        self._held = held
+        self._stretches: deque[Stretch] = deque()
+        self._reading = Reading(self._stretch)
+        self._plain: Stretch | None = None  # all that comes from now on goes on in it
+        self._edits: list[Edit] = []
+        self.settled = 0
+        self.closed = False
+        self.size = 0
+
+    def _stretch(self, key: bool, context: str) -> Stretch:
+        made = Stretch(key, context)
+        self._stretches.append(made)
+        return made
+
+    def feed(self, text: str) -> None:
+        """Take the next piece."""
+        if text:
+            if self._plain is not None:
+                self._plain.go_on(text)
+            else:
+                self._reading.feed(text, [(0, self.size)])
+                if self._reading.is_prose and self._stretches:
+                    self._plain = self._stretches[-1]
+            self.size += len(text)
+            self._digest.update(text.encode("utf-8", "surrogatepass"))
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        if not self.closed:
+            self.closed = True
+            self._reading.close()
+
+    def hurry(self) -> None:
+        """Nobody may wait any more for what is held."""
+        for stretch in self._stretches:
+            stretch.hurry()
+
+    def reckon(self) -> None:
+        """Say anew how much is settled, after a look."""
+        held = None if self._plain is not None else self._reading.held_from()
+        self.settled = self.size if held is None else held
+        for stretch in self._stretches:
+            if not stretch.settled:
+                self.settled = min(self.settled, stretch.raw(stretch.base))
+                break
+
+    def windows(self) -> Iterator[tuple[Stretch, Window]]:
+        """What is to be looked at now."""
+        for stretch in self._stretches:
+            window = stretch.window()
+            if window is not None:
+                yield stretch, window
+
+    def take(self, stretch: Stretch, settled: Settled) -> list[Finding]:
+        """Take the answer to a window of one of its stretches."""
+        found = stretch.take(settled, self._held)
+        for start, end, category, _score in found:
+            if isinstance(category, Category):  # nothing else is looked for in what comes back
+                insort(self._edits, Edit(start, end, category, stretch.key))
+        while self._stretches and self._stretches[0].closed:
+            self._stretches.popleft()
+        return found
+
+    @property
+    def name(self) -> bytes:
+        """What equal texts have in common."""
+        return self._digest.digest()
+
+    @property
+    def edited(self) -> bool:
+        """Whether anything was found so far."""
+        return bool(self._edits)
+
+    def edits(self, start: int, end: int) -> list[Edit]:
+        """The edits that touch a piece."""
+        return [edit for edit in self._edits if edit.start < end and edit.end > start] if self._edits else []
+
+    def cleaned(self, text: str, start: int, placeholder: Callable[[Category], str]) -> str:
+        """The piece that begins at `start`: each placeholder stands where its edit begins."""
+        parts: list[str] = []
+        done = start
+        for edit in self.edits(start, start + len(text)):
+            parts.append(text[done - start : max(edit.start, start) - start])
+            if edit.start >= start:
+                parts.append(placeholder(edit.category))
+                if edit.key:  # a number keeps changed keys apart
+                    number = sum(one.key for one in self._edits if one.start <= edit.start)
+                    parts.append(str(number) if number > 1 else "")
+            done = edit.end
+        parts.append(text[max(done - start, 0) :])
+        return "".join(parts)
+
+
+class Channels:
+    """The channels of one answer, by key; looked at together.
+
+    Args:
+        detector: who settles.
+        held: characters of one text that may wait to be settled at most; beyond, it is decided as it stands.
+    """
+
+    __slots__ = ("_closed", "_detector", "_heard", "_held", "_open", "redactions")
+
+    def __init__(self, detector: Settles, held: int) -> None:
+        self._detector = detector
+        self._held = held
+        self._open: dict[Key, Channel] = {}
+        self._closed: list[Channel] = []  # not looked at to the end yet
+        self._heard: dict[bytes, Channel] = {}
+        self.redactions: Counter[Category] = Counter()
+
+    def channel(self, key: Key) -> Channel:
+        """The open channel with this key; a new one if there is none."""
+        channel = self._open.get(key)
+        if channel is None:
+            channel = self._open[key] = Channel(self._held)
+        return channel
+
+    def text(self, text: str) -> Channel:
+        """A text that is whole: a new channel, or the one that said the same before, in pieces or whole."""
+        channel = Channel(self._held)
+        channel.feed(text)
+        channel.close()
+        heard = self._heard.get(channel.name)
+        if heard is not None:
+            return heard
+        self._end(channel)
+        return channel
+
+    def close(self, prefix: Key = ()) -> None:
+        """Close all channels whose key begins so."""
+        size = len(prefix)
+        for key in [key for key in self._open if key[:size] == prefix]:
+            channel = self._open.pop(key)
+            channel.close()
+            self._end(channel)
+
+    def _end(self, channel: Channel) -> None:
+        if len(self._heard) < _HEARD:
+            self._heard.setdefault(channel.name, channel)
+        self._closed.append(channel)
+
+    def hurry(self) -> None:
+        """Nobody may wait any more for what is held."""
+        for channel in self._open.values():
+            channel.hurry()
+
+    async def look(self) -> None:
+        """Settle all that can be settled.
+
+        Raises:
+            Unavailable: nobody could look.
+        """
+        channels = [*self._closed, *self._open.values()]
+        while asked := [(channel, *one) for channel in channels for one in channel.windows()]:
+            answers = await self._detector.settle([window for _channel, _stretch, window in asked])
+            for (channel, stretch, _window), settled in zip(asked, answers, strict=True):
+                for finding in channel.take(stretch, settled):
+                    if isinstance(finding.category, Category):
+                        self.redactions[finding.category] += 1
+        for channel in channels:
+            channel.reckon()
+        self._closed.clear()

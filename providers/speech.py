@@ -1,0 +1,131 @@
+"""What an answer says: the strings in it that a model or its tools chose, and which of them read on.
+
+A wire names the strings of an answer, or of one stream event, as `Said` values that point into the
+decoded tree, so that they can be exchanged there. Every string that is not known to be of a closed
+grammar (an id, a kind, a blob) is said. Pure knowledge of the wires: what is done with it is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import orjson
+
+from providers.document import Document, Value
+
+Key: TypeAlias = "tuple[str | int, ...]"
+"""Names a channel: pieces with the same key read on as one text."""
+
+WORD = re.compile(r"[A-Za-z0-9_.:-]{0,128}").fullmatch
+"""The closed grammar of ids, kinds and other words that a wire chooses."""
+BLOB = re.compile(r"[A-Za-z0-9+/_-]*={0,2}").fullmatch
+"""Base64 of either alphabet (RFC 4648 sections 4 and 5)."""
+
+
+class Form(enum.Enum):
+    """What may happen to a string."""
+
+    TEXT = "text"  # edits are made, in JSON string by string
+    SEALED = "sealed"  # signed, or must pass as it is: an edit ends the answer
+    BLOB = "blob"  # base64: sealed, and read only if it decodes to text
+    TREE = "tree"  # an object that a model wrote: read, keys too, as the JSON that it is
+    WORD = "word"  # of the closed grammar; read with `_`, `-`, `.` and `:` as spaces; an edit ends the answer
+
+
+@dataclass(slots=True)
+class Said:
+    """One string of an answer.
+
+    Attributes:
+        holder, name: where it stands in the tree: `holder[name]`.
+        channel: which text it continues; None if it is a text of its own.
+        form: what may happen to it.
+        glue: what a reader sees between it and the piece before.
+        scores: the lists of token log-probabilities that go with it, as (holder, name).
+    """
+
+    holder: Document | list[Value] = field(repr=False)
+    name: str | int
+    channel: Key | None = None
+    form: Form = Form.TEXT
+    glue: str = ""
+    scores: tuple[tuple[Document, str], ...] = field(default=(), repr=False)
+
+    @property
+    def text(self) -> str:
+        """The string; of a tree, its JSON."""
+        found = self.holder[self.name]  # type: ignore[index]  # a name for a mapping, an index for a list
+        return found if isinstance(found, str) else orjson.dumps(found).decode()
+
+    def exchange(self, text: str) -> None:
+        """Put another in its place."""
+        self.holder[self.name] = orjson.loads(text) if self.form is Form.TREE else text  # type: ignore[index]  # as above
+
+
+@dataclass(slots=True)
+class Speech:
+    """What an answer or an event says.
+
+    `closes` are beginnings of keys: with this event the channels with such keys end, before what it says itself.
+    """
+
+    said: list[Said] = field(default_factory=list)
+    closes: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What a wire's keys tell of the strings under them.
+
+    Attributes:
+        words: keys whose strings are of the closed grammar; one that is not is text.
+        blobs: keys whose strings are base64; one that is not is sealed.
+        trees: keys whose objects a model wrote.
+        apart: keys that are not gone into: token log-probabilities, which go with the text beside them.
+    """
+
+    words: frozenset[str]
+    blobs: frozenset[str]
+    trees: frozenset[str] = frozenset()
+    apart: frozenset[str] = frozenset({"logprobs"})
+
+    def gather(self, value: Value, into: list[Said]) -> None:
+        """All that is said in a tree, in document order."""
+        if type(value) is dict:
+            for key, member in value.items():
+                kind = type(member)
+                if kind is str:
+                    self.string(value, key, key, into)
+                elif kind is dict and key in self.trees:
+                    if member:
+                        into.append(Said(value, key, form=Form.TREE))
+                elif (kind is dict or kind is list) and key not in self.apart:
+                    self._below(member, key, into)
+        elif type(value) is list:
+            self._below(value, "", into)
+
+    def _below(self, value: Value, key: str, into: list[Said]) -> None:
+        if type(value) is list:
+            for index, item in enumerate(value):
+                kind = type(item)
+                if kind is str:
+                    self.string(value, index, key, into)
+                elif kind is dict or kind is list:
+                    self._below(item, key, into)
+        else:
+            self.gather(value, into)
+
+    def string(self, holder: Document | list[Value], name: str | int, key: str, into: list[Said]) -> None:
+        """One string under a key: said, unless it is a blob."""
+        text = holder[name]  # type: ignore[index]  # a name for a mapping, an index for a list
+        if not text or not isinstance(text, str):
+            return
+        if key in self.words and WORD(text):
+            into.append(Said(holder, name, form=Form.WORD))
+        elif key in self.blobs:
+            into.append(Said(holder, name, form=Form.BLOB if BLOB(text) else Form.SEALED))
+        else:
+            into.append(Said(holder, name))
