@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import tldextract.tldextract
-from presidio_analyzer import AnalyzerEngine, RecognizerRegistry, RecognizerResult
+from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
 from presidio_analyzer.nlp_engine import NlpArtifacts, NlpEngine
 
 from gateway.categories import PERSONAL_DATA, Category, Personal
@@ -22,20 +22,15 @@ from gateway.redaction.folding import Folded, fold
 from gateway.redaction.forms import Forms, words_of
 from gateway.redaction.horizon import Horizon
 from gateway.redaction.plain import Plain
-from gateway.redaction.recognizers import BREAK, LANGUAGE, Linear, SpecialCategories, no_artifacts
+from gateway.redaction.recognizers import BREAK, LANGUAGE, Linear, no_artifacts
 from gateway.redaction.rules import Compiled, Example, Report, compile_rules, ignore
+from gateway.redaction.scanner import scan
 
 if TYPE_CHECKING:
     from gateway.redaction.personal_recognizers import PersonalData
 
-_LEADS = (
-    ("and she said that my brother was", "for a while, he thinks."),
-    ("Rep: so what they have in the quarter is a", "market share of our customers"),
-    ("il m'a dit que sa soeur est", "depuis mardi, et on fait le devis"),
-    ("- Marie (owner): had", "last year, wants the quote on Monday"),
-)
 _SELF_TEST = 24
-_CATEGORIES = tuple(category.value for category in Category)
+_CATEGORIES = [category.value for category in Category]
 
 
 class NotWorking(RuntimeError):
@@ -99,15 +94,8 @@ class Engine:
         self._personal = _personal(mappings)
         self._forms = Forms(words_of(list(mappings.values())))
         self._own = [Linear(custom) for custom in self.compiled.custom]
-        registry = RecognizerRegistry(
-            recognizers=[SpecialCategories(self.compiled), *self._own],
-            supported_languages=[LANGUAGE],
-        )
-        self._analyzer = AnalyzerEngine(
-            registry=registry, nlp_engine=NoLanguage(), supported_languages=[LANGUAGE], log_decision_process=False
-        )
+        self._analyzer = _analyzer(self._own)
         self._artifacts = no_artifacts()
-        self._entities = list(_CATEGORIES)
 
     def find(self, texts: Sequence[str]) -> list[list[Finding]]:
         """The findings of each text, in order and apart (overlaps are merged).
@@ -135,15 +123,20 @@ class Engine:
     def _plainly(self, texts: Sequence[str]) -> list[list[Finding]]:
         """The findings of each text as it stands."""
         folded = [fold(text) for text in texts]
-        results = self._analyzer.analyze(
-            text=BREAK.join(one.shadow for one in folded),
-            language=LANGUAGE,
-            entities=self._entities,
-            nlp_artifacts=self._artifacts,
-        )
+        shadow = BREAK.join([one.shadow for one in folded])
+        results: list[_Result] = [
+            (start, end, rule.category, rule.score) for start, end, rule in scan(self.compiled, shadow)
+        ]
+        if self._analyzer is not None:
+            results.extend(
+                (one.start, one.end, Category(one.entity_type), float(one.score))
+                for one in self._analyzer.analyze(
+                    text=shadow, language=LANGUAGE, entities=_CATEGORIES, nlp_artifacts=self._artifacts
+                )
+            )
+            results.sort(key=_position)
         found: list[list[Finding]] = [[] for _text in texts]
         if results:
-            results.sort(key=_position)
             _share_out(results, folded, found)
         return found
 
@@ -160,10 +153,8 @@ class Engine:
 
         Worth a second before workers are forked: they share what is built here.
         """
-        known = [*self.compiled.literals, *self.compiled.idioms]
-        terms = [f"{lead} {term.decode()} {rest}" for term in known for lead, rest in _LEADS[hash(term) % 2 :: 2]]
-        for text in ("\n".join(terms), "\n".join(example.text for example in self.compiled.examples)):
-            self.find([text, text.title()])
+        texts = [example.text for example in self.compiled.examples]
+        self.find([*texts, *map(str.lower, texts)])
         self.settle([Window(example.text, 0, Ends.OPEN) for example in self.compiled.examples])
 
     def test(self) -> None:
@@ -194,22 +185,35 @@ def _personal(mappings: Mapping[str, Plain]) -> PersonalData | None:
     return PersonalData(Personal(str(kind)) for kind in kinds)
 
 
-def _position(result: RecognizerResult) -> tuple[int, int]:
-    return result.start, -result.end
+_Result: TypeAlias = "tuple[int, int, Category, float]"
 
 
-def _share_out(results: list[RecognizerResult], folded: list[Folded], found: list[list[Finding]]) -> None:
+def _analyzer(own: list[Linear]) -> AnalyzerEngine | None:
+    """Presidio's analyser over an operator's recognisers. Ours is asked directly: one result object less a finding."""
+    if not own:
+        return None
+    registry = RecognizerRegistry(recognizers=own, supported_languages=[LANGUAGE])
+    return AnalyzerEngine(
+        registry=registry, nlp_engine=NoLanguage(), supported_languages=[LANGUAGE], log_decision_process=False
+    )
+
+
+def _position(result: _Result) -> tuple[int, int]:
+    return result[0], -result[1]
+
+
+def _share_out(results: list[_Result], folded: list[Folded], found: list[list[Finding]]) -> None:
     """Give each result to its text, in that text's own offsets. `results` are in order."""
     index = 0
     base = 0
-    for result in results:
-        while result.start > base + len(folded[index].shadow):
+    for first, last, category, score in results:
+        while first > base + len(folded[index].shadow):
             base += len(folded[index].shadow) + 1
             index += 1
-        stop = min(result.end - base, len(folded[index].shadow))  # an operator's pattern may run over the break
-        start, end = folded[index].original(result.start - base, stop)
+        stop = min(last - base, len(folded[index].shadow))  # an operator's pattern may run over the break
+        start, end = folded[index].original(first - base, stop)
         if start < end:
-            add(found[index], Finding(start, end, Category(result.entity_type), float(result.score)))
+            add(found[index], Finding(start, end, category, score))
 
 
 def silence() -> None:

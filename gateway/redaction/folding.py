@@ -1,7 +1,7 @@
 """Text as the scanner sees it: one plain ASCII shadow, and the way back to the original's code points.
 
 The shadow has accents and look-alike letters folded, invisible characters gone, odd spaces and
-dashes made plain, fillers (`uh`, `euh`) gone, and spelled-out words (`H.I.V.`, `d i a b e t e s`)
+dashes made plain, fillers (`uh`, `euh`) blanked out, and spelled-out words (`H.I.V.`, `d i a b e t e s`)
 closed up. What cannot be folded stays as a mark that matches nothing. Mostly a character becomes one
 character, so that an offset is the same in both; where it does not, an `_Edits` knows. (UAX 15 for the compatibility
 forms, UTS 39 for look-alikes.)
@@ -15,7 +15,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 
-import re2
+from gateway.redaction.automata import Expression
 
 _ASCII = bytes(range(128))
 _UNKNOWN_LETTER = "_"  # a word character that occurs in no rule: it blocks a match, and cannot make one
@@ -28,12 +28,14 @@ _LOOK_ALIKE = dict(
         strict=True,
     )
 )
-_SPELLED = re2.compile(
-    rb"[\x00-\x08\x0b-\x1f\x7f]|'[mstdMSTD]\b"
-    rb"|\b[A-Za-z](?:(?: [A-Za-z]){2,}|(?:\.[A-Za-z]){2,}\.?|(?:-[A-Za-z]){2,}|(?: \. ?[A-Za-z]){2,}"
-    rb"|(?:_[A-Za-z]){2,}|(?:\. [A-Za-z]){2,}\.?)\b"
+_ODD = Expression(
+    r"[\x00-\x08\x0b-\x1f\x7f]"
+    r"|\b[A-Za-z](?:(?: [A-Za-z]){2,}|(?:\.[A-Za-z]){2,}\.?|(?:-[A-Za-z]){2,}|(?: \. ?[A-Za-z]){2,}"
+    r"|(?:_[A-Za-z]){2,}|(?:\. [A-Za-z]){2,}\.?)\b"
+    r"|[ ,](?:[Uu]hm?|[Uu]m|[Ee]rm|[Ee]uh|[Hh]eu)(?:$|,|[^0-9A-Za-z'-])"
 )
-_FILLERS = (" uh", " um", " uhm", " erm", " euh", " heu", " Uh", " Um", " Euh")
+"""A control character, a word that is spelled out, or a filler; only the last begins with a space or a comma."""
+_OFTEN = (b" uh ", b" uh,", b" um ", b" um,", b" Uh,", b" Um,")
 _BETWEEN = re.compile(r"[^A-Za-z]+")
 _MANY = 48
 
@@ -107,21 +109,45 @@ class _Edits:
         return start, end
 
 
-def fold(text: str) -> Folded:
-    """Make the shadow of a text. Linear in its length, whatever it holds."""
+def fold(text: str, fillers: bool = False) -> Folded:
+    """Make the shadow of a text. Linear in its length, whatever it holds.
+
+    With `fillers` these are taken out, with the commas round them, and not blanked out.
+    """
     edits: list[_Edits] = []
-    shadow = text if text.isascii() else _to_ascii(text, edits)
+    plain = text.isascii()
+    shadow = text if plain else _to_ascii(text, edits)
     data = shadow.encode("ascii")
-    pieces = [
-        *_fillers(shadow),
-        *(_spelled(shadow, *match.span()) for match in _SPELLED.finditer(data) if match.group()[:1] != b"'"),
-    ]
-    if pieces:
-        pieces.sort()
-        shadow = _close_up(shadow, pieces, edits)
-    if "_" in text:
-        shadow = shadow.replace("_", " ") if text.isascii() else shadow
-    return Folded(shadow, tuple(edits))
+    if _ODD.find(data)[0] >= 0:
+        shadow = _without_odd(data, edits, fillers)
+    return Folded(shadow.replace("_", " ") if plain else shadow, tuple(edits))
+
+
+def _without_odd(data: bytes, edits: list[_Edits], fillers: bool) -> str:
+    """Spelled words closed up, controls gone, and blanks, which are a gap, where fillers were."""
+    for often in () if fillers else _OFTEN:
+        data = data.replace(often, b"    ")
+    pieces: list[tuple[int, int]] = []
+    blanked: bytearray | None = None
+    start, end = _ODD.find(data)
+    while start >= 0:
+        if data[start] in b" ,":
+            if data[end - 1 : end] != b"," and not data[end - 1 : end].isalpha():
+                end -= 1  # what follows stays, and may begin the next filler
+            if fillers:
+                done = pieces[-1][1] if pieces else 0
+                pieces.append((done + len(data[done:start].rstrip(b" ,")), end))
+                start, end = _ODD.find(data, end)
+                continue
+            blanked = bytearray(data) if blanked is None else blanked
+            blanked[start:end] = b" " * (end - start)
+        elif data[max(0, start - 1) : start] == b"'" and data[start] in b"mstdMSTD":
+            end = start + 1  # what ends `I'm` begins no spelled word
+        else:
+            pieces.append(_spelled(data, start, end))
+        start, end = _ODD.find(data, end)
+    shadow = (data if blanked is None else blanked).decode("ascii")
+    return _close_up(shadow, pieces, edits) if pieces else shadow
 
 
 def fold_rule(pattern: str) -> str:
@@ -162,39 +188,17 @@ def _to_ascii(text: str, edits: list[_Edits]) -> str:
     return "".join(parts)
 
 
-def _fillers(shadow: str) -> list[tuple[int, int]]:
-    """Spoken fillers, with the commas that set them off and the space before them."""
-    spans: list[tuple[int, int]] = []
-    size = len(shadow)
-    for filler in _FILLERS:
-        at = shadow.find(filler)
-        while at >= 0:
-            end = at + len(filler)
-            if end == size or not (shadow[end].isalnum() or shadow[end] in "'-"):
-                start = at
-                while start and shadow[start - 1] in " ,":
-                    start -= 1
-                # Never so much that two words become one.
-                comma = shadow[end : end + 1] == "," and not shadow[end + 1 : end + 2].isalnum()
-                spans.append((start, end + 1 if comma else end))
-            at = shadow.find(filler, end)
-    return spans
-
-
-def _spelled(shadow: str, start: int, end: int) -> tuple[int, int]:
-    """A spelled-out word without a pronoun before it: `I v o t e d`; not so `I.n.n.u`. What ends `I'm` begins none."""
-    pronoun = shadow[start : start + 2] == "I " and shadow[start + 2 : start + 3].islower()
-    return (start + 2, end) if pronoun else (start, end)
+def _spelled(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """A spelled-out word without a pronoun before it: `I v o t e d`; not so `I.n.n.u`."""
+    pronoun = data[start : start + 2] == b"I " and data[start + 2 : start + 3].islower()
+    return start + 2 if pronoun else start, end
 
 
 def _close_up(shadow: str, spans: list[tuple[int, int]], edits: list[_Edits]) -> str:
     pieces: list[tuple[int, int, int]] = []
     parts: list[str] = []
     done = 0
-    for begin, end in spans:
-        start = max(begin, done)
-        if start >= end:
-            continue
+    for start, end in spans:
         first = shadow[start]
         closed = "" if first in " ," else _BETWEEN.sub("", shadow[start:end])  # fillers and controls become nothing
         pieces.append((start, end, len(closed)))

@@ -13,11 +13,13 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gateway.redaction.beginnings import Beginnings, Unread
+from gateway.redaction.evidence import Beside
 from gateway.redaction.findings import Ends, Finding, Settled, Window, add
 from gateway.redaction.folding import fold, unsettled
 from gateway.redaction.recognizers import Linear
 from gateway.redaction.rules import GAP, Around, Compiled, Rule
 from gateway.redaction.scanner import AFTER, BEFORE, candidates, judge, next_word
+from gateway.redaction.search import stretches
 
 _WORD = re.compile(rb"\b\w")
 _BOUNDARY = re.compile(rb"\b(?!\Z)")
@@ -74,18 +76,17 @@ class Horizon:
     def _rules(self, cased: bytes, lower: bytes, start: int, ends: Ends) -> tuple[list[_Span], int]:
         """The spans that our rules use up from `start` on, and up to where they are final."""
         compiled, size = self._compiled, len(lower)
-        search = compiled.scanner.search
         spans: list[_Span] = []
         starts = self._starts(lower, start, ends)
         alive = next(starts, size)
         position = start
-        while position < size:
+        for first, last in stretches(compiled.index, lower):
+            if first < position:
+                continue
             while alive < position:
                 alive = next(starts, size)
-            match = search(lower, position)
-            if match is None or match.start() >= alive:
+            if first >= alive:
                 break
-            first, last = match.span()
             found = candidates(compiled, lower[first:last], first)
             if found is None:
                 spans.append(_Span(first, last, None))
@@ -127,13 +128,13 @@ class Horizon:
         return any(self._open(cased, start, end, rule) for start, end, rule in found)
 
     def _open(self, cased: bytes, start: int, end: int, rule: Rule) -> bool:
-        before = cased[max(0, start - BEFORE) : start]
-        if rule.unless is not None and rule.unless.before is not None and rule.unless.before.search(before):
+        before = Beside(cased[max(0, start - BEFORE) : start])
+        if rule.unless is not None and before.holds(rule.unless.before):
             return False
         for around in (*rule.needs, rule.unless):
-            if around is None or around.after is None:
+            if around is None or not around.after:
                 continue
-            if around is not rule.unless and around.before is not None and around.before.search(before):
+            if around is not rule.unless and before.holds(around.before):
                 continue
             known = self._after(around)
             if known is None or known.alive(cased[end : end + AFTER].lower(), 0):
@@ -142,8 +143,7 @@ class Horizon:
 
     def _after(self, around: Around) -> Beginnings | None:
         if around not in self._around:
-            assert around.after is not None  # noqa: S101  # asked for only then
-            self._around[around] = _beginnings([around.after.pattern.decode()])
+            self._around[around] = _beginnings([clue.expression.source for clue in around.after])
         return self._around[around]
 
     def _own_of(self, own: Linear, cased: bytes, start: int, ends: Ends) -> tuple[list[_Span], int]:

@@ -1,45 +1,70 @@
 """What was found in texts already seen: offsets and categories under a keyed digest, never the text.
 
-The key is made for the process and never leaves it, so a digest says nothing to anyone else.
+The key is made for the process and never leaves it, so a digest says nothing to anyone else. What
+is kept is bounded in number and in time, and lies in no file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from gateway.redaction.findings import Finding
 
 _DIGEST = 16
+_SECONDS = 6 * 3600.0
+
+Known: TypeAlias = "tuple[tuple[int, tuple[Finding, ...]], ...]"
+"""Of some texts, those in which something was found: which, and what."""
 
 
 class Memory:
-    """The last `limit` texts' findings; the one unused for longest goes first."""
+    """What was found in the blocks of texts seen last; the one unused for longest goes first.
 
-    __slots__ = ("_found", "_key", "_limit")
+    Args:
+        limit: how many blocks and findings together.
+        seconds: for how long, at most.
+        clock: seconds, of any origin.
+    """
 
-    def __init__(self, limit: int) -> None:
+    __slots__ = ("_clock", "_found", "_key", "_limit", "_seconds", "_weight")
+
+    def __init__(self, limit: int, seconds: float = _SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
+        self._seconds = seconds
+        self._clock = clock
         self._key = secrets.token_bytes(32)
-        self._found: dict[bytes, tuple[Finding, ...]] = {}
+        self._found: dict[bytes, tuple[float, int, Known]] = {}
+        self._weight = 0
 
-    def name(self, text: str) -> bytes:
-        """The keyed digest under which a text's findings are kept."""
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=self._key, digest_size=_DIGEST).digest()
+    def name(self, block: bytes) -> bytes:
+        """The keyed digest under which what was found in a block is kept. Equal blocks are equal texts."""
+        return hashlib.blake2b(block, key=self._key, digest_size=_DIGEST).digest()
 
-    def recall(self, name: bytes) -> tuple[Finding, ...] | None:
-        """The findings kept under a name; None if there is nothing, which is not the same as no findings."""
-        found = self._found.pop(name, None)
-        if found is not None:
-            self._found[name] = found
-        return found
+    def recall(self, name: bytes) -> Known | None:
+        """What is kept under a name; None if there is nothing, which is not the same as no findings."""
+        kept = self._found.pop(name, None)
+        if kept is None:
+            return None
+        if self._clock() >= kept[0]:
+            self._weight -= kept[1]
+            return None
+        self._found[name] = kept
+        return kept[2]
 
-    def keep(self, name: bytes, findings: Sequence[Finding]) -> None:
-        """Remember findings, and forget the oldest beyond the limit."""
-        self._found[name] = tuple(findings)
-        if len(self._found) > self._limit:
-            del self._found[next(iter(self._found))]
+    def keep(self, name: bytes, found: Sequence[Sequence[Finding]]) -> None:
+        """Remember what was found in each text of a block, and forget the oldest beyond the limit."""
+        known = tuple((index, tuple(findings)) for index, findings in enumerate(found) if findings)
+        weight = 1 + sum(len(findings) for _index, findings in known)
+        old = self._found.pop(name, None)
+        self._weight += weight - (0 if old is None else old[1])
+        self._found[name] = self._clock() + self._seconds, weight, known
+        while self._weight > self._limit:
+            oldest = next(iter(self._found))
+            self._weight -= self._found.pop(oldest)[1]
 
     def __len__(self) -> int:
         return len(self._found)

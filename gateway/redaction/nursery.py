@@ -2,8 +2,8 @@
 
 The nursery imports Presidio and compiles the rules once; workers share that memory copy-on-write,
 and a lost one is replaced in milliseconds. It is single-threaded and holds no text. A worker answers
-frames on its socket until the other end closes, and dies with the nursery; the nursery dies with
-the gateway, whose end of the control socket closes.
+frames on its socket until the other end closes, and outlives the nursery: what it can still answer need
+not be refused. The nursery dies with the gateway, whose end of the control socket closes.
 
 Frames are a length (4 bytes, big endian) and JSON. To the nursery: first the rules, then
 commands of 5 bytes: `F` and a number, with the worker's socket attached, or `K` and a number.
@@ -14,7 +14,6 @@ start, how it ends], and is answered by [where it is settled, findings].
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import resource
@@ -22,7 +21,6 @@ import select
 import signal
 import socket
 import struct
-import sys
 from typing import TYPE_CHECKING, NoReturn
 
 import orjson
@@ -38,7 +36,7 @@ LENGTH = struct.Struct(">I")
 COMMAND = struct.Struct(">cI")
 READY = b"R"
 _NUMBER = {category: index for index, category in enumerate((*Category, *Personal))}
-_PR_SET_PDEATHSIG = 1  # prctl(2)
+_LONGEST = 60.0  # seconds
 _TICK = 5.0
 
 
@@ -106,10 +104,9 @@ def serve(connection: socket.socket, engine: Engine) -> NoReturn:
     """Answer frames until the other end closes. Runs in a forked worker and never returns."""
     status = 1
     try:
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         while True:
             items = orjson.loads(receive(connection))
+            signal.setitimer(signal.ITIMER_REAL, _LONGEST)  # whoever could end it may be gone: the kernel would
             found = iter(engine.find([item for item in items if type(item) is str]))
             answers: list[object] = []
             for item in items:
@@ -119,6 +116,7 @@ def serve(connection: socket.socket, engine: Engine) -> NoReturn:
                     (settled,) = engine.settle([Window(item[0], item[1], Ends(item[2]))])
                     answers.append((settled.end, _numbers(settled.findings)))
             answer = orjson.dumps(answers)
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
             connection.sendall(LENGTH.pack(len(answer)) + answer)
     except (Gone, ConnectionError):
         status = 0

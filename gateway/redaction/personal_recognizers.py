@@ -148,7 +148,7 @@ def _looker(kind: Personal, recognizer: EntityRecognizer) -> _Looker:
 
 def _readings(text: str) -> list[Reading]:
     """The folded text, underscores kept; and again with what was spoken written as digits and signs."""
-    folded = fold(text.replace("_", "~"))
+    folded = fold(text.replace("_", "~"), fillers=True)
     shadow = folded.shadow.replace("~", "_")
     readings: list[Reading] = [(shadow, folded.original)]
     spoken = sorted([*_SPOKEN_RUN.finditer(shadow), *_SPOKEN_ADDRESS.finditer(shadow)], key=lambda match: match.start())

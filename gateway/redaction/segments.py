@@ -1,9 +1,8 @@
 """A long text as pieces that can be analysed, and remembered, one by one.
 
 Cuts depend only on what stands before them, so a conversation that grows keeps all pieces but the
-last. Over every cut lies a *seam*, a short piece that sees both sides; what begins near the cut is
-taken from the seam, where nothing that could decide it is missing. The result is defined by this
-procedure alike whether pieces were remembered or not.
+last. A piece sees more on either side than it answers for, so nothing that could decide a finding is
+missing where it begins, and what is found does not depend on where the cuts fell.
 """
 
 from __future__ import annotations
@@ -13,11 +12,10 @@ from typing import NamedTuple
 
 from gateway.redaction.findings import Finding, add
 
-REACH = 256
-"""Characters on either side that can decide a candidate, its own length included."""
+REACH = 384
+"""Characters on either side that can decide a candidate: its own length, and its context."""
 SIZE = 4_096
-"""A piece is cut at the first line end after this many characters, or at a space, or at twice as many."""
-_NEAR = REACH // 2
+"""A cut falls at the first line end after this many characters, or at a space, or at twice as many."""
 
 
 class Piece(NamedTuple):
@@ -35,13 +33,11 @@ def pieces(text: str) -> list[Piece]:
     if size <= SIZE:
         return [Piece(0, size, 0, size)]
     made: list[Piece] = []
-    start = first = 0
-    while (cut := _cut(text, start)) < size:
-        made.append(Piece(start, cut, first, max(first, cut - _NEAR)))
-        first = max(first, min(size, cut + _NEAR))
-        made.append(Piece(max(0, cut - REACH), min(size, cut + REACH), made[-1].last, first))
-        start = cut
-    made.append(Piece(start, size, min(first, size), size))
+    first = 0
+    while first < size:
+        last = _cut(text, first)
+        made.append(Piece(max(0, first - REACH), min(size, last + REACH), first, last))
+        first = last
     return made
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import random
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -243,6 +245,22 @@ async def footprint(bench: Bench) -> Figures:
     return figures
 
 
+async def redaction(bench: Bench) -> Figures:
+    """The redactor alone, in a process of its own: see `tests.bench.redaction`."""
+    figures = Figures()
+    quick = ["--quick"] if bench.doses is QUICK else []
+    done = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.bench.redaction", "--json", *quick, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await done.communicate()
+    if done.returncode:
+        figures.failures["gateway"] = "the redactor's own benchmark failed"
+        return figures
+    for row, figure in json.loads(output).items():
+        figures.put(row, "gateway", figure)
+    return figures
+
+
 MEASURES: dict[str, Callable[[Bench], Awaitable[Figures]]] = {
     "footprint": footprint,
     "rps-1k": lambda bench: throughput(bench, 1024),
@@ -252,6 +270,7 @@ MEASURES: dict[str, Callable[[Bench], Awaitable[Figures]]] = {
     "first": first_token,
     "delay": chunk_delay,
     "streams": held_streams,
+    "redaction": redaction,
 }
 
 

@@ -45,6 +45,11 @@ BARS = (
     Bar("streams", "none after s", ON, 2.0, 0.5),
     Bar("footprint", "idle MB", ON, 250, 180),
     Bar("footprint", "start s", ON, 4, 3),
+    Bar("redaction", "real talk MB/s", ON, 15, 40, at_most=False),
+    Bar("redaction", "50 KB p50 ms", ON, 4, 1.5),
+    Bar("redaction", "50 KB p99 ms", ON, 8, 3),
+    Bar("redaction", "hostile 50 KB ms", ON, 50, 10),
+    Bar("redaction", "again + a turn, wall ms", ON, 0.5, 0.25),
 )
 """With redaction on, answers are cleaned: a word that is not complete waits, so a chunk's delay is told and owes nothing."""
 
@@ -57,6 +62,7 @@ _TITLES = {
     "first": "one stream at a time, request to first token",
     "delay": "100 streams, 50 chunks/s each",
     "streams": "held streams, then all callers vanish",
+    "redaction": "the redactor alone, one core's processor time",
 }
 
 

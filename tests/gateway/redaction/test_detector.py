@@ -12,7 +12,7 @@ import pytest
 
 from gateway.categories import Category
 from gateway.errors import Code, Unavailable
-from gateway.redaction import detector as room
+from gateway.redaction import waiting, workers
 from gateway.redaction.detector import Detector, Patience
 from gateway.redaction.plain import Plain
 
@@ -33,8 +33,8 @@ async def detector(few: dict[str, Plain]) -> AsyncIterator[Detector]:
 
 def workers_of(detector: Detector) -> list[int]:
     """Process ids of the workers, from the kernel."""
-    assert detector._process is not None
-    nursery = detector._process.pid
+    assert detector._crew is not None
+    nursery = detector._crew.process.pid
     return [int(pid) for pid in Path(f"/proc/{nursery}/task/{nursery}/children").read_text().split()]
 
 
@@ -165,17 +165,18 @@ GARBAGE = {
 @pytest.mark.parametrize("payload", GARBAGE.values(), ids=GARBAGE.keys())
 async def test_an_answer_that_cannot_be_is_no_answer(payload: bytes) -> None:
     """What is not the findings of the texts asked is not read as findings."""
-    job = room._Job(["four"], 4, asyncio.get_running_loop().create_future())
+    job = waiting.Job([b'["four"]'], ["four"], asyncio.get_running_loop().create_future())
 
-    assert room._decode(payload, [job]) is None
-    assert room._decode(b"[[[0,4,6,0.9]]]", [job]) is not None
+    assert workers.decoded(payload, [job]) is None
+    assert workers.decoded(b"[[[0,4,6,0.9]]]", [job]) is not None
+    assert workers.decoded(b"[[]]", [job]) == [[]]
 
 
 async def test_garbage_is_refused_and_its_worker_replaced(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that answers what cannot be is not asked again."""
     before = workers_of(detector)
     with monkeypatch.context() as patched:
-        patched.setattr(room, "_decode", lambda _payload, _jobs: None)
+        patched.setattr(workers, "decoded", lambda _payload, _jobs: None)
         with pytest.raises(Unavailable):
             await detector.find(["text"])
 
@@ -183,10 +184,32 @@ async def test_garbage_is_refused_and_its_worker_replaced(detector: Detector, mo
     assert workers_of(detector) != before
 
 
-async def test_the_nursery_is_raised_again(detector: Detector) -> None:
-    """When the process that forks workers is lost, all of it comes back by itself."""
-    assert detector._process is not None
-    detector._process.kill()
+async def test_nothing_is_refused_while_the_nursery_is_raised_again(detector: Detector) -> None:
+    """When the process that forks workers is lost, they go on until it has come back by itself, and then go."""
+    lost = detector._crew
+    assert lost is not None
+    before = workers_of(detector)
+    lost.process.kill()
+    await lost.gone.wait()
+
+    meanwhile = await detector.find(["meanwhile " + WORD])
+    await until(lambda: detector._crew is not lost)
+    after = await detector.find(["after " + WORD])
+
+    assert len(meanwhile[0]) == len(after[0]) == 1
+    assert detector.healthy
+    assert not {*before} & {*workers_of(detector)}
+    await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in before))
+
+
+async def test_a_worker_lost_with_the_nursery_is_replaced(detector: Detector) -> None:
+    """When both are lost, calls are refused, not passed as clean, until both are back."""
+    lost = detector._crew
+    assert lost is not None
+    (pid,) = workers_of(detector)
+    lost.process.kill()
+    await lost.gone.wait()
+    os.kill(pid, signal.SIGKILL)
     await until(lambda: not detector.healthy)
 
     with pytest.raises(Unavailable):
@@ -198,17 +221,17 @@ async def test_the_nursery_is_raised_again(detector: Detector) -> None:
 
 async def test_too_much_waiting_is_overload(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound of the queue a call is told to come again, and nothing waits without end."""
-    monkeypatch.setattr(room, "_QUEUE", 2)
+    monkeypatch.setattr(waiting, "_QUEUE", 2)
     (pid,) = workers_of(detector)
     os.kill(pid, signal.SIGSTOP)
-    waiting = [asyncio.ensure_future(detector.find([f"text {n}"])) for n in range(3)]
+    asked = [asyncio.ensure_future(detector.find([f"text {n}"])) for n in range(3)]
     await asyncio.sleep(0)
 
     with pytest.raises(Unavailable) as caught:
         await detector.find(["one too many"])
 
     assert caught.value.code is Code.OVERLOADED
-    await asyncio.gather(*waiting, return_exceptions=True)
+    await asyncio.gather(*asked, return_exceptions=True)
 
 
 async def test_a_caller_that_goes_away_harms_nobody(detector: Detector) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.redaction.engine import Engine
-from gateway.redaction.segments import SIZE, join, pieces
+from gateway.redaction.segments import REACH, SIZE, join, pieces
 
 TEXTS = st.builds(
     lambda unit, count, mark: mark.join([unit] * count),
@@ -29,7 +29,7 @@ def test_every_place_is_answered_for_once(text: str) -> None:
     assert parts[-1].last == len(text)
     assert all(before.last == after.first for before, after in itertools.pairwise(parts))
     assert all(part.start <= part.first <= part.last <= part.end for part in parts)
-    assert all(part.end - part.start <= 2 * SIZE for part in parts)
+    assert all(part.end - part.start <= 2 * (SIZE + REACH) for part in parts)
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,0 +1,106 @@
+"""What waits for a worker: jobs, and whose turn it is. A long transcript takes turns with short calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from gateway.errors import Code, Unavailable
+from gateway.redaction.blocks import Block, Item
+from gateway.redaction.findings import Finding, Settled
+
+CHUNK = 64 * 1024
+"""Characters in one frame: some milliseconds. A long transcript goes as several."""
+_QUEUE = 2_048
+_QUEUE_SIZE = 64 << 20
+
+
+Answer: TypeAlias = "list[Finding] | Settled"
+"""What is found in one item: in a text, or in a window and up to where."""
+
+
+class Job:
+    """Some blocks of what one caller asks, as JSON lists and as items, and the future that gets the answers."""
+
+    __slots__ = ("alone", "blocks", "count", "done", "items", "size")
+
+    def __init__(self, blocks: Sequence[bytes], items: Sequence[Item], done: asyncio.Future[list[Answer]]) -> None:
+        self.blocks = blocks
+        self.items = items
+        self.count = len(items)
+        self.size = sum([len(item) if isinstance(item, str) else len(item.text) for item in items])
+        self.done = done
+        self.alone = False
+
+
+class Waiting:
+    """The jobs that no worker has yet: those of short calls, and the chunks of long ones, in turns."""
+
+    def __init__(self) -> None:
+        self._short: deque[Job] = deque()
+        self._long: deque[Job] = deque()
+        self._turn = False
+        self._size = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._short or self._long)
+
+    def check_room(self, size: int) -> None:
+        """Whether so many characters more may wait.
+
+        Raises:
+            Unavailable: too much waits already (`overloaded`).
+        """
+        if len(self._short) + len(self._long) >= _QUEUE or self._size + size > _QUEUE_SIZE:
+            raise Unavailable(Code.OVERLOADED, "Too many texts wait for the redactor.")
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        """One call's jobs, in order."""
+        (self._long if len(jobs) > 1 else self._short).extend(jobs)
+        self._size += sum(job.size for job in jobs)
+
+    def again(self, job: Job) -> None:
+        """A job to be asked once more, by itself and next."""
+        job.alone = True
+        self._size += job.size
+        self._short.appendleft(job)
+
+    def next(self) -> list[Job]:
+        """One frame's worth: many short jobs, or one chunk of a long one, in turns. Empty if all callers are gone."""
+        self._turn = not self._turn
+        queue = self._long if self._long and (self._turn or not self._short) else self._short
+        jobs: list[Job] = []
+        size = 0
+        while queue and (not jobs or (size + queue[0].size <= CHUNK and not queue[0].alone)):
+            job = queue.popleft()
+            self._size -= job.size
+            if job.done.done():
+                continue  # its caller is gone
+            jobs.append(job)
+            size += job.size
+            if job.alone:
+                break
+        return jobs
+
+    def clear(self) -> list[Job]:
+        """All that waits, which does so no more."""
+        jobs = [*self._short, *self._long]
+        self._short.clear()
+        self._long.clear()
+        self._size = 0
+        return jobs
+
+
+def chunks(blocks: Sequence[Block]) -> list[list[Block]]:
+    """Blocks in frames' worths, in order."""
+    made: list[list[Block]] = [[]]
+    size = 0
+    for block in blocks:
+        if made[-1] and size + block.size > CHUNK:
+            made.append([])
+            size = 0
+        made[-1].append(block)
+        size += block.size
+    return made

@@ -1,0 +1,76 @@
+"""Whose turn it is: short calls between the chunks of long ones."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import Code, Unavailable
+from gateway.redaction import waiting as room
+from gateway.redaction.blocks import blocks, encoded, items
+from gateway.redaction.segments import SIZE
+from gateway.redaction.waiting import CHUNK, Job, Waiting, chunks
+
+
+def job(text: str) -> Job:
+    """A job of one text."""
+    return Job([encoded([text])], [text], asyncio.get_running_loop().create_future())
+
+
+async def test_short_calls_go_between_the_chunks_of_a_long_one() -> None:
+    """However long a transcript, a call that comes after it waits for one chunk, not for all."""
+    waiting = Waiting()
+    long = [job("x" * CHUNK) for _ in range(50)]
+    waiting.add(long)
+    first = waiting.next()
+    short = [job(f"short {n}") for n in range(3)]
+    for one in short:
+        waiting.add([one])
+
+    turns = [waiting.next(), waiting.next()]
+
+    assert first == [long[0]]
+    assert short in turns
+    assert any(turn[0] in long for turn in turns)
+
+
+async def test_a_caller_that_is_gone_takes_no_turn() -> None:
+    """What nobody waits for is dropped, and its room is free."""
+    waiting = Waiting()
+    gone, there = job("gone"), job("there")
+    waiting.add([gone])
+    waiting.add([there])
+    gone.done.cancel()
+
+    assert waiting.next() == [there]
+    assert not waiting
+
+
+async def test_refuses_beyond_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many characters may wait, and not one more."""
+    monkeypatch.setattr(room, "_QUEUE_SIZE", 10)
+    waiting = Waiting()
+    waiting.add([job("12345")])
+
+    waiting.check_room(5)
+    with pytest.raises(Unavailable) as caught:
+        waiting.check_room(6)
+
+    assert caught.value.code is Code.OVERLOADED
+
+
+@given(st.lists(st.integers(0, 3 * SIZE), max_size=40))
+def test_blocks_hold_every_text_once_and_keep_their_beginning(sizes: list[int]) -> None:
+    """Blocks follow on one another; what is appended changes none but the last."""
+    texts = ["x " * (size // 2) for size in sizes]
+    listed, _cut = items(texts)
+    made = list(blocks(listed))
+
+    assert [index for block in made for index in range(block.first, block.last)] == list(range(len(listed)))
+    assert all(block.json == encoded(listed[block.first : block.last]) for block in made)
+    more, _cut = items([*texts, "and more"])
+    assert list(blocks(more))[: len(made) - 1] == made[:-1]
+    assert [block for chunk in chunks(made) for block in chunk] == made
