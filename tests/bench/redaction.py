@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import hashlib
 import json
 import random
@@ -39,6 +40,8 @@ def figures(source: random.Random, calls: int = 40) -> dict[str, float]:
     """The redactor's figures by name; times are milliseconds of processor time, the trip's of this process's and its worker's."""
     engine = Engine(rules())
     engine.warm()
+    gc.collect()
+    gc.freeze()  # as the nursery does before it forks workers
     talk, dense = _calls(_TALK, source, calls), _calls(_DENSE, source, 2)
     made: dict[str, float] = {"machine: hashing MB/s": _hashing()}
     first = [_milliseconds(lambda call=call: _find(engine, call)) for call in talk]
