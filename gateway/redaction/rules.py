@@ -30,7 +30,7 @@ Report: TypeAlias = Callable[[Path, str], None]
 
 CONTEXT = "context"
 _GAP = r"""[ \t\n",.'*/-]+"""
-_MEMORY = 64 << 20
+_MEMORY = 256 << 20
 _MACRO = re.compile(r"<([a-z_]+)>")
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
