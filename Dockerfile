@@ -23,7 +23,7 @@ USER 10001
 VOLUME /var/lib/gateway
 EXPOSE 8080 9090
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=2s --start-period=10s CMD ["/opt/gateway/bin/python", "-I", "-c", \
-  "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9090/healthz', timeout=1)"]
+HEALTHCHECK --interval=10s --timeout=4s --start-period=10s CMD \
+  ["/opt/gateway/bin/python", "-I", "-m", "gateway", "health", "--config", "/etc/gateway"]
 ENTRYPOINT ["/opt/gateway/bin/python", "-I", "-m", "gateway"]
 CMD ["serve", "--config", "/etc/gateway"]

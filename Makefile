@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?=
-CORPUS ?=
+CORPUS ?= tests/data/sales_dev.jsonl
+ERRORS ?=
 
 .PHONY: run test check soak bench evaluate lock clean
 
@@ -36,7 +37,7 @@ bench: $(BIN)/.test  ## the benchmarks, side by side in one run, as ratios
 	$(BIN)/python -m tests.bench
 
 evaluate: $(BIN)/.test  ## the redactor's quality and speed: make evaluate CORPUS=a.jsonl
-	$(BIN)/python -m tests.evaluate $(CORPUS)
+	$(BIN)/python -m tests.evaluate $(CORPUS) $(if $(ERRORS),--errors $(ERRORS))
 
 lock: $(BIN)/.test  ## resolve the dependencies again, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --all-extras pyproject.toml --output-file requirements.lock

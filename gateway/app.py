@@ -21,13 +21,21 @@ from typing import BinaryIO
 
 import uvloop
 
+from gateway.aside import aside
+from gateway.audit.configurations import keep_configuration
 from gateway.audit.journal import Journal
 from gateway.audit.journal import Settings as JournalSettings
 from gateway.audit.language import Id, Sha
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Operator
-from gateway.audit.words import Act
+from gateway.audit.sequencing import Plan
+from gateway.audit.store import StoreFault
+from gateway.audit.words import Act, Processor
+from gateway.clock import Clock
 from gateway.config import Bundle, load, schemas_mark
+from gateway.config.outlook import expiry_warnings
+from gateway.config.shelf import Shelf
+from gateway.disclosure.notices import Sent, SentUnreadable, read_sent
 from gateway.endpoints import Endpoint
 from gateway.errors import Code, ConfigurationError, Unavailable
 from gateway.keys import Keyring
@@ -38,17 +46,25 @@ from gateway.metrics import Metrics
 from gateway.operations import operations_handler
 from gateway.passage import InForce, Passage
 from gateway.policy.entries import Entry
+from gateway.policy.halts import Halts
 from gateway.process import close_core_dumps, concerns
 from gateway.redaction.detector import Detector, Patience
 from gateway.redaction.redactor import Redactor, typed, untyped
 from gateway.relay import Relay
+from gateway.sequencing import Sequencing
 from gateway.targets import Targets
 from gateway.upstream import Upstream, UpstreamOptions
 from gateway.vocabulary import vocabulary_of
 from providers import PROVIDERS
 
+NOTED = "notices.noted"
+"""How many lines of the notices that were sent are in the record."""
+
 WATCH_SECONDS = 0.5
 """How long an approved schema, or a caller key, may take to be in force."""
+
+RETIRE_SECONDS = 60.0
+"""How long a detector lives on after a reload replaced it, for the calls that began with it."""
 
 STRANGERS_SECONDS = 60
 """Refusals of strangers are counted and recorded by the minute, or anyone could fill the log."""
@@ -78,6 +94,10 @@ class Application:
         self._stream = stream or sys.stdout.buffer
         self._tasks: list[asyncio.Task[None]] = []
         self._strangers = 0
+        self._clock = Clock()
+        self._halts = Halts()
+        self._shelf = Shelf()
+        self._reloading = asyncio.Lock()
 
     @property
     def port(self) -> int:
@@ -88,6 +108,11 @@ class Application:
     def operations_port(self) -> int:
         """Where the operator connects."""
         return self._operations.port
+
+    @property
+    def log_keeps_up(self) -> bool:
+        """Whether the signed log was brought up to the journal lately."""
+        return self._sequencing.healthy
 
     async def start(self) -> None:
         """Start every part, the listener last.
@@ -116,12 +141,14 @@ class Application:
             ),
         )
         self._ledger = Ledger(self._journal)
+        self._sequencing = Sequencing(_log_plan(bundle, state), self._log_stands_still)
+        keep_configuration(state / "log", bundle.digest, bundle.preimage)
         self._metrics = Metrics(
             ((wire.name, operation.name) for wire in PROVIDERS.values() for operation in wire.operations),
             bundle.registry.entries,
         )
         self._metrics.orphan_intents.inc(self._journal.orphans)
-        self._force = self._derive(bundle)
+        self._force = self._derive(bundle, self._detector)
         self._upstream = Upstream(_upstream_options(bundle), _endpoints(bundle))
         limits = Limits(settings.limits.in_flight, monotonic)
         self._relay = Relay(
@@ -131,19 +158,23 @@ class Application:
             upstream=self._upstream,
             limits=limits,
             report=self._report,
+            clock=self._clock,
         )
         self._listener = Listener(_listener_options(bundle), logger, self._malformed)
         self._operations = Listener(_operations_options(bundle), logger)
         checks = {
             "journal": lambda: self._journal.healthy,
             "redactor": lambda: self._detector is None or self._detector.healthy,
+            "checkpoint": lambda: self._sequencing.healthy,
             "accepting": lambda: not self._relay.stopping,
         }
         self._metrics.calls_in_flight.set_function(lambda: limits.in_flight)
         self._metrics.streams_open.set_function(lambda: self._relay.streams)
         self._publish(reload_ok=True)
+        await self._note_notices()
         await self._listener.start(self._relay.handle)
-        await self._operations.start(operations_handler(self._metrics, checks))
+        await self._operations.start(operations_handler(self._metrics, checks, self._warnings))
+        self._sequencing.start()
         self._tasks = [loop.create_task(self._watch(), name="watch"), loop.create_task(self._count(), name="strangers")]
         self._log.event("start", port=self.port, operations=self.operations_port, policy=bundle.digest[:16])
 
@@ -163,26 +194,40 @@ class Application:
         if self._detector is not None:
             await self._detector.stop()
         await self._journal.close()
+        await self._sequencing.stop()
         self._log.event("stop")
         self._log.close()
 
     async def reload(self) -> bool:
-        """Read the configuration anew; whether it is in force now. What cannot be changed while serving stays."""
+        """Read the configuration anew, one reading at a time; whether it is in force now.
+
+        Certificates are read again, too. Addresses, bounds of the listeners and the state's place need a restart.
+        """
+        async with self._reloading:
+            return await self._reload()
+
+    async def _reload(self) -> bool:
+        former, detector = self._force.bundle, self._detector
         try:
-            bundle = await asyncio.to_thread(self._load)
-            if bundle.recognizers != self._force.bundle.recognizers:
-                replacement = await self._detect(bundle)
-                retired, self._detector = self._detector, replacement
-                if retired is not None:
-                    await retired.stop()
-            force = self._derive(bundle)
+            bundle = await aside(self._load)
+            if (bundle.recognizers, bundle.settings.redaction) != (former.recognizers, former.settings.redaction):
+                detector = await self._detect(bundle)
+            force = await aside(lambda: self._derive(bundle, detector))
+            for listener in (self._listener, self._operations):
+                listener.renew()
+            keep_configuration((self._state or bundle.state) / "log", bundle.digest, bundle.preimage)
             self._upstream.replace(_endpoints(bundle))
-        except (ConfigurationError, Unavailable, ValueError) as fault:
+        except (ConfigurationError, StoreFault, Unavailable, ValueError, OSError) as fault:
+            if detector is not None and detector is not self._detector:
+                await detector.stop()
             self._metrics.reload_ok.set(0)
             count = len(fault.faults) if isinstance(fault, ConfigurationError) else 1
             self._log.event("reload_failed", faults=count)
             return False
         parent, self._force = self._force.digest, force
+        retired, self._detector = self._detector, detector
+        if retired is not None and retired is not detector:
+            self._tasks.append(asyncio.get_running_loop().create_task(_retire(retired), name="retire"))
         if parent != force.digest:
             with contextlib.suppress(Unavailable):
                 await self._ledger.note(
@@ -195,7 +240,9 @@ class Application:
     # parts
 
     def _load(self) -> Bundle:
-        return load(self._directory, self._environment, wires=PROVIDERS, state=self._state)
+        return load(
+            self._directory, self._environment, wires=PROVIDERS, state=self._state, halts=self._halts, shelf=self._shelf
+        )
 
     async def _detect(self, bundle: Bundle) -> Detector | None:
         if bundle.settings.redaction.unsafe_redaction_off:
@@ -207,7 +254,7 @@ class Application:
         await detector.start()
         return detector
 
-    def _derive(self, bundle: Bundle) -> InForce:
+    def _derive(self, bundle: Bundle, detector: Detector | None) -> InForce:
         surfaces = tuple(bundle.surfaces.values())
         known_keys = frozenset[str]().union(*(surface.vocabulary for surface in surfaces))
         placeholder = typed if bundle.settings.redaction.typed_placeholder else untyped
@@ -222,7 +269,7 @@ class Application:
                 purposes=bundle.settings.purposes,
             ),
             digest=Sha(bundle.digest),
-            redactor=None if self._detector is None else Redactor(self._detector, known_keys, placeholder),
+            redactor=None if detector is None else Redactor(detector, known_keys, placeholder),
             targets=Targets(PROVIDERS),
             host_names=_listener_options(bundle).allowed_names,
         )
@@ -230,11 +277,25 @@ class Application:
     # what it says of itself
 
     def _publish(self, *, reload_ok: bool) -> None:
+        self._publish_dates()
+        self._metrics.reload_ok.set(1 if reload_ok else 0)
+        self._metrics.journal_healthy.set(1 if self._journal.healthy else 0)
+
+    def _publish_dates(self) -> None:
         now = datetime.now(UTC)
         left = {entry.id: _days_left(entry, now) for entry in self._force.bundle.registry.entries.values()}
         self._metrics.set_processors(left)
-        self._metrics.reload_ok.set(1 if reload_ok else 0)
-        self._metrics.journal_healthy.set(1 if self._journal.healthy else 0)
+        self._metrics.clock_doubt.set(self._clock.doubt)
+
+    def _warnings(self) -> list[str]:
+        """What readiness tells beside its checks: entries that end soon, and a clock in doubt."""
+        now, latest = self._clock.read()
+        doubt = [] if latest is None else [f"the clock was set by {self._clock.doubt:+.0f} s since the start"]
+        return [*doubt, *expiry_warnings(self._force.bundle, now)]
+
+    def _log_stands_still(self, reason: str) -> None:
+        self._log.event("sequencer_ended")
+        sys.stderr.write(f"gateway: the log stands still: {reason}\n")
 
     def _malformed(self, _status: int, _exception: str | None) -> None:
         self._metrics.malformed()
@@ -251,19 +312,18 @@ class Application:
         code = None if passage.code is None else passage.code.value
         metrics.request(wire, operation, "refuse" if attempt is None and code else "allow", code)
         if grant is not None and grant.forced:
-            metrics.forced_parameters.inc(len(grant.forced))
+            metrics.forced_parameters.add(count=len(grant.forced))
         redactions = 0
         if passage.clean is not None:
             for category, count in passage.clean.redactions.items():
                 redactions += count
                 metrics.redacted(category, count)
-        for seconds, histogram in (
-            (passage.overhead, metrics.overhead_seconds),
-            (passage.redaction_seconds, metrics.redaction_seconds),
-            (passage.journal_seconds, metrics.journal_wait_seconds),
-        ):
-            if seconds is not None:
-                histogram.observe(seconds)
+        if passage.redaction_seconds is not None:
+            metrics.redaction_seconds.observe(passage.redaction_seconds)
+        if passage.journal_seconds is not None:
+            metrics.journal_wait_seconds.observe(passage.journal_seconds)
+        if passage.overhead is not None:
+            metrics.overhead_seconds.observe(passage.overhead)
         if passage.code is Code.AUDIT_UNAVAILABLE:
             metrics.journal_failures.inc()
         result = None if attempt is None else attempt.result
@@ -305,10 +365,38 @@ class Application:
             if now != seen and await self.reload():
                 seen = now
 
+    async def _note_notices(self) -> None:
+        """Record each notice that `gateway processors notices --sent` wrote down since the last time it was looked."""
+        state = self._state or self._force.bundle.state
+        try:
+            sent = await asyncio.to_thread(read_sent, state)
+            noted = state / NOTED
+            done = int(noted.read_bytes()) if noted.exists() else 0
+            for item in sent[done:]:
+                await self._ledger.note(self._notice(item))
+                done += 1
+                noted.write_text(str(done), encoding="ascii")
+        except (SentUnreadable, OSError, ValueError):
+            self._log.event("notices_unreadable")
+        except Unavailable:
+            return  # what was not recorded comes again
+
+    def _notice(self, item: Sent) -> Operator:
+        about = None if item.processor is None else self._force.vocabulary.known(Processor, item.processor)
+        at = round(item.at.timestamp() * 1_000_000)
+        return Operator(
+            time=_now(), act=Act.NOTICE, processor=about, document=Sha(item.document), told=item.told, start=at
+        )
+
     async def _count(self) -> None:
         while True:
             await asyncio.sleep(STRANGERS_SECONDS)
             await self._record_strangers()
+            await self._note_notices()
+            self._publish_dates()
+            with contextlib.suppress(Unavailable):
+                # Once a minute, so that a quiet minute and a lost one do not look alike.
+                await self._ledger.note(Operator(time=_now(), act=Act.HEARTBEAT))
 
     async def _record_strangers(self) -> None:
         refused, self._strangers = self._strangers, 0
@@ -359,15 +447,35 @@ async def _serve(application: Application) -> int:
     return 0
 
 
+async def _retire(detector: Detector) -> None:
+    """Stop a detector that no new call uses, once those that began with it have had their time."""
+    try:
+        await asyncio.sleep(RETIRE_SECONDS)
+    finally:
+        await detector.stop()
+
+
+def _log_plan(bundle: Bundle, state: Path) -> Plan:
+    log = bundle.settings.log
+    return Plan(
+        journal=str(state / "journal"),
+        log=str(state / "log"),
+        guard=str(state / "keys" / "checkpoint" if log.guard is None else bundle.path(log.guard)),
+        keys=str(state / "keys"),
+        origin=bundle.origin,
+        master=None if bundle.master_key is None else str(bundle.master_key),
+        tiles=None if log.tiles is None else str(bundle.path(log.tiles)),
+    )
+
+
 def _now() -> int:
     return time_ns() // 1000
 
 
 def _days_left(entry: Entry, now: datetime) -> float:
-    """Days until no agreement of the entry is in force; 0 where none is."""
-    agreement = entry.agreement(now)
-    until = None if agreement is None else agreement.valid_until
-    return 0.0 if until is None else (until - now).total_seconds() / 86_400
+    """Days until the entry takes no more traffic unless somebody acts; 0 where it takes none."""
+    ends = entry.ends(now)
+    return 0.0 if ends is None else (ends - now).total_seconds() / 86_400
 
 
 def _endpoints(bundle: Bundle) -> list[Endpoint]:
@@ -420,6 +528,7 @@ def _journal_settings(bundle: Bundle) -> JournalSettings:
     journal = bundle.settings.journal
     return JournalSettings(
         timeout=journal.timeout_seconds,
+        closing_timeout=journal.closing_seconds,
         waiting=journal.waiting,
         batch=journal.batch,
         check_every=journal.check_seconds,

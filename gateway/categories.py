@@ -20,3 +20,19 @@ class Category(enum.StrEnum):
 
 PLACEHOLDER = "[REDACTED]"
 """What a finding leaves as. A typed placeholder would tell the provider the category."""
+
+
+class Scope(enum.StrEnum):
+    """How much goes with a finding, from the least strict to the strictest."""
+
+    SPAN = "span"
+    """The words that reveal."""
+    SENTENCE = "sentence"
+    """The whole sentence round them."""
+    REFUSE = "refuse"
+    """The call: nothing leaves."""
+
+    @property
+    def rank(self) -> int:
+        """How strict it is; a higher one takes more."""
+        return tuple(Scope).index(self)

@@ -4,7 +4,7 @@ The only door of `cryptography`. No function here shows a secret in a repr, an e
 a caller key's text leaves once, from `mint_caller_key`, and only its digest is kept.
 
 On disk, under one directory (0700, files 0600, ours): `master.keys` unless it is kept elsewhere,
-and what it seals: `journal.sealed` and `tenants/DIGEST.sealed`.
+and what it seals: `journal.sealed`, `log.sealed`, `log-signer.sealed` and `tenants/DIGEST.sealed`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES = 32
@@ -62,6 +63,24 @@ class _Keyed:
         inner.update(message)
         outer.update(inner.digest())
         return outer.digest()
+
+
+class Signer:
+    """An Ed25519 key (RFC 8032). Deterministic: the same message gives the same signature.
+
+    Args:
+        seed: the 32 bytes of the private key.
+    """
+
+    __slots__ = ("_key", "public")
+
+    def __init__(self, seed: bytes) -> None:
+        self._key = Ed25519PrivateKey.from_private_bytes(seed)
+        self.public = self._key.public_key().public_bytes_raw()
+
+    def sign(self, message: bytes) -> bytes:
+        """The 64 bytes over `message`."""
+        return self._key.sign(message)
 
 
 class Keyring:
@@ -150,6 +169,14 @@ class Keyring:
     def journal_key(self) -> bytes:
         """The journal's 256-bit database key, made at first use. Random, so the master can rotate without it."""
         return self._secret("journal")
+
+    def log_key(self) -> bytes:
+        """The 256-bit database key of the log, made at first use."""
+        return self._secret("log")
+
+    def log_signer(self) -> Signer:
+        """What signs the log's checkpoints, made at first use."""
+        return Signer(self._secret("log-signer"))
 
     def tenant_mac(self, tenant: str, label: str, value: str) -> str:
         """A keyed hash of a tenant's value: HMAC-SHA-256 (RFC 2104) cut to 128 bits, 32 hex digits.
@@ -250,7 +277,31 @@ def check_caller_key(text: str, digests: Mapping[str, str]) -> str | None:
     return key_id if hmac.compare_digest(digest_caller_key(text), expected) else None
 
 
-def new_call_id(clock: Callable[[], int], entropy: Callable[[int], bytes] = os.urandom) -> str:
+class Entropy:
+    """The system's random bytes, asked for in pages: one call into the system for 400 identifiers."""
+
+    __slots__ = ("_at", "_page")
+
+    def __init__(self) -> None:
+        self._page, self._at = b"", 0
+        os.register_at_fork(after_in_child=self._forget)
+
+    def __call__(self, size: int) -> bytes:
+        """`size` bytes that nobody else gets."""
+        end = self._at + size
+        if end > len(self._page):
+            self._page, self._at, end = os.urandom(4096), 0, size
+        taken, self._at = self._page[self._at : end], end
+        return taken
+
+    def _forget(self) -> None:
+        self._page = b""  # or a child would mint its parent's next identifiers
+
+
+_ENTROPY = Entropy()
+
+
+def new_call_id(clock: Callable[[], int], entropy: Callable[[int], bytes] = _ENTROPY) -> str:
     """A UUIDv7 (RFC 9562 section 5.7) as 32 hex digits: 48 bits of milliseconds, 74 random bits.
 
     `clock` gives nanoseconds since 1970.

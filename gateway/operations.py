@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import orjson
@@ -13,6 +13,9 @@ from gateway.intake import check_head
 from gateway.listener import Handler
 from gateway.metrics import Metrics
 
+Warnings: TypeAlias = Callable[[], Sequence[str]]
+"""What is well now and will not be, in words; it decides nothing."""
+
 Check: TypeAlias = Callable[[], bool]
 """Says whether a part can do its duty now. It returns at once."""
 
@@ -20,11 +23,11 @@ _NOTHING = b'{"error":"not found"}'
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def operations_handler(metrics: Metrics, checks: Mapping[str, Check]) -> Handler:
+def operations_handler(metrics: Metrics, checks: Mapping[str, Check], warnings: Warnings = list) -> Handler:
     """The handler of the port, for a `Listener` with `any_name`.
 
     `/healthz` says that the process answers. `/readyz` says each check by name, 503 when any is
-    false or raises. `/metrics` is Prometheus' text. Everything else is 404.
+    false or raises, and tells its warnings. `/metrics` is Prometheus' text. Everything else is 404.
     """
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
@@ -36,7 +39,7 @@ def operations_handler(metrics: Metrics, checks: Mapping[str, Check]) -> Handler
         if target == "/healthz":
             return _json(200, b'{"status":"ok"}')
         if target == "/readyz":
-            return _readiness(checks)
+            return _readiness(checks, warnings())
         if target == "/metrics":
             return web.Response(body=metrics.render(), headers={"Content-Type": _METRICS_TYPE})
         return _json(404, _NOTHING)
@@ -44,10 +47,11 @@ def operations_handler(metrics: Metrics, checks: Mapping[str, Check]) -> Handler
     return handle
 
 
-def _readiness(checks: Mapping[str, Check]) -> web.Response:
+def _readiness(checks: Mapping[str, Check], warnings: Sequence[str]) -> web.Response:
     results = {name: _holds(check) for name, check in checks.items()}
+    told = {"warnings": list(warnings)} if warnings else {}
     ready = bool(results) and all(results.values())  # nothing checked is not ready
-    return _json(200 if ready else 503, orjson.dumps({"ready": ready, "checks": results}))
+    return _json(200 if ready else 503, orjson.dumps({"ready": ready, "checks": results} | told))
 
 
 def _holds(check: Check) -> bool:

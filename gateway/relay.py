@@ -10,15 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from datetime import UTC, datetime
 from time import perf_counter, time_ns
 
 from aiohttp import web
 
+from gateway.answers import WholeAnswer
 from gateway.attempt import Attempt
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Intent
 from gateway.audit.words import Result, Tls
+from gateway.clock import Clock
 from gateway.delivery import StreamCheck, check_whole, read_answer
 from gateway.errors import Code, GatewayError, Refused, Unavailable, UpstreamError
 from gateway.exchange import CleanCall, Grant
@@ -43,6 +44,7 @@ class Relay:
     Args:
         in_force: the configuration in force now; a call keeps the one it began with.
         report: told of each passage once, when its answer is decided or its caller gone.
+        clock: the instant of judgement.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Relay:
         upstream: Upstream,
         limits: Limits,
         report: Callable[[Passage], None],
+        clock: Clock,
     ) -> None:
         self._in_force = in_force
         self._keyring = keyring
@@ -61,6 +64,7 @@ class Relay:
         self._upstream = upstream
         self._limits = limits
         self._report = report
+        self._clock = clock
         self.stopping = False
         self.streams = 0
         """Streams being delivered now."""
@@ -82,6 +86,7 @@ class Relay:
         bundle, bounds = force.bundle, force.bundle.settings.limits
         check_head(request, force.host_names)
         caller = passage.caller = bundle.callers.authenticate(headers)
+        now, latest = self._clock.read()
         opened = passage.opened = open_call(  # 1 open
             bundle,
             self._keyring,
@@ -89,7 +94,8 @@ class Relay:
             caller=caller,
             headers=headers,
             call_id=passage.call_id,
-            now=datetime.now(UTC),
+            now=now,
+            latest=latest,
         )
         query = read_query(passage.target, opened.policy.surface)
         with self._limits.admit(caller.id, caller.allowance):
@@ -101,7 +107,7 @@ class Relay:
             call = read_call(opened.entry, headers, body)  # 2 read
             grant = passage.grant = judge(call, opened.policy)  # 3 judge
             began = perf_counter()
-            clean = passage.clean = await clean_call(grant, force.redactor)  # 4 clean
+            clean = passage.clean = await clean_call(grant, passage.redactor)  # 4 clean
             passage.redaction_seconds = perf_counter() - began
             intent = Intent.of(
                 clean,
@@ -153,7 +159,7 @@ class Relay:
         passage.status = reply.status
         headers = passage.answer_headers(reply.headers)
         headers["content-type"] = content_type
-        return web.Response(status=reply.status, body=body, headers=headers)
+        return WholeAnswer(reply.status, body, headers)
 
     async def _deliver_stream(
         self, request: web.BaseRequest, passage: Passage, grant: Grant, reply: Reply, attempt: Attempt
@@ -231,7 +237,7 @@ class Relay:
         return web.Response(status=reply.status, body=shown, headers=headers, content_type="application/json")
 
     async def _scrubbed(self, passage: Passage, document: Document) -> Document:
-        wire, redactor = passage.target.wire, passage.force.redactor
+        wire, redactor = passage.target.wire, passage.redactor
         texts: list[str] = []
 
         def gather(text: str) -> str:

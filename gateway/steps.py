@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 from multidict import MultiMapping
 
 from gateway.callers import Caller
@@ -17,7 +17,9 @@ from gateway.errors import Code, Refused
 from gateway.exchange import Call, CleanCall, Entry, Grant
 from gateway.keys import Keyring
 from gateway.policy.judge import Policy, permit
+from gateway.policy.tenants import Tenant
 from gateway.redaction.redactor import Redactor
+from gateway.redaction.treatment import Treatment
 from gateway.targets import Target
 from providers import multipart
 from providers.document import NotStrict, parse, serialise
@@ -25,12 +27,12 @@ from providers.document import NotStrict, parse, serialise
 _JSON = ("application/json", "application/json; charset=utf-8", "application/json;charset=utf-8")
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """A known caller's request, with what will judge it."""
 
     entry: Entry
     policy: Policy
+    treatment: Treatment = Treatment()
 
 
 def open_call(
@@ -42,8 +44,9 @@ def open_call(
     headers: Mapping[str, str],
     call_id: str,
     now: datetime,
+    latest: datetime | None = None,
 ) -> Opened:
-    """Step 1, open: caller, tenant, purpose, and the operation's own verdict.
+    """Step 1, open: caller, tenant, purpose, and the operation's own verdict. `latest`: see `exchange.Entry`.
 
     Raises:
         Refused: `operation_not_allowed`, `tenant_*`, `purpose_*`.
@@ -65,6 +68,7 @@ def open_call(
         purpose=purpose,
         subject=None if identity.subject is None else keyring.tenant_mac(tenant.id, "subject", identity.subject),
         narrowed_to=identity.processor,
+        latest=latest,
     )
     policy = Policy(
         surface=surface,
@@ -75,8 +79,14 @@ def open_call(
         pseudonym=lambda value: keyring.tenant_mac(tenant.id, "pseudonym", value),
     )
     if not target.operation.answered_here:
+        bundle.purposes[purpose].permit(now, tenant.terms.notice_days)
         permit(entry, policy)
-    return Opened(entry, policy)
+    return Opened(entry, policy, _treatment(tenant))
+
+
+def _treatment(tenant: Tenant) -> Treatment:
+    """What the tenant asks of the redactor."""
+    return Treatment(scope=tenant.redaction)
 
 
 def read_call(entry: Entry, headers: MultiMapping[str], body: bytes) -> Call:

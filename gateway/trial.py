@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from time import time_ns
@@ -18,13 +18,15 @@ from multidict import CIMultiDict
 
 from gateway.config import Bundle
 from gateway.errors import GatewayError
-from gateway.exchange import CleanCall
+from gateway.exchange import CleanCall, Grant
 from gateway.keys import Keyring, new_call_id
+from gateway.policy.choice import considered
 from gateway.policy.judge import judge
 from gateway.redaction.engine import Engine
-from gateway.redaction.findings import Finding
+from gateway.redaction.explain import Explainer
+from gateway.redaction.inprocess import InProcess
 from gateway.redaction.redactor import Redactor, typed, untyped
-from gateway.steps import clean_call, open_call, read_call
+from gateway.steps import Opened, clean_call, open_call, read_call
 from gateway.targets import Targets, read_query
 from providers import PROVIDERS
 from providers.document import Value
@@ -32,16 +34,6 @@ from providers.document import Value
 
 class NotARequest(ValueError):
     """The file is not a request as `try` takes it. The message is ours."""
-
-
-class _InProcess:
-    """Looks in this process: a dry run has no event loop to keep free."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    async def find(self, texts: Sequence[str]) -> list[list[Finding]]:
-        return self._engine.find(list(texts))
 
 
 def try_requests(bundle: Bundle, requests: Iterable[Value]) -> Iterator[dict[str, Value]]:
@@ -53,14 +45,17 @@ def try_requests(bundle: Bundle, requests: Iterable[Value]) -> Iterator[dict[str
     engine = Engine(bundle.recognizers)
     known_keys = frozenset[str]().union(*(surface.vocabulary for surface in bundle.surfaces.values()))
     placeholder = typed if bundle.settings.redaction.typed_placeholder else untyped
-    redactor = Redactor(_InProcess(engine), known_keys, placeholder)
+    redactor = Redactor(InProcess(engine), known_keys, placeholder)
+    explainer = Explainer(engine.compiled)
     with tempfile.TemporaryDirectory() as folder:
         keyring = Keyring.open(Path(folder) / "keys", create=True)
         for request in requests:
-            yield asyncio.run(_try(bundle, keyring, redactor, request))
+            yield asyncio.run(_try(bundle, keyring, redactor, explainer, request))
 
 
-async def _try(bundle: Bundle, keyring: Keyring, redactor: Redactor, request: Value) -> dict[str, Value]:
+async def _try(
+    bundle: Bundle, keyring: Keyring, redactor: Redactor, explainer: Explainer, request: Value
+) -> dict[str, Value]:
     method, path, headers, body, caller_id = _parts(request)
     target = Targets(PROVIDERS).find(method, path, headers)
     out: dict[str, Value] = {
@@ -81,7 +76,11 @@ async def _try(bundle: Bundle, keyring: Keyring, redactor: Redactor, request: Va
         read_query(target, opened.policy.surface)
         if opened.entry.operation.answered_here:
             return {**out, "decision": "allow", "answered_by": "gateway"}
-        grant = judge(read_call(opened.entry, headers, body), opened.policy)
+        call = read_call(opened.entry, headers, body)
+        out["considered"] = _considered(opened, call.document.get("model"))
+        redactor = redactor.under(opened.treatment)
+        grant = judge(call, opened.policy)
+        out["findings"] = await _findings(grant, redactor, explainer)
         clean = await clean_call(grant, redactor)
     except GatewayError as error:
         return {
@@ -95,6 +94,17 @@ async def _try(bundle: Bundle, keyring: Keyring, redactor: Redactor, request: Va
             "instead": None if error.rule is None else error.rule.instead,
         }
     return {**out, "decision": "allow", **_shown(clean)}
+
+
+async def _findings(grant: Grant, redactor: Redactor, explainer: Explainer) -> list[Value]:
+    """Each finding with its place and why it is one: shown here, and kept nowhere."""
+    shown: list[Value] = []
+    for place in await redactor.places(grant.document):
+        where: dict[str, Value] = {"where": place.where}
+        if place.nested:
+            where["nested"] = place.nested  # offsets are in a string of the JSON inside the string
+        shown += [{**where, **one.shown()} for one in explainer.explain(place.text, place.findings)]
+    return shown
 
 
 def _shown(clean: CleanCall) -> dict[str, Value]:
@@ -114,6 +124,31 @@ def _shown(clean: CleanCall) -> dict[str, Value]:
         "headers": dict(grant.headers),
         "body": clean.body.decode("utf-8", "backslashreplace"),
     }
+
+
+def _considered(opened: Opened, model: Value) -> list[Value]:
+    """Every processor that has the model, in the order of choice, and what keeps this call from it."""
+    entry, policy = opened.entry, opened.policy
+    if not isinstance(model, str):
+        return []
+    found = considered(
+        policy.registry,
+        wire=entry.wire.name,
+        operation=entry.operation.name,
+        model=model,
+        tenant=policy.tenant,
+        now=entry.now,
+        narrowed_to=entry.narrowed_to,
+    )
+    return [
+        {
+            "processor": item.processor,
+            "code": None if item.code is None else item.code.value,
+            "reason": item.reason,
+            "chosen": item.chosen,
+        }
+        for item in found
+    ]
 
 
 def _parts(request: Value) -> tuple[str, str, CIMultiDict[str], bytes, str]:

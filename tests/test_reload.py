@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -15,6 +15,7 @@ import yaml
 
 from gateway.app import Application
 from gateway.caller_keys import KeyFile
+from gateway.disclosure.notices import Sent, record_sent
 from gateway.keys import caller_key_id
 from gateway.simulator import CREDENTIAL, Scenario, Simulator
 from tests.configuration import CALLER, issue_key, write_configuration
@@ -124,8 +125,11 @@ async def test_a_call_in_flight_keeps_the_configuration_it_began_with(changing: 
     assert kept["x-gateway-policy"] == before["x-gateway-policy"]
 
 
-async def test_a_credential_is_rotated_without_a_restart(changing: Gateway, simulator: Simulator) -> None:
-    """The next call bears what the credential's file holds now; without that file none leaves."""
+async def test_a_credential_is_rotated_without_a_restart(
+    changing: Gateway, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the file is looked at again, calls bear what it holds now; without that file none leaves."""
+    monkeypatch.setattr("gateway.config.secrets.LOOK_AGAIN_SECONDS", 0.0)
     path = changing.configuration / "secrets" / "simulated"
     await _call(changing.url, changing.key)
 
@@ -238,3 +242,53 @@ async def _said(out: Path, event: str) -> dict[str, object]:
                 if said["event"] == event:
                     return said
             await asyncio.sleep(0.02)  # another process's file: there is no event to wait for
+
+
+async def test_a_suspension_counts_for_the_next_call(changing: Gateway) -> None:
+    """A call that comes after the reload is refused; nothing that was found before is remembered."""
+    before, _headers = await _call(changing.url, changing.key)
+
+    _edit(changing.configuration, "processors/simulated-openai.yaml", suspended=True)
+    taken = await changing.application.reload()
+
+    after, headers = await _call(changing.url, changing.key)
+    assert (before, taken, after, headers["x-gateway-code"]) == (200, True, 403, "processor_not_active")
+
+
+async def test_a_notice_that_was_sent_is_in_the_record(changing: Gateway) -> None:
+    """What the command wrote down becomes one operator record, once."""
+    state = changing.configuration.parent / "state"
+    sent = Sent("processor/simulated-openai", "simulated-openai", "ab" * 32, 3, datetime(2026, 11, 25, tzinfo=UTC))
+    record_sent(state, sent)
+
+    for _ in range(2):
+        await changing.application._note_notices()
+
+    noted = [line for line in records(state) if line.get("act") == "notice"]
+    assert [(line["processor"], line["document"], line["told"]) for line in noted] == [
+        ("simulated-openai", "ab" * 32, 3)
+    ]
+
+
+async def test_readiness_warns_of_an_end(changing: Gateway) -> None:
+    """An agreement that ends within seven days is told beside the checks, and the gateway is ready all the same."""
+    review = f"{datetime.now(UTC) + timedelta(days=6):%Y-%m-%d}"
+    _edit(changing.configuration, "processors/simulated-openai.yaml", review_by=review)
+    await changing.application.reload()
+
+    port = changing.application.operations_port
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/readyz") as answer:
+        told = await answer.json()
+
+    assert (answer.status, told["ready"]) == (200, True)
+    assert [words for words in told["warnings"] if "simulated-openai takes no more traffic within 7 days" in words]
+
+
+async def test_reloads_take_their_turns(changing: Gateway) -> None:
+    """Two that are asked for at once are both taken, one after the other, and the last one's words are in force."""
+    _edit(changing.configuration, "processors/simulated-openai.yaml", suspended=True)
+
+    taken = await asyncio.gather(*(changing.application.reload() for _ in range(3)))
+
+    status, headers = await _call(changing.url, changing.key)
+    assert (taken, status, headers["x-gateway-code"]) == ([True] * 3, 403, "processor_not_active")

@@ -134,10 +134,10 @@ class SqliteStore:
         self._path = directory / FILE_NAME
         self._ballast_path, self._ballast = directory / "ballast", ballast
         self._arguments = (key, cipher, vfs)
-        self._lock = _lock(directory / "journal.lock")
+        self._lock = lock(directory / "journal.lock")
         try:
             self._create_file()
-            with _translated(self._path):
+            with translated(self._path):
                 self._connection = self._connect()
                 self.found = self._read()
                 # Rewrites what a dying process left in the log, from the cache, under a sync that
@@ -160,7 +160,7 @@ class SqliteStore:
             OutOfSpace: nothing was written.
             StoreFault: whether they were written is unknown; this store must not be used again.
         """
-        with _translated(self._path):
+        with translated(self._path):
             self._connection.execute(_COMMIT, (apsw.carray(tuple(lines)), self._seq(first) - 1, floor))
 
     def begin(self, lines: Sequence[str]) -> None:
@@ -178,7 +178,7 @@ class SqliteStore:
         Raises:
             OutOfSpace, StoreFault: as `commit`. Never left to SQLite's own, which swallows a failed sync.
         """
-        with _translated(self._path):
+        with translated(self._path):
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def check(self, last: int) -> None:
@@ -189,7 +189,7 @@ class SqliteStore:
         """
         if self._identities() != self._files:
             raise StoreFault(f"{self._path}: the open journal is no longer the file of that name")
-        with _translated(self._path), contextlib.closing(reading(self._path, *self._arguments)) as probe:
+        with translated(self._path), contextlib.closing(reading(self._path, *self._arguments)) as probe:
             if not probe.execute("SELECT 1 FROM record WHERE seq = ?", (self._seq(last),)).fetchone():
                 raise StoreFault(f"{self._path}: the last row cannot be read back")
 
@@ -224,7 +224,7 @@ class SqliteStore:
             StoreFault: the last checkpoint failed; the lock is released all the same.
         """
         try:
-            with _translated(self._path):
+            with translated(self._path):
                 try:
                     self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
                 finally:
@@ -247,7 +247,7 @@ class SqliteStore:
             os.close(descriptor)
 
     def _connect(self) -> apsw.Connection:
-        connection = _keyed(self._path, apsw.SQLITE_OPEN_READWRITE, *self._arguments)
+        connection = keyed(self._path, apsw.SQLITE_OPEN_READWRITE, *self._arguments)
         try:
             _prepare(connection, self._path)
         except BaseException:
@@ -298,8 +298,8 @@ def reading(path: Path, key: bytes, cipher: Cipher = Cipher.AEGIS, vfs: str = ""
     Raises:
         StoreFault: a wrong key, no such file, not a journal.
     """
-    with _translated(path):
-        connection = _keyed(path, apsw.SQLITE_OPEN_READONLY, key, cipher, vfs)
+    with translated(path):
+        connection = keyed(path, apsw.SQLITE_OPEN_READONLY, key, cipher, vfs)
         if connection.pragma("application_id") != APPLICATION_ID:
             connection.close()
             raise StoreFault(f"{path}: not a journal")
@@ -317,7 +317,7 @@ def refuse_open_to_others(path: Path) -> None:
         raise StoreFault(f"{path}: must belong to this user alone (mode 700 or 600)")
 
 
-def _keyed(path: Path, flags: int, key: bytes, cipher: Cipher, vfs: str) -> apsw.Connection:
+def keyed(path: Path, flags: int, key: bytes, cipher: Cipher, vfs: str) -> apsw.Connection:
     connection = apsw.Connection(str(path), flags, vfs or None)
     try:
         connection.pragma("cipher", cipher.value)
@@ -341,7 +341,27 @@ def _refuse_old_sqlite() -> None:
         raise StoreFault("SQLite is older than 3.51.3 and can lose commits of a write-ahead log")
 
 
-def _lock(path: Path) -> int:
+@contextlib.contextmanager
+def apart(directory: Path) -> Iterator[None]:
+    """Hold the lock of the journal in `directory`, so that no gateway runs on this state meanwhile.
+
+    Raises:
+        StoreFault: one does.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    held = lock(directory / "journal.lock")
+    try:
+        yield
+    finally:
+        os.close(held)
+
+
+def lock(path: Path) -> int:
+    """The descriptor that holds an exclusive lock on a file, made if absent. Closing it releases the lock.
+
+    Raises:
+        StoreFault: another process holds it.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -352,7 +372,7 @@ def _lock(path: Path) -> int:
 
 
 @contextlib.contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def translated(path: Path) -> Iterator[None]:
     """SQLite's errors as ours. Their text is dropped: it may quote a statement."""
     try:
         yield

@@ -194,6 +194,8 @@ class Act(enum.StrEnum):
     GAP = "gap"
     RECOVERY = "recovery"
     UNAUTHENTICATED = "unauthenticated"
+    NOTICE = "notice"
+    HEARTBEAT = "heartbeat"
 
 
 E = TypeVar("E", ErrorClass, Finish)

@@ -11,6 +11,7 @@ from gateway.config.documents import Plain
 from gateway.config.secrets import Secrets
 from gateway.config.settings import Settings
 from gateway.policy.processors import Registry
+from gateway.policy.purposes import Purpose
 from gateway.policy.schemas import Schemas
 from gateway.policy.surface import Surface
 from gateway.policy.tenants import Tenant
@@ -26,6 +27,7 @@ class Bundle:
         callers: who may ask; the only part that lives on, since keys come and go without a reload.
         tenants: by id.
         registry: the sub-processors.
+        purposes: by id: the closed list of reasons for a call.
         surfaces: wire name -> what may be asked on it.
         schemas: the approved structured-output schemas.
         recognizers: the files of `recognizers/` as plain mappings, by stem.
@@ -33,6 +35,7 @@ class Bundle:
         secrets: provider credentials, by reference.
         digest: SHA-256 (64 hex) over processors, surfaces, settings, recognisers and schemas, in canonical form.
             Tenants and callers change by the hour and are recorded one by one, so they are not in it.
+        preimage: what `digest` is the digest of: JSON, for the evidence pack. Holds no secret, only references.
     """
 
     directory: Path
@@ -40,17 +43,24 @@ class Bundle:
     callers: Callers
     tenants: Mapping[str, Tenant]
     registry: Registry
+    purposes: Mapping[str, Purpose]
     surfaces: Mapping[str, Surface]
     schemas: Schemas
     recognizers: Mapping[str, Plain]
     grants: Mapping[tuple[str, str], frozenset[str]]
     secrets: Secrets = field(repr=False)
     digest: str
+    preimage: bytes = field(repr=False)
 
     @property
     def state(self) -> Path:
         """The state directory."""
         return self.path(self.settings.state)
+
+    @property
+    def origin(self) -> str:
+        """The log's name: as the settings say, or made of the region's."""
+        return self.settings.log.origin or f"zero-retention-gateway.invalid/{self.settings.region}"
 
     @property
     def master_key(self) -> Path | None:

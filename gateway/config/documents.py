@@ -8,6 +8,7 @@ A date stays text. Sources: YAML 1.1 types (yaml.org/type) and YAML 1.2.2 sectio
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -101,7 +102,16 @@ class _NotReadable(Exception):
 def read_text(path: Path, complain: Complain) -> str | None:
     """A file's text: UTF-8 without a byte order mark, and no character that people do not see."""
     try:
-        return _text(path)
+        return _text(_bytes(path))
+    except _NotReadable as fault:
+        complain(fault.line, "", fault.reason)
+        return None
+
+
+def read_bytes(path: Path, complain: Complain) -> bytes | None:
+    """A file's bytes, or tell why they cannot be read and give None."""
+    try:
+        return _bytes(path)
     except _NotReadable as fault:
         complain(fault.line, "", fault.reason)
         return None
@@ -109,14 +119,18 @@ def read_text(path: Path, complain: Complain) -> str | None:
 
 def read_document(path: Path, name: str, complain: Complain) -> Document | None:
     """Read one YAML file, or tell every fault of its writing and give None."""
-    text = read_text(path, complain)
-    if text is None:
-        return None
-    builder = _Builder(text, complain)
+    data = read_bytes(path, complain)
+    return None if data is None else parse_document(data, name, complain)
+
+
+def parse_document(data: bytes, name: str, complain: Complain) -> Document | None:
+    """Read the bytes of one YAML file, or tell every fault of its writing and give None."""
+    builder: _Builder | None = None
     try:
+        builder = _Builder(_text(data), complain)
         tree, lines = builder.document()
     except _NotReadable as fault:
-        complain(fault.line, shown(builder.path), fault.reason)
+        complain(fault.line, "" if builder is None else shown(builder.path), fault.reason)
         return None
     except yaml.MarkedYAMLError as error:  # its own words quote the file
         # An open quote or bracket is only noticed much later; the context is where it began.
@@ -135,7 +149,7 @@ def shown(path: Keys) -> str:
     return spelled(tuple("?" if isinstance(step, str) and _SECRET.search(step) else step for step in path))
 
 
-def _text(path: Path) -> str:
+def _bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -144,6 +158,10 @@ def _text(path: Path) -> str:
         raise _NotReadable(0, "the file cannot be read; see its owner and mode") from None
     if len(data) > MAX_BYTES:
         raise _NotReadable(0, f"the file is larger than {MAX_BYTES} bytes")
+    return data
+
+
+def _text(data: bytes) -> str:
     if data.startswith(_MARKS):
         raise _NotReadable(1, "the file begins with a byte order mark; save it as UTF-8 without one")
     try:
@@ -155,6 +173,18 @@ def _text(path: Path) -> str:
         if found is not None:
             raise _NotReadable(text.count("\n", 0, found.start()) + 1, f"{what} stands in this line")
     return text
+
+
+def _open_bracket(text: str) -> _Mark | None:
+    """Where the innermost bracket begins that is not closed before the YAML breaks."""
+    open_brackets: list[_Mark] = []
+    with contextlib.suppress(yaml.YAMLError):
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            if isinstance(token, yaml.FlowSequenceStartToken | yaml.FlowMappingStartToken):
+                open_brackets.append(token.start_mark)
+            elif isinstance(token, yaml.FlowSequenceEndToken | yaml.FlowMappingEndToken) and open_brackets:
+                open_brackets.pop()
+    return open_brackets[-1] if open_brackets else None
 
 
 def _line(mark: _Mark | None) -> int:

@@ -16,18 +16,24 @@ import orjson
 
 from gateway.caller_keys import KeyFile
 from gateway.callers import CallerForm, Callers, parse_callers
+from gateway.categories import Scope
 from gateway.config.bundle import Bundle
-from gateway.config.documents import Complain, Document, Plain, read_document, read_text, shown
+from gateway.config.documents import Complain, Document, Plain, read_text, shown
 from gateway.config.secrets import Secrets
 from gateway.config.settings import Settings, parse_settings
+from gateway.config.shelf import Shelf
 from gateway.errors import ConfigurationError, Fault
 from gateway.keys import sha256_hex
 from gateway.limits import Allowance
 from gateway.policy import grammar
-from gateway.policy.entries import Entry, check_against, parse_entry
+from gateway.policy.consistency import check_against, parse_entry
+from gateway.policy.entries import Entry
 from gateway.policy.forms import Path as Keys
 from gateway.policy.forms import Report
+from gateway.policy.halts import Halts
+from gateway.policy.notices import USUAL_DAYS
 from gateway.policy.processors import Registry
+from gateway.policy.purposes import ready
 from gateway.policy.schemas import NotASchema, Schemas, extract
 from gateway.policy.surface import Surface
 from gateway.policy.tenants import Known, Tenant, parse_tenants
@@ -53,6 +59,8 @@ def load(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     monotonic: Callable[[], float] = time.monotonic,
     state: Path | None = None,
+    halts: Halts | None = None,
+    shelf: Shelf | None = None,
 ) -> Bundle:
     """Read a whole configuration.
 
@@ -64,11 +72,15 @@ def load(
             compiled, which is for verbs that redact nothing.
         clock: aware instants.
         state: where issued caller keys are, instead of the state that the settings name.
+        halts: the entries that are halted in this process, which outlive a reload.
+        shelf: what is kept of the files from one reading to the next; without it everything is read anew.
 
     Raises:
         ConfigurationError: with every fault that was found.
     """
-    return _Loading(directory, environment, wires).bundle(check_recognizers, clock, monotonic, state)
+    return _Loading(directory, environment, wires, shelf or Shelf()).bundle(
+        check_recognizers, clock, monotonic, state, halts
+    )
 
 
 def schemas_mark(directory: Path) -> tuple[tuple[str, int, int], ...]:
@@ -82,8 +94,11 @@ def schemas_mark(directory: Path) -> tuple[tuple[str, int, int], ...]:
 
 
 class _Loading:
-    def __init__(self, directory: Path, environment: Mapping[str, str], wires: Mapping[str, Provider]) -> None:
+    def __init__(
+        self, directory: Path, environment: Mapping[str, str], wires: Mapping[str, Provider], shelf: Shelf
+    ) -> None:
         self._directory = directory
+        self._shelf = shelf
         self._environment = environment
         self._wires = wires
         self._faults: list[Fault] = []
@@ -95,22 +110,29 @@ class _Loading:
         clock: Callable[[], datetime],
         monotonic: Callable[[], float],
         state: Path | None,
+        halts: Halts | None,
     ) -> Bundle:
         settings = self._settings()
         surfaces = self._surfaces()
         stems = self._stems("processors")
-        entries = self._entries(stems, surfaces)
+        notice_days = USUAL_DAYS if settings is None else settings.notice_days
+        entries = self._entries(stems, surfaces, notice_days)
         whole = surfaces.keys() == self._wires.keys()
         grants = {name for surface in surfaces.values() for name in surface.grants} if whole else None
         purposes = None if settings is None else settings.purposes
-        tenants = self._tenants(Known(stems, purposes, grants))
+        scope = Scope.SPAN if settings is None else Scope(settings.redaction.scope)
+        tenants = self._tenants(Known(stems, purposes, grants, scope))
+        if tenants is not None:
+            self._check_exemptions(entries, tenants)
         services = self._services(tenants, purposes)
         schemas = self._schemas()
         recognizers = self._recognizers(check_recognizers)
         granted = {} if settings is None else self._grants(settings, grants, services)
         if settings is None or tenants is None or services is None or self._faults:
             raise ConfigurationError(self._faults)
+        self._shelf.keep_only({self._directory / name for name in self._documents})
         limits = settings.limits
+        preimage = self._preimage(schemas)
         callers = Callers(
             services,
             Allowance(limits.caller_in_flight, limits.caller_per_minute),
@@ -123,13 +145,15 @@ class _Loading:
             settings=settings,
             callers=callers,
             tenants=tenants,
-            registry=Registry(entries),
+            registry=Registry(entries, halts),
+            purposes=ready(settings.purposes),
             surfaces=surfaces,
             schemas=schemas,
             recognizers=recognizers,
             grants=granted,
             secrets=Secrets(self._directory, self._environment),
-            digest=self._digest(schemas),
+            digest=sha256_hex(preimage),
+            preimage=preimage,
         )
 
     # the files, one kind after the other
@@ -149,7 +173,7 @@ class _Loading:
                 surfaces[name] = grammar.parse(document.tree, wire, self._report(document))
         return surfaces
 
-    def _entries(self, stems: Collection[str], surfaces: Mapping[str, Surface]) -> list[Entry]:
+    def _entries(self, stems: Collection[str], surfaces: Mapping[str, Surface], notice_days: int) -> list[Entry]:
         if not stems:
             self._fault("processors", 0, "", "there is no entry, so no call could leave; add processors/ID.yaml")
         entries: list[Entry] = []
@@ -157,7 +181,7 @@ class _Loading:
             document = self._read(f"processors/{stem}.yaml")
             if document is None:
                 continue
-            entry = parse_entry(document.tree, stem, self._wires, self._report(document))
+            entry = self._entry(document, stem, notice_days)
             if entry is None:
                 continue
             entries.append(entry)
@@ -165,9 +189,30 @@ class _Loading:
                 check_against(entry, surfaces[entry.form.wire], self._report(document))
         return entries
 
+    def _entry(self, document: Document, stem: str, notice_days: int) -> Entry | None:
+        def make() -> Entry | None:
+            return parse_entry(document.tree, stem, self._wires, self._report(document), notice_days)
+
+        return self._shelf.made("entry", document, notice_days, make)
+
+    def _check_exemptions(self, entries: Collection[Entry], tenants: Collection[str]) -> None:
+        for entry in entries:
+            report = self._report(self._documents[f"processors/{entry.id}.yaml"])
+            for index, item in enumerate(entry.form.exemptions):
+                if item.tenant not in tenants:
+                    report(("exemptions", index, "tenant"), "tenants.yaml has no such tenant")
+
     def _tenants(self, known: Known) -> dict[str, Tenant] | None:
         document = self._read("tenants.yaml")
-        return None if document is None else parse_tenants(document.tree, known, self._report(document))
+        if document is None:
+            return None
+        there = (known.processors, known.purposes, known.grants)
+        beside = tuple(None if words is None else frozenset(words) for words in there)
+
+        def make() -> dict[str, Tenant] | None:
+            return parse_tenants(document.tree, known, self._report(document))
+
+        return self._shelf.made("tenants", document, (beside, known.redaction), make)
 
     def _services(
         self, tenants: Collection[str] | None, purposes: Collection[str] | None
@@ -223,18 +268,18 @@ class _Loading:
                     granted[caller, purpose] = granted.get((caller, purpose), frozenset()) | {item.grant}
         return granted
 
-    def _digest(self, schemas: Schemas) -> str:
+    def _preimage(self, schemas: Schemas) -> bytes:
         trees = {
             name: document.tree
             for name, document in self._documents.items()
             if name not in {"tenants.yaml", "callers.yaml"}
         }
-        return sha256_hex(orjson.dumps([trees, sorted(schemas.documents)], option=orjson.OPT_SORT_KEYS))
+        return orjson.dumps([trees, sorted(schemas.documents)], option=orjson.OPT_SORT_KEYS)
 
     # reading and reporting
 
     def _read(self, name: str) -> Document | None:
-        document = read_document(self._directory / name, name, self._complain(name))
+        document = self._shelf.document(self._directory / name, name, self._complain(name))
         if document is not None:
             self._documents[name] = document
         return document

@@ -6,13 +6,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from gateway.categories import Scope
 from gateway.config.bundle import Bundle
 from gateway.errors import UpstreamError
+from gateway.policy.choice import TenantClass, tenant_classes
+from gateway.policy.countries import shown
 from gateway.policy.entries import Entry, State
 from gateway.policy.forms import spelled
+from gateway.policy.purposes import Purpose
+from gateway.policy.transfers import AREAS
 
+_SHOWN = 20
 SOON_DAYS = (1, 7, 30)
 """A date within these many days is announced, under the smallest that it is within."""
+
+
+MOST_CLASSES = 40
+"""Tenant classes that are told one by one; the largest come first."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,15 +45,40 @@ def outlook(bundle: Bundle, now: datetime) -> Iterator[str]:
     yield ""
     yield from _soon(bundle, now)
     yield ""
+    yield "Purposes, as callers declare them"
+    for purpose in bundle.purposes.values():
+        yield _purpose(purpose, now)
+    yield ""
+    yield "Tenants, by what their agreements say of processors"
+    yield from _classes(tenant_classes(bundle.registry, bundle.tenants, now))
+    yield ""
     yield from _grants(bundle)
     yield ""
     active = sum(tenant.status == "active" for tenant in bundle.tenants.values())
     yield f"{len(bundle.callers.services)} callers, {active} active tenants of {len(bundle.tenants)}"
+    yield from _redaction(bundle)
     yield f"{len(bundle.schemas)} approved schemas"
     if bundle.callers.fault is not None:
         yield f"WARNING: no caller key is good while this stands: {bundle.callers.fault}"
     if not any(entry.state(now) is State.ACTIVE for entry in bundle.registry.entries.values()):
         yield "No processor is active: every call will be refused."
+
+
+def expiry_warnings(bundle: Bundle, now: datetime) -> list[str]:
+    """A sentence for each active entry that takes no more traffic within thirty, seven or one days."""
+    found: list[tuple[datetime, str]] = []
+    for entry in bundle.registry.entries.values():
+        ends = entry.ends(now)
+        within = None if ends is None else soon(ends, now)
+        if ends is not None and within is not None:
+            days = f"{within} day{'' if within == 1 else 's'}"
+            found.append((ends, f"{entry.id} takes no more traffic within {days}: from {ends:%Y-%m-%d %H:%M} UTC on"))
+    return [words for _ends, words in sorted(found)]
+
+
+def soon(at: datetime, now: datetime) -> int | None:
+    """The smallest of `SOON_DAYS` within which an instant to come lies, or None."""
+    return next((days for days in SOON_DAYS if now < at <= now + timedelta(days=days)), None)
 
 
 def turns(bundle: Bundle) -> list[Turn]:
@@ -65,7 +100,16 @@ def turns(bundle: Bundle) -> list[Turn]:
                 (item.valid_from, f"agreement {item.id} begins"),
                 (item.valid_until, f"agreement {item.id} ends"),
             ]
+        for transfer in form.transfers:
+            dated.append((transfer.valid_until, f"the {transfer.mechanism} under the law of {transfer.law} ends"))
+        for added in form.countries.added:
+            dated.append((added.effective, f"it works in {' '.join(added.countries)}, too"))
+        for exemption in form.exemptions:
+            dated.append((exemption.valid_until, f"the emergency exemption of {exemption.tenant} ends"))
         found += [Turn(at, f"{entry.id}: {what}") for at, what in dated if at is not None]
+    for purpose in bundle.purposes.values():
+        if purpose.form.notice.effective is not None:
+            found.append(Turn(purpose.form.notice.effective, f"purpose {purpose.id}: calls may be made for it"))
     for name, expires in bundle.callers.expiries():
         found.append(Turn(expires, f"caller key {name} ends"))
     return sorted(found)
@@ -90,10 +134,51 @@ def _entry(bundle: Bundle, entry: Entry, now: datetime) -> Iterator[str]:
             window = f"{item.valid_from:%Y-%m-%d} to {item.valid_until:%Y-%m-%d}"
         force = "in force" if item.holds(now) else "not in force"
         yield f"    agreement {item.id}: {', '.join(item.kinds)}; {window}, {force}"
+    for added in form.countries.added:
+        from_when = "at a date to be filled" if added.effective is None else f"from {added.effective:%Y-%m-%d} on"
+        yield f"    countries {from_when}: {' '.join(added.countries)}, too ({added.reason})"
+    for transfer in form.transfers:
+        force = "in force" if transfer.holds(now) else "not in force"
+        yield f"    transfer under the law of {transfer.law}: {transfer.mechanism}, {transfer.reference}, {force}"
+    without = entry.uncovered(AREAS, now)
+    if without:
+        yield f"    no basis for a transfer under the law of: {', '.join(without)}"
+    for exemption in form.exemptions:
+        force = "in force" if exemption.holds(now) else "not in force"
+        yield f"    emergency exemption of {exemption.tenant}: {exemption.reason}; {exemption.contract}, {force}"
     for carve_out in form.carve_outs:
         yield f"    kept all the same: {carve_out}"
     if state is State.ACTIVE and not _readable(bundle, entry):
         yield f"    WARNING: its credential ({form.credential.reference}) cannot be read now, so its calls would fail"
+
+
+def _purpose(purpose: Purpose, now: datetime) -> str:
+    form = purpose.form
+    said = f"  {purpose.id}: {form.policy}, {form.lawful_basis}, {form.data} data"
+    if not purpose.may_carry_content:
+        return f"{said}; no content leaves for it"
+    effective = purpose.effective(0)
+    return said if effective <= now else f"{said}; not before {effective:%Y-%m-%d}"
+
+
+def _classes(classes: list[TenantClass]) -> Iterator[str]:
+    for item in classes[:MOST_CLASSES]:
+        terms, others = item.terms, item.tenants - 1
+        extras = [f"notice of {terms.notice_days} days"] if terms.notice_days else []
+        extras += [f"only {', '.join(sorted(terms.processors))}"] if terms.processors is not None else []
+        extras += [f"objects to {', '.join(sorted(terms.objections))}"] if terms.objections else []
+        extras += [f"under the law of {', '.join(sorted(terms.laws))}"] if terms.laws else []
+        who = f"{item.example} and {others} more" if others else item.example
+        yield f"  {who}: {'; '.join([shown(terms.residency), *extras])}"
+        yield f"    models: {', '.join(item.models) or 'none: every call will be refused'}"
+        for processor, reason in item.excluded:
+            yield f"    not {processor}: {reason}"
+        if not terms.laws and not any(terms.residency <= area for area in AREAS.values()):
+            yield "    no law is named (`laws:`), so no basis for a transfer is asked for"
+    if len(classes) > MOST_CLASSES:
+        yield f"  and {len(classes) - MOST_CLASSES} smaller classes"
+    if not classes:
+        yield "  none"
 
 
 def _readable(bundle: Bundle, entry: Entry) -> bool:
@@ -108,12 +193,29 @@ def _soon(bundle: Bundle, now: datetime) -> Iterator[str]:
     yield "Starts or ends soon"
     count = 0
     for turn in turns(bundle):
-        within = next((days for days in SOON_DAYS if now < turn.at <= now + timedelta(days=days)), None)
+        within = soon(turn.at, now)
         if within is not None:
             count += 1
             yield f"  within {within} day{'' if within == 1 else 's'}: {turn.at:%Y-%m-%d %H:%M} UTC, {turn.what}"
     if not count:
         yield f"  nothing within {SOON_DAYS[-1]} days"
+
+
+_SCOPES = {
+    Scope.SPAN: "the words that reveal are taken out",
+    Scope.SENTENCE: "the whole sentence round a finding is taken out",
+    Scope.REFUSE: "a call with a finding is refused (content_not_scannable)",
+}
+
+
+def _redaction(bundle: Bundle) -> Iterator[str]:
+    usual = Scope(bundle.settings.redaction.scope)
+    yield f"redaction: {_SCOPES[usual]}"
+    for scope in Scope:
+        stricter = [tenant.id for tenant in bundle.tenants.values() if tenant.redaction is scope is not usual]
+        if stricter:
+            shown = ", ".join(stricter[:_SHOWN]) + (f" and {len(stricter) - _SHOWN} more" if stricter[_SHOWN:] else "")
+            yield f"  for {shown}: {_SCOPES[scope]}"
 
 
 def _grants(bundle: Bundle) -> Iterator[str]:

@@ -5,13 +5,16 @@ A default stands wherever it can be right for everybody; what only the operator 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from gateway.policy.forms import Counted, Form, Id, Prose, Report, Seconds, misfit, read
+from gateway.policy.forms import Counted, Days, Form, Id, Prose, Report, Seconds, misfit, read
 from gateway.policy.hosts import is_host, is_loopback
+from gateway.policy.notices import USUAL_DAYS
+from gateway.policy.purposes import PurposeForm, check_purposes
 
 
 def _host_name(value: str) -> str:
@@ -23,6 +26,12 @@ def _host_name(value: str) -> str:
 def _address(value: str) -> str:
     if not (is_host(value) or value in {"::", "::1"}):
         raise misfit("write the address to bind, such as 127.0.0.1 or 0.0.0.0")
+    return value
+
+
+def _origin(value: str) -> str:
+    if not re.fullmatch(r"[!-*,-~]+", value) or value.endswith("/"):
+        raise misfit("write a URL without scheme, such as log.example.com/eu: no space, no plus, no slash at the end")
     return value
 
 
@@ -87,13 +96,17 @@ class Limits(Form):
 
 
 class Redaction(Form):
-    """How special-category data is looked for. `unsafe_redaction_off` lets it leave; it is for benchmarks."""
+    """How special-category data is looked for. `unsafe_redaction_off` lets it leave; it is for benchmarks.
+
+    `scope` is what goes with a finding: the span, its sentence, or the call. A tenant can only be stricter.
+    """
 
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     remembered: Annotated[int, Field(ge=0, le=10_000_000)] = 32_768
     patience_seconds: Seconds = 0.75
     patience_seconds_per_mebibyte: Seconds = 1.0
     typed_placeholder: bool = False
+    scope: Literal["span", "sentence", "refuse"] = "span"
     unsafe_redaction_off: bool = False
 
 
@@ -101,10 +114,23 @@ class Journal(Form):
     """Bounds of the record's commit point."""
 
     timeout_seconds: Seconds = 0.25
+    closing_seconds: Seconds = 5.0
     waiting: Annotated[int, Field(ge=1, le=1_000_000)] = 8192
     batch: Annotated[int, Field(ge=1, le=100_000)] = 512
     check_seconds: Seconds = 5.0
     ballast_bytes: Annotated[int, Field(ge=0, le=2**40)] = 64 * 2**20
+
+
+class Log(Form):
+    """The signed log. Never change `origin` once there is a log: it is the log's name.
+
+    `guard` is a file on another volume than the state, where the last checkpoint is kept a second time;
+    `tiles` a directory for a web server, from which anybody can read the log without its records.
+    """
+
+    origin: Annotated[str, AfterValidator(_origin)] | None = None
+    guard: Prose | None = None
+    tiles: Prose | None = None
 
 
 class Upstream(Form):
@@ -132,7 +158,8 @@ class Settings(Form):
     """The keys of `config/gateway.yaml`. Paths are as written: relative ones start at the configuration's folder."""
 
     region: Id
-    purposes: Annotated[tuple[Id, ...], Field(min_length=1, max_length=256)]
+    purposes: Annotated[Mapping[Id, PurposeForm], Field(min_length=1, max_length=256)]
+    notice_days: Days = USUAL_DAYS
     state: Prose = "../.state"
     listen: CallersListener = CallersListener()
     operations: OperationsListener = OperationsListener()
@@ -140,6 +167,7 @@ class Settings(Form):
     limits: Limits = Limits()
     redaction: Redaction = Redaction()
     journal: Journal = Journal()
+    log: Log = Log()
     upstream: Upstream = Upstream()
     grants: tuple[ConditionalGrant, ...] = ()
 
@@ -162,9 +190,7 @@ def parse_settings(tree: object, report: Report) -> Settings | None:
         _check_listener(name, listener, fault)
     if not settings.listen.is_loopback and not settings.listen.names:
         fault(("listen",), "write names: the host names by which callers reach this gateway")
-    for index, purpose in enumerate(settings.purposes):
-        if purpose in settings.purposes[:index]:
-            fault(("purposes", index), "this purpose is named twice")
+    check_purposes(settings.purposes, settings.notice_days, fault)
     for index, item in enumerate(settings.grants):
         for at, purpose in enumerate(item.purposes):
             if purpose not in settings.purposes:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Final, TypeAlias, TypeVar
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from gateway.policy.countries import ISO, NAMED
@@ -78,6 +78,11 @@ def unfilled(tree: object, at: Path = ()) -> list[Path]:
     if isinstance(tree, list):
         return [path for index, value in enumerate(tree) for path in unfilled(value, (*at, index))]
     return [at] if tree == TO_BE_FILLED else []
+
+
+def is_id(text: str) -> bool:
+    """Whether this is an id, as `Id` takes it."""
+    return _ID(text) is not None
 
 
 def spelled(path: Path) -> str:
@@ -180,23 +185,65 @@ def _country_name(value: str) -> str:
     raise misfit(f"neither an ISO 3166-1 country code nor one of the sets {', '.join(NAMED)}")
 
 
+def _text(pattern: str, *, may_be_unfilled: bool = False) -> WithJsonSchema:
+    """What an editor may check of a text: the same grammar as ours, written for JSON Schema."""
+    pattern = f"{pattern}|{TO_BE_FILLED}" if may_be_unfilled else pattern
+    return WithJsonSchema({"type": "string", "pattern": f"^(?:{pattern})$"})
+
+
+_INSTANT_TEXT = r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d{1,6})?Z)?"
+
 Id = Annotated[
-    str, _matching(_ID, "an id is lower-case letters, digits, - and _, begins with a letter or digit, at most 63 long")
+    str,
+    _matching(_ID, "an id is lower-case letters, digits, - and _, begins with a letter or digit, at most 63 long"),
+    _text(r"[a-z0-9][a-z0-9_-]{0,62}"),
 ]
 ModelId = Annotated[
-    str, _matching(_MODEL, "write one exact model id; patterns, spaces and letters outside ASCII match nothing")
+    str,
+    _matching(_MODEL, "write one exact model id; patterns, spaces and letters outside ASCII match nothing"),
+    _text(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,79}"),
 ]
-OperationName = Annotated[str, _matching(_OPERATION, "write an operation's name as the surface spells it")]
+OperationName = Annotated[
+    str,
+    _matching(_OPERATION, "write an operation's name as the surface spells it"),
+    _text(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)*"),
+]
 Sha256 = Annotated[
     str,
     _matching(_SHA256, f"write the SHA-256 as 64 lower-case hex digits, or {TO_BE_FILLED}", may_be_unfilled=True),
+    _text(r"[0-9a-f]{64}", may_be_unfilled=True),
 ]
-Digest = Annotated[str, _matching(_SHA256, "write a SHA-256 as 64 lower-case hex digits")]
-Prose = Annotated[str, AfterValidator(_prose)]
-CountryName = Annotated[str, AfterValidator(_country_name)]
-Instant = Annotated[datetime, BeforeValidator(_instant)]
-Evidenced = Annotated[datetime | None, BeforeValidator(_instant_or_unfilled)]
+Digest = Annotated[str, _matching(_SHA256, "write a SHA-256 as 64 lower-case hex digits"), _text(r"[0-9a-f]{64}")]
+Prose = Annotated[str, AfterValidator(_prose), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 1000})]
+CountryName = Annotated[
+    str,
+    AfterValidator(_country_name),
+    WithJsonSchema({"type": "string", "enum": [*NAMED, *sorted(ISO - NAMED.keys())]}),
+]
+Instant = Annotated[datetime, BeforeValidator(_instant), _text(_INSTANT_TEXT)]
+Evidenced = Annotated[
+    datetime | None, BeforeValidator(_instant_or_unfilled), _text(_INSTANT_TEXT, may_be_unfilled=True)
+]
 """An instant, or None where it is `TO_BE_FILLED`."""
-Suspension = Annotated[datetime | None, BeforeValidator(_suspension)]
+Suspension = Annotated[
+    datetime | None,
+    BeforeValidator(_suspension),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": f"^(?:{_INSTANT_TEXT})$"}]}),
+]
 """From when it is suspended: `true` is always, `false` never."""
+Days = Annotated[int, Field(ge=0, le=730)]
+"""Days of notice."""
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+
+class Window(Form):
+    """Something that holds in [valid_from, valid_until), and not while a date is still to be filled."""
+
+    valid_from: Evidenced
+    valid_until: Evidenced
+
+    def holds(self, now: datetime) -> bool:
+        """Whether `now` lies in it."""
+        return (
+            self.valid_from is not None and self.valid_until is not None and self.valid_from <= now < self.valid_until
+        )

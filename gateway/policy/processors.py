@@ -1,7 +1,7 @@
 """The sub-processor registry: which entry takes a call, under which agreement, for whom, at this instant.
 
-Pure: the instant is an argument, nothing is read. The entries themselves are in `entries`.
-Narrowing goes model, residency, state, agreement, attestation, and the refusal bears the code of the
+Pure: the instant is an argument, nothing is read. The entries themselves are in `entries`, the words of a choice in
+`choice`. Narrowing goes model, residency, state, agreement, attestation, and the refusal bears the code of the
 filter that left nothing. Among several entries that are left, the one with the fewest countries is
 taken, then the first id in the alphabet: the same call always goes to the same place.
 """
@@ -9,58 +9,85 @@ taken, then the first id in the alphabet: the same call always goes to the same 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from gateway.errors import Code, Refused
 from gateway.exchange import Route
 from gateway.policy.countries import ANYWHERE, ISO
-from gateway.policy.entries import Agreement, Entry, Model, State
+from gateway.policy.entries import Entry, Model, State
+from gateway.policy.halts import Halts
 from gateway.policy.tenants import Tenant
 
-_MEMORY = 20_000
-"""Most answers of `_open_to` that are kept. They follow from configuration alone, so they never go stale."""
+_MEMORY = 65_536
+"""Most answers that are kept. Each says until when it holds, so none goes stale."""
 
+_EVER = datetime.min.replace(tzinfo=UTC)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 _REASONS = {
     Code.MODEL_NOT_ALLOWED: "no processor that is open to this caller has this model for this operation",
     Code.RESIDENCY_MISMATCH: "every processor that has this model works outside the tenant's countries",
     Code.PROCESSOR_NOT_ACTIVE: "the processor of this model takes no traffic now",
-    Code.AGREEMENT_EXPIRED: "no zero-retention and no-training agreement is in force for this model now",
+    Code.AGREEMENT_EXPIRED: (
+        "no zero-retention and no-training agreement, or no basis for the transfer, is in force for this model now"
+    ),
     Code.ATTESTATION_FAILED: "the processor's own retention setting could not be read back as agreed",
 }
+_ORDER = tuple(_REASONS)
+"""The filters in their order; the furthest that any entry came is the refusal."""
+
+Key: TypeAlias = "tuple[str, str, str, object, str | None, str | None]"
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A zero-retention model under an entry, and the route to it but for the agreement."""
+class Candidate:
+    """A zero-retention model under an entry, and the route to it but for agreement and countries."""
 
     entry: Entry
+    model: Model
     operations: frozenset[str]
     route: Route
 
 
-class Registry:
-    """The entries of one configuration. Immutable; any number of concurrent readers.
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """Where a call goes, or why nowhere, from `begin` until `end`: nothing about it changes in between."""
 
-    Routing costs the same whatever the number of entries, tenants and models.
+    begin: datetime
+    end: datetime
+    route: Route | None
+    code: Code
+
+
+class Registry:
+    """The entries of one configuration. Immutable but for what is halted; any number of concurrent readers.
+
+    Routing costs the same whatever the number of entries, tenants and models: an answer is found once and kept
+    until one of the dates that it depends on has passed.
+
+    Args:
+        entries: of one configuration.
+        halts: what is halted at this moment, whatever the files say.
     """
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[Entry], halts: Halts | None = None) -> None:
         self.entries: Mapping[str, Entry] = {entry.id: entry for entry in sorted(entries, key=lambda item: item.id)}
-        ordered = sorted(self.entries.values(), key=lambda item: (_breadth(item), item.id))
-        index: dict[tuple[str, str], list[_Candidate]] = {}
-        for entry in ordered:
+        self.halts = Halts() if halts is None else halts
+        index: dict[tuple[str, str], list[Candidate]] = {}
+        for entry in in_order(self.entries.values()):
             for model in entry.form.models:
                 if model.retention_class == "zero":
                     candidate = _candidate(entry, model)
                     for name in (model.id, *model.aliases):
                         index.setdefault((entry.form.wire, name), []).append(candidate)
         self._index = index
-        self._open: dict[tuple[object, ...], tuple[_Candidate, ...] | Code] = {}
-        self._standing: dict[str, tuple[datetime, datetime, State, Agreement | None]] = {}
-        self._routes: dict[tuple[int, str], Route] = {}
+        self._exempted = frozenset(item.tenant for entry in self.entries.values() for item in entry.form.exemptions)
+        self._answers: dict[Key, _Answer] = {}
+        self._version = self.halts.version
 
     @property
     def endpoints(self) -> Iterator[tuple[str, bool]]:
@@ -70,34 +97,53 @@ class Registry:
         )
 
     def route(
-        self, *, wire: str, operation: str, model: str, tenant: Tenant, now: datetime, narrowed_to: str | None = None
+        self,
+        *,
+        wire: str,
+        operation: str,
+        model: str,
+        tenant: Tenant,
+        now: datetime,
+        narrowed_to: str | None = None,
+        latest: datetime | None = None,
     ) -> Route:
         """Where this call goes.
 
         Args:
+            wire: the name of its wire.
+            operation: its operation.
             model: as the caller named it; `Route.model` is the exact id of the entry, which differs for an alias.
-            now: aware.
+            tenant: whose data it is.
+            now: aware; the earliest that it may be.
             narrowed_to: the one processor that the caller wants, or None. It never widens.
+            latest: the latest that it may be, where the clock is in doubt. The call goes only where it would go at
+                both, so a clock that jumps neither activates an entry early nor keeps one that has ended.
 
         Raises:
             Refused: `model_not_allowed`, `residency_mismatch`, `processor_not_active`, `agreement_expired`
                 or `attestation_failed`: the filter that left nothing.
         """
-        found = self._open_to(wire, operation, model, tenant, narrowed_to)
-        if isinstance(found, Code):
-            raise _refused(found)
-        passed = Code.PROCESSOR_NOT_ACTIVE
-        for candidate in found:
-            standing, agreement = self._at(candidate.entry, now)
-            if standing is not State.ACTIVE:
-                continue
-            if agreement is None:
-                passed = Code.AGREEMENT_EXPIRED if passed is Code.PROCESSOR_NOT_ACTIVE else passed
-            elif not attested(candidate.entry, now):
-                passed = Code.ATTESTATION_FAILED
-            else:
-                return self._routed(candidate, agreement)
-        raise _refused(passed)
+        if self._version != self.halts.version:
+            self._answers.clear()
+            self._version = self.halts.version
+        exempted = tenant.id if self._exempted and tenant.id in self._exempted else None
+        key = (wire, operation, model, tenant.terms, exempted, narrowed_to)
+        answer = self._answers.get(key)
+        if answer is None or not answer.begin <= now < answer.end:
+            answer = self._find(key, tenant, now)
+        if latest is not None and not latest < answer.end:
+            at_latest = self._find(key, tenant, latest)
+            if at_latest.route is None:
+                answer = at_latest
+            elif at_latest.route != answer.route:
+                answer = _Answer(now, latest, None, Code.PROCESSOR_NOT_ACTIVE)
+        if answer.route is None:
+            raise Refused(answer.code, _REASONS[answer.code], where=_WHERE.get(answer.code))
+        return answer.route
+
+    def candidates(self, wire: str, model: str) -> tuple[Candidate, ...]:
+        """The entries that have this model under zero retention, in the order of choice."""
+        return tuple(self._index.get((wire, model), ()))
 
     def models(self, *, wire: str, tenant: Tenant, now: datetime) -> tuple[str, ...]:
         """The models that this tenant may use on this wire now, in alphabetical order."""
@@ -105,7 +151,7 @@ class Registry:
             sorted(
                 model
                 for (owner, model), candidates in self._index.items()
-                if owner == wire and any(_usable(item, tenant, now) for item in candidates)
+                if owner == wire and any(self.hurdle(item.entry, tenant, now) is None for item in candidates)
             )
         )
 
@@ -118,71 +164,64 @@ class Registry:
                     ids.update((model.id, *model.aliases, *model.served_models))
         return frozenset(ids)
 
-    def _at(self, entry: Entry, now: datetime) -> tuple[State, Agreement | None]:
-        """State and agreement at an instant; looked up again only when one of the entry's dates has passed."""
-        known = self._standing.get(entry.id)
-        if known is None or not known[0] <= now < known[1]:
-            later = min((date for date in entry.dates if date > now), default=_NEVER)
-            known = self._standing[entry.id] = (now, later, entry.standing(now), entry.agreement(now))
-        return known[2], known[3]
+    def hurdle(self, entry: Entry, tenant: Tenant, now: datetime) -> Code | None:
+        """The first filter that keeps this tenant from this entry at `now`, operation and model left aside."""
+        terms = tenant.terms
+        if (terms.processors is not None and entry.id not in terms.processors) or entry.id in terms.objections:
+            return Code.MODEL_NOT_ALLOWED
+        if not entry.countries_at(now) <= terms.residency:
+            return Code.RESIDENCY_MISMATCH
+        if entry.standing(now, terms.notice_days, tenant.id) is not State.ACTIVE:
+            return Code.PROCESSOR_NOT_ACTIVE
+        if entry.agreement(now) is None or (terms.laws and entry.uncovered(terms.laws, now)):
+            return Code.AGREEMENT_EXPIRED
+        return self.halts.code(entry.id)
 
-    def _routed(self, candidate: _Candidate, agreement: Agreement) -> Route:
-        key = (id(candidate), agreement.id)
-        route = self._routes.get(key)
-        if route is None:
-            route = self._routes[key] = replace(candidate.route, agreement=agreement.id)
-        return route
-
-    def _open_to(
-        self, wire: str, operation: str, model: str, tenant: Tenant, narrowed_to: str | None
-    ) -> tuple[_Candidate, ...] | Code:
-        """What narrowing, model and residency leave: all that does not depend on the instant."""
+    def _find(self, key: Key, tenant: Tenant, now: datetime) -> _Answer:
+        wire, operation, model, _terms, _exempted, narrowed_to = key
         candidates = self._index.get((wire, model))
         if candidates is None or (narrowed_to is not None and narrowed_to not in self.entries):
-            return Code.MODEL_NOT_ALLOWED  # not remembered: the words are a caller's
-        key = (wire, operation, model, tenant.residency, tenant.processors, narrowed_to)
-        known = self._open.get(key)
-        if known is None:
-            known = _narrowed(candidates, operation, tenant, narrowed_to)
-            if len(self._open) >= _MEMORY:
-                self._open.clear()
-            self._open[key] = known
-        return known
+            return _UNKNOWN  # not remembered: the words are a caller's
+        answer = self._decide(candidates, operation, tenant, now, narrowed_to)
+        if len(self._answers) >= _MEMORY:
+            self._answers.clear()
+        self._answers[key] = answer
+        return answer
+
+    def _decide(
+        self, candidates: Iterable[Candidate], operation: str, tenant: Tenant, now: datetime, narrowed_to: str | None
+    ) -> _Answer:
+        days = tenant.terms.notice_days
+        begin, end, furthest = _EVER, _NEVER, 0
+        for candidate in candidates:
+            entry = candidate.entry
+            if operation not in candidate.operations or (narrowed_to is not None and narrowed_to != entry.id):
+                continue
+            for date in entry.dates(days):
+                if date <= now:
+                    begin = max(begin, date)
+                else:
+                    end = min(end, date)
+            code = self.hurdle(entry, tenant, now)
+            if code is None:
+                return _Answer(begin, end, _routed(candidate, now), Code.MODEL_NOT_ALLOWED)
+            furthest = max(furthest, _ORDER.index(code))
+        return _Answer(begin, end, None, _ORDER[furthest])
 
 
-def attested(entry: Entry, now: datetime) -> bool:
-    """Whether the processor's own setting was read back as agreed. No entry has a read-back method yet."""
-    del entry, now
-    return True
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Entries in the order of choice: fewest countries first, then the id."""
+    return sorted(entries, key=lambda item: (_breadth(item), item.id))
 
 
-def _narrowed(
-    candidates: Iterable[_Candidate], operation: str, tenant: Tenant, narrowed_to: str | None
-) -> tuple[_Candidate, ...] | Code:
-    able = [
-        item
-        for item in candidates
-        if operation in item.operations
-        and (tenant.processors is None or item.entry.id in tenant.processors)
-        and (narrowed_to is None or item.entry.id == narrowed_to)
-    ]
-    if not able:
-        return Code.MODEL_NOT_ALLOWED
-    return tuple(item for item in able if item.entry.countries <= tenant.residency) or Code.RESIDENCY_MISMATCH
+def _routed(candidate: Candidate, now: datetime) -> Route:
+    agreement = candidate.entry.agreement(now)
+    assert agreement is not None  # noqa: S101  # no entry without one passes the filters
+    countries = tuple(sorted(candidate.entry.countries_at(now)))
+    return replace(candidate.route, agreement=agreement.id, countries=countries)
 
 
-def _usable(candidate: _Candidate, tenant: Tenant, now: datetime) -> bool:
-    entry = candidate.entry
-    return (
-        (tenant.processors is None or entry.id in tenant.processors)
-        and entry.countries <= tenant.residency
-        and entry.standing(now) is State.ACTIVE
-        and entry.agreement(now) is not None
-        and attested(entry, now)
-    )
-
-
-def _candidate(entry: Entry, model: Model) -> _Candidate:
+def _candidate(entry: Entry, model: Model) -> Candidate:
     form = entry.form
     route = Route(
         processor=entry.id,
@@ -190,16 +229,16 @@ def _candidate(entry: Entry, model: Model) -> _Candidate:
         model=model.id,
         served_models=frozenset(model.served_models or (model.id,)),
         agreement="",
-        countries=tuple(sorted(entry.countries)),
+        countries=(),
         credential=form.credential.reference,
         traits=dict(model.traits),
     )
-    return _Candidate(entry, frozenset(model.operations or form.operations), route)
+    return Candidate(entry, model, frozenset(model.operations or form.operations), route)
 
 
 def _breadth(entry: Entry) -> int:
     return len(ISO) if ANYWHERE in entry.countries else len(entry.countries)
 
 
-def _refused(code: Code) -> Refused:
-    return Refused(code, _REASONS[code], where="model" if code is Code.MODEL_NOT_ALLOWED else None)
+_UNKNOWN = _Answer(_EVER, _NEVER, None, Code.MODEL_NOT_ALLOWED)
+_WHERE = {Code.MODEL_NOT_ALLOWED: "model"}

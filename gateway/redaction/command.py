@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import orjson
 
@@ -11,18 +11,21 @@ from gateway.categories import PLACEHOLDER
 from gateway.redaction import lean
 from gateway.redaction.findings import Finding
 from gateway.redaction.plain import Plain
-from gateway.redaction.segments import join, pieces
+
+if TYPE_CHECKING:
+    from gateway.redaction.explain import Explainer
 
 
 class LineInvalid(ValueError):
     """A line is not what `--jsonl` asks for. The message names the line, never its text."""
 
 
-def redact(lines: Iterable[str], out: TextIO, jsonl: bool, mappings: Mapping[str, Plain]) -> int:
+def redact(lines: Iterable[str], out: TextIO, jsonl: bool, mappings: Mapping[str, Plain], explain: bool = False) -> int:
     """Redact what the lines hold and write it to `out`; return the number of findings.
 
-    Plain: the lines are one text, and so is what comes out. JSON lines: one
-    `{"id", "text"}` a line in, one `{"id", "spans"}` a line out, written as it is found.
+    Plain: the lines are one text, and so is what comes out; to `explain` it writes a line for each
+    finding instead: offsets, category, score, evidence, rule. JSON lines: one `{"id", "text"}` a line in,
+    one `{"id", "spans"}` a line out, written as it is found; to `explain` each span says its rule and evidence.
 
     Raises:
         LineInvalid: a line is not such an object.
@@ -31,22 +34,17 @@ def redact(lines: Iterable[str], out: TextIO, jsonl: bool, mappings: Mapping[str
     """
     lean.install()
     from gateway.redaction.engine import Engine  # noqa: PLC0415  # only after `lean.install`
+    from gateway.redaction.explain import Explainer  # noqa: PLC0415
+    from gateway.redaction.inprocess import InProcess  # noqa: PLC0415
 
     engine = Engine(mappings)
     engine.test()
-
-    def find(text: str) -> list[Finding]:
-        parts = pieces(text)
-        return join(parts, engine.find([text[part.start : part.end] for part in parts]))
-
+    find = InProcess(engine).look
+    explainer = Explainer(engine.compiled) if explain else None
     if not jsonl:
         text = "".join(lines)
         findings = find(text)
-        done = 0
-        for finding in findings:
-            out.write(text[done : finding.start] + PLACEHOLDER)
-            done = finding.end
-        out.write(text[done:])
+        _write_plain(text, findings, out, explainer)
         return len(findings)
     total = 0
     for number, line in enumerate(lines, 1):
@@ -54,13 +52,31 @@ def redact(lines: Iterable[str], out: TextIO, jsonl: bool, mappings: Mapping[str
             continue
         identifier, text = _read(number, line)
         findings = find(text)
-        spans = [
-            {"start": one.start, "end": one.end, "category": one.category.value, "score": round(one.score, 3)}
-            for one in findings
-        ]
-        out.write(orjson.dumps({"id": identifier, "spans": spans}).decode() + "\n")
+        out.write(orjson.dumps({"id": identifier, "spans": _spans(text, findings, explainer)}).decode() + "\n")
         total += len(findings)
     return total
+
+
+def _write_plain(text: str, findings: list[Finding], out: TextIO, explainer: Explainer | None) -> None:
+    if explainer is not None:
+        for one in explainer.explain(text, findings):
+            found = one.finding
+            out.write(f"{found.start}-{found.end}  {found.score:.2f}  {one.evidence.value}  {one.rule}\n")
+        return
+    done = 0
+    for finding in findings:
+        out.write(text[done : finding.start] + PLACEHOLDER)
+        done = finding.end
+    out.write(text[done:])
+
+
+def _spans(text: str, findings: list[Finding], explainer: Explainer | None) -> list[dict[str, str | int | float]]:
+    if explainer is not None:
+        return [one.shown() for one in explainer.explain(text, findings)]
+    return [
+        {"start": one.start, "end": one.end, "category": one.category.value, "score": round(one.score, 3)}
+        for one in findings
+    ]
 
 
 def _read(number: int, line: str) -> tuple[str | int, str]:

@@ -35,7 +35,7 @@ class NotWorking(RuntimeError):
     """The engine does not find what its own rules say it must."""
 
 
-class _NoLanguage(NlpEngine):
+class NoLanguage(NlpEngine):
     """An NLP engine that does nothing: it loads no model, so there is none to fetch."""
 
     engine_name = "none"
@@ -105,7 +105,7 @@ class Engine:
             supported_languages=[LANGUAGE],
         )
         self._analyzer = AnalyzerEngine(
-            registry=registry, nlp_engine=_NoLanguage(), supported_languages=[LANGUAGE], log_decision_process=False
+            registry=registry, nlp_engine=NoLanguage(), supported_languages=[LANGUAGE], log_decision_process=False
         )
         self._artifacts = _no_artifacts()
         self._entities = list(_CATEGORIES)

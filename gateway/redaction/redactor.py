@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Protocol
 
-from gateway.categories import PLACEHOLDER, Category
+from gateway.categories import PLACEHOLDER, Category, Scope
 from gateway.errors import Code, Refused
 from gateway.redaction.findings import Finding
 from gateway.redaction.segments import REACH
+from gateway.redaction.treatment import Treatment, sentences
 from providers.document import Document
 from providers.text import Kind, Path, Slot, Strings, TooMany, replace, strings
 
@@ -41,6 +42,19 @@ class Cleaned:
     redactions: Mapping[Category, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One string of a document that holds findings: where it stands, in the surface's words, and what was found in it.
+
+    `nested` is how deep in JSON inside that string it stands; 0 for the string itself.
+    """
+
+    where: str
+    text: str = field(repr=False)
+    findings: Sequence[Finding]
+    nested: int = 0
+
+
 def typed(category: Category) -> str:
     """The placeholder that names the category, for operators who choose that."""
     return f"{PLACEHOLDER[:-1]}:{category}]"
@@ -51,6 +65,9 @@ def untyped(_category: Category) -> str:
     return PLACEHOLDER
 
 
+_USUAL = Treatment()
+
+
 class Redactor:
     """Takes special-category data out of documents and texts.
 
@@ -58,6 +75,7 @@ class Redactor:
         detector: who looks.
         known_keys: the field names of the wires' surfaces, which are not content.
         placeholder: category -> what stands for a finding; `untyped` or `typed`.
+        treatment: how much goes with a finding.
     """
 
     def __init__(
@@ -65,24 +83,53 @@ class Redactor:
         detector: Finds,
         known_keys: frozenset[str] = frozenset(),
         placeholder: Callable[[Category], str] = untyped,
+        treatment: Treatment = _USUAL,
     ) -> None:
         self._detector = detector
         self._known_keys = known_keys
         self._placeholder = placeholder
+        self._treatment = treatment
+
+    def under(self, treatment: Treatment) -> Redactor:
+        """The same, for a tenant that asks for this treatment."""
+        if treatment == self._treatment:
+            return self
+        return Redactor(self._detector, self._known_keys, self._placeholder, treatment)
 
     async def clean(self, document: Document) -> Cleaned:
         """The document with every finding replaced; the same object if there was none.
 
         Raises:
-            Refused: a finding in what must stay as it is (`content_not_scannable`, with its path).
+            Refused: a finding in what must stay as it is, or any where the treatment is to refuse
+                (`content_not_scannable`, with its path).
             Unavailable: nobody could look.
         """
+        read, spans = await self._look(document)
+        if not any(spans):
+            return Cleaned(document, {})
+        return self._replaced(document, read, spans)
+
+    async def places(self, document: Document) -> list[Place]:
+        """What `clean` would take out, string by string, for whoever asked to see it.
+
+        Raises:
+            Refused, Unavailable: as `clean`.
+        """
+        read, spans = await self._look(document)
+        return [
+            Place(_where(document, slot.path, self._known_keys), slot.text, _apart(findings), len(slot.inside))
+            for slot, findings in zip(read.slots, spans, strict=True)
+            if findings
+        ]
+
+    async def _look(self, document: Document) -> tuple[Strings, list[list[Finding]]]:
+        """Every string of a document, and the findings of each; those of several readings may overlap."""
         try:
             read = strings(document, self._known_keys)
         except TooMany:
             raise Refused(Code.CONTENT_NOT_SCANNABLE, "The document holds more strings than can be scanned.") from None
         if not read.slots:
-            return Cleaned(document, {})
+            return read, []
         seams = _seams(read)
         texts = [_as_read(slot) for slot in read.slots]
         found = await self._detector.find([*texts, *(seam.text for seam in seams)])
@@ -90,9 +137,7 @@ class Redactor:
         for seam, findings in zip(seams, found[len(texts) :], strict=True):
             for finding in findings:
                 seam.share_out(finding, spans)
-        if not any(spans):
-            return Cleaned(document, {})
-        return self._replaced(document, read, spans)
+        return read, spans
 
     async def redact(self, text: str) -> tuple[str, Mapping[Category, int]]:
         """One text with every finding replaced, and how many there were.
@@ -101,6 +146,8 @@ class Redactor:
             Unavailable: nobody could look.
         """
         (findings,) = await self._detector.find([text])
+        if self._treatment.scope is not Scope.SPAN:
+            findings = sentences(text, findings)
         return self.replaced(text, findings), Counter(finding.category for finding in findings)
 
     def replaced(self, text: str, findings: Sequence[Finding]) -> str:
@@ -122,6 +169,12 @@ class Redactor:
             if not findings:
                 continue
             slot = read.slots[index]
+            if self._treatment.scope is Scope.REFUSE:
+                raise Refused(
+                    Code.CONTENT_NOT_SCANNABLE,
+                    "No special-category data may leave for this tenant, redacted or not, and this field holds some.",
+                    where=_where(document, slot.path, self._known_keys),
+                )
             if slot.kind in {Kind.IDENTIFIER, Kind.SEALED}:
                 raise Refused(
                     Code.CONTENT_NOT_SCANNABLE,
@@ -129,6 +182,8 @@ class Redactor:
                     where=_where(document, slot.path, self._known_keys),
                 )
             apart = _apart(findings)
+            if self._treatment.scope is Scope.SENTENCE:
+                apart = sentences(slot.text, apart)
             changes[index] = self.replaced(slot.text, apart)
             redactions.update(finding.category for finding in apart if finding.score >= 0)
         return Cleaned(replace(document, changes, read.slots), dict(redactions))

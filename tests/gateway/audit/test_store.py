@@ -120,7 +120,7 @@ def test_a_file_of_something_else_is_refused(directory: Path) -> None:
     directory.mkdir(mode=0o700)
     path = directory / "journal.db"
     path.touch(mode=0o600)
-    connection = store_module._keyed(path, apsw.SQLITE_OPEN_READWRITE, KEY, Cipher.AEGIS, "")
+    connection = store_module.keyed(path, apsw.SQLITE_OPEN_READWRITE, KEY, Cipher.AEGIS, "")
     connection.execute("PRAGMA application_id = 7; CREATE TABLE other(a)").fetchall()
     connection.close()
 

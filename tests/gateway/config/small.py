@@ -14,7 +14,23 @@ WIRES = {"toy": TOY}
 
 GATEWAY = """\
 region: test
-purposes: [summary, coaching]
+purposes:
+  summary:
+    policy: running_the_service
+    lawful_basis: contract
+    data: personal
+    notice:
+      announced: 2025-11-01
+      effective: 2026-01-01
+      document_sha256: "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+  coaching:
+    policy: running_the_service
+    lawful_basis: contract
+    data: personal
+    notice:
+      announced: 2025-11-01
+      effective: 2026-01-01
+      document_sha256: "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 state: ../state
 listen:
   host: 127.0.0.1
@@ -100,6 +116,7 @@ notice:
   announced: 2025-11-01
   days: 30
   effective: 2026-01-01
+  document_sha256: "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 review_by: 2027-06-01
 suspended: false
 credential: {environment: TOY_KEY}

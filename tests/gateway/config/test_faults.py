@@ -13,6 +13,19 @@ from tests.gateway.config.small import FILES, read, write
 G, C, T, P = "gateway.yaml", "callers.yaml", "tenants.yaml", "processors/toy-eu.yaml"
 A64 = "a" * 64
 A63 = "a" * 63
+B64 = "b" * 64
+ADDED = f"""\
+  storage: [IE]
+  added:
+    - {{{{countries: [CH], reason: more room, announced: 2026-11-01, effective: {{}}, document_sha256: "{B64}"}}}}"""
+EMERGENCY = f"""\
+exemptions:
+  - {{tenant: t-eu, reason: an outage elsewhere, contract: addendum 7, document_sha256: "{A64}", approvers: [Ada, Grace], valid_from: 2025-11-10, valid_until: 2025-12-10}}
+"""
+TRANSFER = f"""\
+transfers:
+  - {{law: EEA, mechanism: scc, reference: module 3, document_sha256: "{A64}", valid_from: 2026-01-01, valid_until: 2028-01-01}}
+"""
 
 
 def first_change(before: str, after: str) -> int:
@@ -64,7 +77,6 @@ CASES: list[tuple[str, str, str, str, str, str, int]] = [
     ("a list for a mapping", P, "  project: toys", "  - toys", "account_scope", "keys with values", -1),
     ("a port that is none", G, "port: 8080", "port: 65536", "listen.port", "at most 65535", 0),
     ("no time at all", G, "idle_seconds: 30", "idle_seconds: 0", "limits.idle_seconds", "above 0", 0),
-    ("an empty list of purposes", G, "[summary, coaching]", "[]", "purposes", "empty list", 0),
     ("an empty list of operations", P, "operations: [ask]", "operations: []", "operations", "empty list", 0),
     ("an empty list of countries", P, "[DE, FR]", "[]", "countries.processing", "empty list", 0),
     ("an empty residency", T, "residency: [EEA_CH]", "residency: []", "tenants.t-eu.residency", "empty list", 0),
@@ -143,7 +155,50 @@ CASES: list[tuple[str, str, str, str, str, str, int]] = [
     ("an open listener without names", G, "host: 127.0.0.1", "host: 0.0.0.0\n  unsafe_plaintext: true", "listen", "names", -1),
     ("TLS that says it is plain", G, "host: 127.0.0.1", "tls: {certificate: a, private_key: b}\n  unsafe_plaintext: true", "listen.unsafe_plaintext", "leave this out", 1),
     ("a host pattern", G, "host: 127.0.0.1", 'names: ["*.example"]', "listen.names[0]", "exact host name", 0),
-    ("a purpose twice", G, "[summary, coaching]", "[summary, summary]", "purposes[1]", "twice", 0),
+    ("a purpose twice", G, "  coaching:", "  summary:", "purposes.summary", "twice", 0),
+    # purposes
+    ("a purpose of no policy", G, "    policy: running_the_service\n", "", "purposes.summary.policy", "missing", -1),
+    ("a purpose of a seventh kind", G, "policy: running_the_service", "policy: research", "purposes.summary.policy", "one of", 0),
+    ("a purpose to train models", G, "  coaching:", "  model_training:", "purposes.model_training", "for good", 0),
+    ("a purpose to tune models", G, "  coaching:", "  fine-tuning:", "purposes.fine-tuning", "for good", 0),
+    ("a purpose to read emotions", G, "  coaching:", "  rep_emotion:", "purposes.rep_emotion", "for good", 0),
+    ("a purpose without a lawful basis", G, "lawful_basis: contract", "lawful_basis: none", "purposes.summary.lawful_basis", "one of", 0),
+    ("a purpose for special categories", G, "data: personal", "data: special_category", "purposes.summary.data", "one of", 0),
+    ("a purpose before its notice has run", G, "      effective: 2026-01-01", "      effective: 2025-11-30", "purposes.summary.notice.effective", "30 days", 0),
+    ("a purpose without the notice as sent", G, f'      document_sha256: "{B64}"\n', "", "purposes.summary.notice.document_sha256", "missing", -3),
+    ("less notice than was promised", G, "region: test", "region: test\nnotice_days: -1", "notice_days", "at least 0", 0),
+    # notice of processors and countries
+    ("a notice without what was sent", P, f'  document_sha256: "{B64}"\n', "", "notice.document_sha256", "missing", -4),
+    ("a notice of fewer days than promised", P, "  days: 30", "  days: 29", "notice.days", "promised 30", 0),
+    ("a longer notice that has not run", P, "  days: 30", "  days: 90", "notice.effective", "90 days", 1),
+    ("a country added without notice", P, "  storage: [IE]", "  storage: [IE]\n  added:\n    - {countries: [CH], reason: more room}", "countries.added[0].announced", "missing", 1),
+    ("a country added too soon", P, "  storage: [IE]", ADDED.format("2026-11-29"), "countries.added[0].effective", "30 days", 1),
+    ("a country added that is none", P, "  storage: [IE]", ADDED.replace("[CH]", "[EU]").format("2026-12-29"), "countries.added[0].countries[0]", "ISO 3166-1", 1),
+    ("a nameless place", P, "[DE, FR]", '["*"]', "countries.processing[0]", "ISO 3166-1", 0),
+    # emergencies
+    ("an emergency that one person approves", P, "review_by:", EMERGENCY.replace("[Ada, Grace]", "[Ada]") + "review_by:", "exemptions[0].approvers", "two different", 1),
+    ("an emergency without its contract", P, "review_by:", EMERGENCY.replace("contract: addendum 7", "note: x") + "review_by:", "exemptions[0].contract", "missing", 1),
+    ("an emergency before any announcement", P, "review_by:", EMERGENCY.replace("2025-11-10", "2025-10-10") + "review_by:", "exemptions[0].valid_from", "announced first", 1),
+    ("an emergency without end", P, "review_by:", EMERGENCY.replace("2025-12-10", "2027-12-10") + "review_by:", "exemptions[0].valid_until", "within 92 days", 1),
+    ("an emergency for everybody", P, "review_by:", EMERGENCY.replace("tenant: t-eu", 'tenant: "*"') + "review_by:", "exemptions[0].tenant", "an id is", 1),
+    ("an emergency for no tenant", P, "review_by:", EMERGENCY.replace("tenant: t-eu", "tenant: t-nobody") + "review_by:", "exemptions[0].tenant", "no such tenant", 1),
+    # transfers
+    ("a transfer under no law", P, "carve_outs:", TRANSFER.replace("law: EEA", "law: EU") + "carve_outs:", "transfers[0].law", "one of", 1),
+    ("a transfer by a right of another law", P, "carve_outs:", TRANSFER.replace("mechanism: scc", "mechanism: uk_idta") + "carve_outs:", "transfers[0].mechanism", "adequacy, scc", 1),
+    ("a transfer by consent", P, "carve_outs:", TRANSFER.replace("mechanism: scc", "mechanism: consent") + "carve_outs:", "transfers[0].mechanism", "one of", 1),
+    ("a transfer that ends first", P, "carve_outs:", TRANSFER.replace("2028-01-01", "2025-01-01") + "carve_outs:", "transfers[0].valid_until", "after it begins", 1),
+    ("a transfer without its document", P, "carve_outs:", TRANSFER.replace(f', document_sha256: "{A64}"', "") + "carve_outs:", "transfers[0].document_sha256", "missing", 1),
+    # tenants
+    ("an objection to nobody", T, "    notice_days: 60", "    objections: [{processor: toy-us, date: 2026-01-02}]", "tenants.t-ca.objections[0].processor", "no entry", 0),
+    ("an objection without its day", T, "    notice_days: 60", "    objections: [{processor: toy-eu}]", "tenants.t-ca.objections[0].date", "missing", 0),
+    ("a law that is none", T, "    notice_days: 60", "    laws: [GDPR]", "tenants.t-ca.laws[0]", "one of", 0),
+    ("an empty list of laws", T, "    notice_days: 60", "    laws: []", "tenants.t-ca.laws", "empty list", 0),
+    # where host, model and deployment are read together
+    ("a region that the entry does not name", P, "https://eu.toy.example", "https://bedrock-runtime.us-east-1.amazonaws.com", "countries.processing", "in US, too", 4),
+    ("a region that nobody knows", P, "https://eu.toy.example", "https://bedrock-mantle.moon-base-1.api.aws", "models[0]", "not known", 8),
+    ("a deployment without its kind", P, "https://eu.toy.example", "https://toy.openai.azure.com", "models[0]", "deployment: {kind, region}", 8),
+    ("a deployment where nothing is deployed", P, "    retention_class: zero", "    deployment: {kind: Standard, region: francecentral}\n    retention_class: zero", "models[0].deployment", "leave it out", 0),
+    ("a host that promises no place", P, "https://eu.toy.example", "https://aiplatform.googleapis.com", "countries.processing", "WORLD", 4),
 ]  # fmt: skip
 
 
@@ -193,6 +248,11 @@ def test_a_file_that_is_no_plain_text(tmp_path: Path, content: bytes, line: int,
     assert [(fault.line, True) for fault in caught.value.faults if fault.file.endswith(T) and says in fault.reason] == [
         (line, True)
     ]
+
+
+def test_there_are_many_ways_to_break_it() -> None:
+    """The table is as long as was promised, and each case has a name of its own."""
+    assert len({case[0] for case in CASES}) == len(CASES) >= 60
 
 
 def test_a_configuration_cut_off_anywhere_grants_nothing_more(tmp_path: Path) -> None:

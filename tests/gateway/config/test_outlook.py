@@ -91,3 +91,13 @@ def test_dangers_are_warnings(tmp_path: Path) -> None:
     assert said.count("WARNING") == 3
     for words in ("redaction is OFF", "plain text", "its credential (environment:TOY_KEY) cannot be read"):
         assert words in said
+
+
+def test_says_how_much_goes_with_a_finding(tmp_path: Path) -> None:
+    """The operator's own setting, and the tenants that are stricter."""
+    tenants = FILES["tenants.yaml"].replace("  t-ca:\n", "  t-ca:\n    redaction: refuse\n")
+
+    said = report(write(tmp_path, **{"tenants.yaml": tenants}))
+
+    assert "redaction: the words that reveal are taken out" in said
+    assert "for t-ca: a call with a finding is refused" in said

@@ -11,8 +11,9 @@ import pytest
 
 from gateway.errors import Code, Refused
 from gateway.exchange import Route
+from gateway.policy.consistency import parse_entry
 from gateway.policy.countries import expand
-from gateway.policy.entries import Entry, State, parse_entry
+from gateway.policy.entries import Entry, State
 from gateway.policy.processors import Registry
 from gateway.policy.tenants import Tenant
 from tests.gateway.policy.surfaces import TOY
@@ -54,7 +55,7 @@ ENTRY: dict[str, object] = {
         }
     ],
     "carve_outs": ["Flagged images are kept."],
-    "notice": {"announced": "2025-12-01", "days": 30, "effective": "2026-01-01"},
+    "notice": {"announced": "2025-12-01", "days": 30, "effective": "2026-01-01", "document_sha256": "b" * 64},
     "review_by": "2027-06-01",
     "suspended": False,
     "credential": {"environment": "TOY_KEY"},
@@ -170,7 +171,7 @@ def test_what_the_registry_refuses(asked: dict[str, object], code: Code) -> None
             id="approvers to be filled",
         ),
         pytest.param(
-            {"notice": {"announced": "2026-11-01", "days": 30, "effective": "2026-12-01"}},
+            {"notice": {"announced": "2026-11-01", "days": 30, "effective": "2026-12-01", "document_sha256": "b" * 64}},
             Code.PROCESSOR_NOT_ACTIVE,
             id="announced, not yet effective",
         ),
@@ -345,4 +346,4 @@ def test_a_callers_words_are_not_remembered() -> None:
         code_of(registry, model=f"no-{number}")
         code_of(registry, narrowed_to=f"no-{number}")
 
-    assert len(registry._open) == 0
+    assert len(registry._answers) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.categories import Scope
 from gateway.policy.countries import EEA, EU27, ISO, NAMED, expand, shown
 from gateway.policy.tenants import Known, Tenant, parse_tenants
 
@@ -73,3 +74,16 @@ def test_the_named_sets() -> None:
     assert EEA <= ISO and "GB" not in NAMED["EEA_CH"]
     assert shown(expand(["EU27", "NO", "IS", "LI"])) == "EEA"
     assert shown(frozenset({"US", "CA"})) == "CA US"
+
+
+def test_a_tenant_may_be_stricter_and_not_laxer() -> None:
+    """What the operator takes out of everybody's text is the least; an absent key takes it over."""
+    known = Known({"toy"}, {"summary"}, {"cache"}, Scope.SENTENCE)
+    usual = {"residency": ["CA"], "status": "active"}
+
+    tenants, _faults = read({"tenants": {"a": usual, "b": {**usual, "redaction": "refuse"}}}, known)
+    laxer, faults = read({"tenants": {"a": usual, "c": {**usual, "redaction": "span"}}}, known)
+
+    assert isinstance(tenants, dict)
+    assert [tenants[name].redaction for name in "ab"] == [Scope.SENTENCE, Scope.REFUSE]
+    assert (laxer, faults) == (None, [("tenants", "c", "redaction")])

@@ -22,7 +22,7 @@ def test_recall_and_false_alarms(engine: Engine, path: Path, capsys: pytest.Capt
     """The shipped rules reach their floors at one and the same setting."""
     with capsys.disabled():
         print()
-        total = report(path, engine, verbose=False)
+        total = report(path, engine)
 
     if total.gold:
         assert total.recall >= 0.75

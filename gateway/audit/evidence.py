@@ -1,0 +1,174 @@
+"""The state as the verifier takes it: entries of the log, with the records of the journal behind them.
+
+Also what a pack is written from. Reads in pages, in transactions of one moment each, while the
+gateway and the sequencer go on writing; nothing that is in the log changes any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import apsw
+import orjson
+
+from gateway.audit.configurations import kept_configuration
+from gateway.audit.leaf import placed
+from gateway.audit.log_store import Leaf, LogReader, Signed
+from gateway.audit.merkle import HASH_BYTES, inclusion, leaf_hash, peaks
+from gateway.audit.store import FILE_NAME, RSEQ_BITS, Cipher, StoreFault, reading, translated
+from gateway.audit.tlog import TILE, verifier_key
+from gateway.audit.verify import Assertion, Policy
+from gateway.keys import Keyring
+
+_RSEQ = (1 << RSEQ_BITS) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One leaf with what stands behind it; `salt` and `text` are None for an erased record."""
+
+    index: int
+    entry: bytes
+    salt: bytes | None
+    text: str | None
+
+
+class Evidence:
+    """Leaves [start, end) of a log, as `verify.verify` reads them."""
+
+    def __init__(self, log: LogReader, journal: apsw.Connection, directory: Path, start: Signed | None, end: Signed):
+        """Use `open_evidence`."""
+        self._log, self._journal, self._directory = log, journal, directory
+        self._boots = {number: name for number, (name, _rows) in log.boots().items()}
+        self.start = 0 if start is None else start.size
+        self.end = end.size
+        self.note_a = None if start is None else start.note
+        self.note_b = end.note
+        self.report: dict[str, object] | None = None
+        self.peaks = [(height, log.subtrees()(height, position)) for height, position in peaks(0, self.start)]
+        self.prior = list(self._prior())
+        self.configurations = self._configurations()
+
+    @property
+    def origin(self) -> str:
+        """The log's name."""
+        return self._log.origin
+
+    @property
+    def log(self) -> LogReader:
+        """The log itself."""
+        return self._log
+
+    def rows(self, since: int = 0) -> Iterator[Row]:
+        """Every leaf in order, from index `since` on.
+
+        Raises:
+            StoreFault: a file cannot be read.
+        """
+        start = max(since, self.start)
+        for position in range(start // TILE, -(-self.end // TILE)):
+            first, last = max(start, position * TILE), min(self.end, (position + 1) * TILE)
+            entries = self._log.entries(position)[first - position * TILE : last - position * TILE]
+            leaves = self._log.leaves(first, last)
+            if len(entries) != last - first or [leaf.index for leaf in leaves] != list(range(first, last)):
+                raise StoreFault(f"{self._directory}: leaves or entries between {first} and {last} are missing")
+            bodies = self._bodies([leaf.seq for leaf in leaves if leaf.seq is not None])
+            for entry, leaf in zip(entries, leaves, strict=True):
+                yield Row(leaf.index, entry, leaf.salt, self._text(leaf, bodies))
+
+    def leaves(self) -> Iterator[tuple[bytes, bytes | None, str | None]]:
+        """Every leaf, as the verifier takes it."""
+        for row in self.rows():
+            yield row.entry, row.salt, row.text
+
+    def check_files(self, a1: Assertion, _policy: Policy) -> None:
+        """A1 for a state: the tiles that are served hold the hashes of the entries."""
+        for position in range(self.start // TILE, -(-self.end // TILE)):
+            tile = self._log.tile(0, position)
+            a1.checked += 1
+            hashes = b"".join([leaf_hash(entry) for entry in self._log.entries(position)])
+            width = min(TILE, self.end - position * TILE) * HASH_BYTES
+            if len(hashes) < width or tile[:width] != hashes[:width]:
+                a1.fail(f"tile 0/{position}", "it does not hold the hashes of the entries")
+
+    def _text(self, leaf: Leaf, bodies: dict[int, str]) -> str | None:
+        if leaf.note is not None:
+            return leaf.note
+        body = None if leaf.seq is None else bodies.get(leaf.seq)
+        if leaf.seq is None or body is None:
+            return None
+        boot = self._boots.get(leaf.seq >> RSEQ_BITS, "")
+        try:
+            return placed(body, boot, leaf.seq & _RSEQ, leaf.tseq).decode("ascii", "replace")
+        except (orjson.JSONDecodeError, TypeError):
+            return "not a record"
+
+    def _bodies(self, seqs: list[int]) -> dict[int, str]:
+        if not seqs:
+            return {}
+        with translated(self._directory):
+            found = self._journal.execute(
+                "SELECT seq, body FROM record WHERE seq BETWEEN ? AND ?", (min(seqs), max(seqs))
+            ).fetchall()
+        return dict(cast(list[tuple[int, str]], found))
+
+    def _prior(self) -> Iterator[tuple[int, bytes, list[bytes]]]:
+        """The boot record in force at A, and the configurations announced since; each with its proof."""
+        if not self.start:
+            return
+        last = self._log.last_seq_before(self.start)
+        first = last >> RSEQ_BITS << RSEQ_BITS
+        with translated(self._directory):
+            found = self._journal.execute(
+                "SELECT seq FROM record WHERE seq BETWEEN ? AND ? AND kind = 'p' "
+                "AND body ->> 'act' IN ('boot', 'configuration') ORDER BY seq",
+                (first, last),
+            ).fetchall()
+        for (seq,) in cast(list[tuple[int]], found):
+            index = self._log.index_of(seq)
+            entry = self._log.entries(index // TILE)[index % TILE]
+            yield index, entry, inclusion(index, self.end, self._log.subtrees())
+
+    def _configurations(self) -> dict[str, bytes]:
+        """Those that operator records of the period, or before it, name."""
+        last = self._log.last_seq_before(self.end)
+        first = self._log.last_seq_before(self.start) >> RSEQ_BITS << RSEQ_BITS if self.start else 0
+        with translated(self._directory):
+            found = self._journal.execute(
+                "SELECT DISTINCT body ->> 'configuration' FROM record WHERE seq BETWEEN ? AND ? AND kind = 'p' "
+                "AND body ->> 'configuration' IS NOT NULL",
+                (first, last),
+            ).fetchall()
+        kept = {digest: kept_configuration(self._directory, digest) for (digest,) in cast(list[tuple[str]], found)}
+        return {digest: preimage for digest, preimage in kept.items() if preimage is not None}
+
+
+@contextlib.contextmanager
+def open_evidence(
+    state: Path, keyring: Keyring, since: int | None = None, until: int | None = None, cipher: Cipher = Cipher.AEGIS
+) -> Iterator[Evidence]:
+    """The evidence of a period in `state`: from the last checkpoint at or before `since` to the first from `until` on.
+
+    Instants in microseconds since 1970; None is the log's beginning, and its end.
+
+    Raises:
+        StoreFault: a file cannot be used, or nothing was signed yet.
+    """
+    with (
+        LogReader.read(state / "log", keyring.log_key(), cipher) as log,
+        contextlib.closing(reading(state / "journal" / FILE_NAME, keyring.journal_key(), cipher)) as journal,
+    ):
+        start = None if since is None else log.signed_before(since)
+        end = (None if until is None else log.signed_after(until)) or log.latest()
+        if end is None:
+            raise StoreFault(f"{state}: nothing was signed yet")
+        yield Evidence(log, journal, state / "log", start if start is None or start.size < end.size else None, end)
+
+
+def own_policy(origin: str, keyring: Keyring) -> str:
+    """The trust in this log's own key, as a policy file has it. Give it to auditors by another way than the pack."""
+    return f"log {verifier_key(origin, keyring.log_signer().public)}\nquorum none\n"

@@ -1,0 +1,222 @@
+"""Orders the journal's rows into the log of a region, and signs what it says.
+
+Reads the journal from another process, so that the commit point never waits for it: a call is
+durable long before it is in the log. It adds to each record its place, the tenant's count and a
+salt, and writes leaves, tiles and the signed checkpoint in one transaction. Killed at any moment,
+it goes on from the last checkpoint; nothing unsigned is ever left to repair.
+
+It refuses to sign rather than to guess: a row missing in a boot, a boot missing, a row that is no
+record, a journal or a log that is older than what was signed before (a restored backup).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from gateway.audit.edge import Edge
+from gateway.audit.guard import Guard
+from gateway.audit.language import NotRecordable
+from gateway.audit.leaf import SALT_BYTES, TenantHead, clear, commitment, head, placed
+from gateway.audit.log_store import Batch, Leaf, LogStore, Signed, TenantCount
+from gateway.audit.record import Glimpse, glimpse
+from gateway.audit.store import FILE_NAME, RSEQ_BITS, Cipher, StoreFault, reading, translated
+from gateway.audit.tlog import Checkpoint
+from gateway.audit.words import Tenant
+from gateway.keys import Signer
+
+MOST = 4096
+"""Leaves of one checkpoint."""
+
+DAY = 86_400_000_000
+_RSEQ = (1 << RSEQ_BITS) - 1
+
+
+class OutOfOrder(StoreFault):
+    """Journal and log do not continue each other, so nothing more is signed. Names the place, never a value."""
+
+
+class Sequencer:
+    """The one who orders and signs. For one thread.
+
+    Args:
+        journal: the journal's directory.
+        log: open for writing; closed by `close`.
+        guard: where the last checkpoint is kept a second time.
+        clock: microseconds since 1970, UTC.
+
+    Raises:
+        OutOfOrder: the log, its guard and the journal do not agree.
+        StoreFault: a file cannot be used.
+    """
+
+    def __init__(
+        self,
+        journal: Path,
+        journal_key: bytes,
+        log: LogStore,
+        signer: Signer,
+        guard: Guard,
+        clock: Callable[[], int],
+        cipher: Cipher = Cipher.AEGIS,
+    ) -> None:
+        self._path = journal / FILE_NAME
+        self._log, self._signer, self._guard, self._clock = log, signer, guard, clock
+        self._origin = log.origin
+        self._boots, self._tenants = log.boots(), log.tenants()
+        self._last = log.last_seq
+        self._headed_on = -1
+        try:
+            self._edge = Edge.of(log)
+        except ValueError as fault:
+            raise OutOfOrder(f"{self._path.parent}: {fault}") from None
+        self._latest = log.latest()
+        self._refuse_another_past()
+        self._journal = reading(self._path, journal_key, cipher)
+        try:
+            self._refuse_another_journal()
+        except BaseException:
+            self._journal.close()
+            raise
+
+    @property
+    def log(self) -> LogStore:
+        """The log that it writes."""
+        return self._log
+
+    @property
+    def latest(self) -> Signed | None:
+        """The last checkpoint, if anything was ever signed."""
+        return self._latest
+
+    @property
+    def size(self) -> int:
+        """How many leaves are signed."""
+        return self._edge.size
+
+    def step(self) -> Signed | None:
+        """Order what the journal has gained, at most `MOST` rows; the checkpoint over it, or None if there was nothing.
+
+        Raises:
+            OutOfOrder: a row or a boot is missing, or a row is no record.
+            StoreFault: the journal cannot be read, or whether the log was written is unknown. Open both anew.
+        """
+        now = self._clock()
+        batch = Batch()
+        entries = self._heads(now, batch)
+        with translated(self._path):
+            found = self._journal.execute(
+                "SELECT seq, body FROM record WHERE seq > ? ORDER BY seq LIMIT ?", (self._last, MOST)
+            ).fetchall()
+        for seq, body in cast(list[tuple[int, str]], found):
+            entries.append(self._order(seq, body, now, batch))
+        if not entries:
+            return None
+        self._edge.append(entries, batch)
+        time = max(now, self._latest.time if self._latest else 0)
+        checkpoint = Checkpoint(self._origin, self._edge.size, self._edge.root)
+        signed = Signed(checkpoint.size, time, checkpoint.sign(self._signer))
+        self._log.add(batch, signed)
+        self._latest = signed
+        self._guard.keep(signed.note)
+        return signed
+
+    def close(self) -> None:
+        """Release both files."""
+        self._journal.close()
+        self._log.close()
+
+    def _order(self, seq: int, body: str, now: int, batch: Batch) -> bytes:
+        """The entry of one row, which joins the batch."""
+        number, rseq = seq >> RSEQ_BITS, seq & _RSEQ
+        try:
+            record = glimpse(body.encode())
+        except NotRecordable:
+            raise OutOfOrder(f"{self._path}: row {rseq} of boot {number} is not a record") from None
+        boot = self._boot(number, rseq, record, batch)
+        index = self._edge.size + len(batch.leaves)
+        self._last = seq
+        if record.operator:
+            batch.leaves.append(Leaf(index, seq, None, None, None))
+            return clear(placed(body, boot, rseq, None))
+        salt = os.urandom(SALT_BYTES)
+        tenant = None if record.tenant is None else self._count(record.tenant, now, batch)
+        whose, tseq = (None, None) if tenant is None else (tenant.id, tenant.tseq)
+        batch.leaves.append(Leaf(index, seq, whose, tseq, salt))
+        return commitment(salt, placed(body, boot, rseq, tseq))
+
+    def _boot(self, number: int, rseq: int, record: Glimpse, batch: Batch) -> str:
+        """The id of the boot that a row is of, which must be its next row."""
+        if number in self._boots:
+            name, rows = self._boots[number]
+            if number != max(self._boots) or rseq != rows:
+                raise OutOfOrder(f"{self._path}: row {rows} of boot {number} is missing")
+        else:
+            if number != max(self._boots, default=number - 1) + 1 or rseq != 0:
+                raise OutOfOrder(f"{self._path}: a boot before {number}, or its first row, is missing")
+            started = record.started
+            if started is None:
+                raise OutOfOrder(f"{self._path}: boot {number} does not begin with a boot record")
+            name = started
+        self._boots[number] = batch.boots[number] = (name, rseq + 1)
+        return name
+
+    def _count(self, name: Tenant, now: int, batch: Batch) -> TenantCount:
+        tenant = self._tenants.get(name)
+        if tenant is None:
+            tenant = self._tenants[name] = TenantCount(len(self._tenants) + 1, name)
+        tenant.tseq += 1
+        tenant.day = now // DAY
+        batch.tenants[name] = tenant
+        return tenant
+
+    def _heads(self, now: int, batch: Batch) -> list[bytes]:
+        """Once a day: the count of each tenant that had records since its last one."""
+        today = now // DAY
+        if today == self._headed_on:
+            return []
+        self._headed_on = today
+        entries: list[bytes] = []
+        for tenant in self._tenants.values():
+            if tenant.tseq > tenant.headed and tenant.day < today:
+                word = str.__new__(Tenant, tenant.name)
+                body = head(TenantHead(time=now, tenant=word, tseq=tenant.tseq, day=tenant.day))
+                salt = os.urandom(SALT_BYTES)
+                index = self._edge.size + len(batch.leaves)
+                batch.leaves.append(Leaf(index, None, tenant.id, None, salt, body.decode("ascii")))
+                tenant.headed = tenant.tseq
+                batch.tenants[tenant.name] = tenant
+                entries.append(commitment(salt, body))
+        return entries
+
+    def _refuse_another_past(self) -> None:
+        """Refuse a log that is not what we signed last, or is older than what the guard saw."""
+        if self._edge.size != (self._latest.size if self._latest else 0):
+            raise OutOfOrder("the log's leaves and its last checkpoint differ; nothing is signed")
+        if self._latest is not None:
+            ours = Checkpoint(self._origin, self._edge.size, self._edge.root)
+            if ours.sign(self._signer) != self._latest.note:
+                raise OutOfOrder("the log's tiles, key and last checkpoint do not fit each other; nothing is signed")
+        self._guard.refuse_older(self._origin, self._edge.size, self._log.subtrees())
+
+    def _refuse_another_journal(self) -> None:
+        """Refuse a journal that is not the one ordered so far: another boot under a known number, or fewer rows."""
+        if not self._boots:
+            return
+        number = max(self._boots)
+        name, rows = self._boots[number]
+        with translated(self._path):
+            first, last = (
+                self._journal.execute("SELECT body FROM record WHERE seq = ?", (number << RSEQ_BITS | rseq,)).fetchone()
+                for rseq in (0, rows - 1)
+            )
+        if first is None or last is None:
+            raise OutOfOrder(f"{self._path}: older than the log; restore the journal, nothing is signed")
+        started = None
+        with contextlib.suppress(NotRecordable):
+            started = glimpse(str(first[0]).encode()).started
+        if started != name:
+            raise OutOfOrder(f"{self._path}: another journal than the log's; nothing is signed")

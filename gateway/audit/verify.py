@@ -1,0 +1,1118 @@
+"""The auditor's procedure: fourteen assertions about a log, checked offline and from first principles.
+
+Standard library only, and nothing of the gateway is imported: what wrote the log must not judge it.
+This file is also inside every evidence pack; run it by itself:
+
+    python3 -I zr_verify.py PACK.zip --policy policy.txt
+
+Memory is bounded: records are read once, in the log's order, and forgotten; what stays is the calls that are
+open, one counter a tenant and a boot, and the configurations. The formats are those of RFC 6962, RFC 8032 and
+C2SP (signed-note, tlog-checkpoint, tlog-cosignature, tlog-tiles); the record language is restated below.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import binascii
+import gzip
+import hashlib
+import json
+import re
+import sys
+import zipfile
+import zlib
+from collections import Counter, OrderedDict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Protocol, Tuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+Json = Dict[str, Any]
+"""What a JSON object says; every use comes after a check of its form."""
+Point = Tuple[int, int, int, int]
+
+MONTHS_KEPT = 13
+NOTICE_DAYS = 30
+_CLOCK_SLACK = 5_000_000  # microseconds between judging a call and recording its intent
+_OUTAGE = 600_000_000  # a heartbeat is due every minute; ten without one is worth a line
+
+TITLES = {
+    "A1": "manifest, files and signatures match",
+    "A2": "checkpoints A and B verify, meet the witness quorum, and B extends A",
+    "A3": "time anchors bound A and B",
+    "A4": "every index in [A, B) is a valid record, an operator record, or covered by a logged deletion",
+    "A5": "no boot lacks a record, and every boot ended cleanly or has its loss interval listed",
+    "A6": "each intent has exactly one outcome, later in the log",
+    "A7": "each intent was covered at its time by an agreement on zero retention and no training",
+    "A8": "each denial has a reason, and none was sent",
+    "A9": "every record is of the closed language",
+    "A10": "configurations form an unbroken chain, and each record's was in force",
+    "A11": "sub-processors were announced at least 30 days before first use",
+    "A12": "totals in the report equal totals recomputed",
+    "A13": "reconciliation differences are within tolerance or listed",
+    "A14": "nothing is older than 13 months and the current one",
+}
+
+
+class NotVerified(Exception):
+    """The evidence cannot even be read. The text says where and why."""
+
+
+# 1. Signatures: Ed25519, RFC 8032 section 5.1.7, in affine-free (extended) coordinates
+
+_P = 2**255 - 19
+_L = 2**252 + 27742317777372353535851937790883648493
+_D = -121665 * pow(121666, _P - 2, _P) % _P
+_ROOT = pow(2, (_P - 1) // 4, _P)
+
+
+def _add(p: Point, q: Point) -> Point:
+    a, b = (p[1] - p[0]) * (q[1] - q[0]) % _P, (p[1] + p[0]) * (q[1] + q[0]) % _P
+    c, d = 2 * p[3] * q[3] * _D % _P, 2 * p[2] * q[2] % _P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return e * f % _P, g * h % _P, f * g % _P, e * h % _P
+
+
+def _times(scalar: int, point: Point) -> Point:
+    result = (0, 1, 1, 0)
+    while scalar:
+        if scalar & 1:
+            result = _add(result, point)
+        point = _add(point, point)
+        scalar >>= 1
+    return result
+
+
+def _point(encoded: bytes) -> Point | None:
+    """The point that 32 bytes encode, or None."""
+    y = int.from_bytes(encoded, "little")
+    sign, y = y >> 255, y & (1 << 255) - 1
+    if y >= _P:
+        return None
+    square = (y * y - 1) * pow(_D * y * y + 1, _P - 2, _P) % _P
+    x = pow(square, (_P + 3) // 8, _P)
+    if (x * x - square) % _P:
+        x = x * _ROOT % _P
+    if (x * x - square) % _P or (x == 0 and sign):
+        return None
+    if x & 1 != sign:
+        x = _P - x
+    return x, y, 1, x * y % _P
+
+
+_BY = 4 * pow(5, _P - 2, _P) % _P
+_BASE = _point(_BY.to_bytes(32, "little")) or (0, 1, 1, 0)
+
+
+def ed25519(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether `signature` (64 bytes) over `message` is by `public` (32 bytes)."""
+    if len(public) != 32 or len(signature) != 64:
+        return False
+    a, r, s = _point(public), _point(signature[:32]), int.from_bytes(signature[32:], "little")
+    if a is None or r is None or s >= _L:
+        return False
+    h = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % _L
+    left, right = _times(s, _BASE), _add(r, _times(h, a))
+    return (left[0] * right[2] - right[0] * left[2]) % _P == 0 and (left[1] * right[2] - right[1] * left[2]) % _P == 0
+
+
+# 2. Notes, checkpoints, policies
+
+
+class Key:
+    """A verifier key: `name+id+base64(type, public)`. The base64 may hold a plus."""
+
+    def __init__(self, text: str) -> None:
+        try:
+            self.name, written_id, key = text.split("+", 2)
+            raw = base64.b64decode(key, validate=True)
+        except (ValueError, binascii.Error):
+            raise NotVerified("a verifier key has another form") from None
+        self.kind, self.public = raw[0] if raw else 0, raw[1:]
+        self.id = hashlib.sha256(self.name.encode() + b"\n" + raw).digest()[:4]
+        if self.kind not in (1, 4) or len(self.public) != 32 or self.id.hex() != written_id:
+            raise NotVerified("a verifier key is not Ed25519, or its id is not its own")
+
+    def signed(self, text: str, payload: bytes) -> bool:
+        """Whether `payload` is this key's signature (type 1) or cosignature (type 4) over a note's text."""
+        if self.kind == 1:
+            return ed25519(self.public, text.encode(), payload)
+        if len(payload) != 72:
+            return False
+        time = int.from_bytes(payload[:8], "big")
+        return ed25519(self.public, f"cosignature/v1\ntime {time}\n{text}".encode(), payload[8:])
+
+
+class Policy:
+    """The auditor's trust: `log VKEY`, `witness NAME VKEY`, `group NAME any|all|K MEMBER...`, `quorum NAME|none`."""
+
+    def __init__(self, text: str) -> None:
+        self.logs, self.witnesses, self.groups, self.quorum = [], {}, {}, "none"
+        for line in text.splitlines():
+            words = line.split("#")[0].split()
+            if not words:
+                continue
+            if words[0] == "log" and len(words) in (2, 3):
+                self.logs.append(Key(words[1]))
+            elif words[0] == "witness" and len(words) in (3, 4):
+                self.witnesses[words[1]] = Key(words[2])
+            elif words[0] == "group" and len(words) > 3:
+                need = {"any": 1, "all": len(words) - 3}.get(words[2]) or int(words[2])
+                self.groups[words[1]] = (need, words[3:])
+            elif words[0] == "quorum" and len(words) == 2:
+                self.quorum = words[1]
+            else:
+                raise NotVerified("the policy has a line of another form")
+
+    def met(self, name: str, cosigners: set[str]) -> bool:
+        """Whether the witnesses `cosigners` satisfy a member of the policy."""
+        if name == "none":
+            return True
+        if name in self.groups:
+            need, members = self.groups[name]
+            return sum(self.met(member, cosigners) for member in members) >= need
+        return name in cosigners
+
+
+def read_checkpoint(note: str, policy: Policy) -> tuple[str, int, bytes]:
+    """(origin, size, root) of a note that the log of the policy signed and its quorum cosigned.
+
+    Raises:
+        NotVerified: it is not.
+    """
+    text, blank, rest = note.rpartition("\n\n")
+    text += "\n"
+    lines = text.split("\n")
+    if not blank or len(lines) != 4 or not re.fullmatch(r"0|[1-9][0-9]{0,18}", lines[1]):
+        raise NotVerified("not a checkpoint")
+    signatures = []
+    for line in rest.splitlines():
+        match = re.fullmatch("— ([^ +]+) ([A-Za-z0-9+/=]+)", line)
+        try:
+            raw = base64.b64decode(match[2], validate=True) if match else b""
+        except binascii.Error:
+            raw = b""
+        if match is None or len(raw) < 5:
+            raise NotVerified("a signature line has another form")
+        signatures.append((match[1], raw[:4], raw[4:]))
+
+    def by(key: Key) -> bool:
+        found = [payload for name, ident, payload in signatures if name == key.name and ident == key.id]
+        if any(not key.signed(text, payload) for payload in found):
+            raise NotVerified("a signature by a known key is wrong")
+        return bool(found)
+
+    if not any([by(key) for key in policy.logs if key.name == lines[0]]):
+        raise NotVerified("not signed by the log's key")
+    cosigners = {name for name, key in policy.witnesses.items() if by(key)}
+    if not policy.met(policy.quorum, cosigners):
+        raise NotVerified("the witness quorum is not met")
+    try:
+        root = base64.b64decode(lines[2], validate=True)
+    except binascii.Error:
+        raise NotVerified("not a checkpoint") from None
+    return lines[0], int(lines[1]), root
+
+
+# 3. The tree
+
+
+class Tree:
+    """The peaks of a growing tree: [(height, hash)], left to right."""
+
+    def __init__(self, peaks: Iterable[tuple[int, bytes]] = ()) -> None:
+        self.peaks = list(peaks)
+
+    def add(self, entry: bytes) -> None:
+        """Append an entry."""
+        sha, peaks = hashlib.sha256, self.peaks
+        height, node = 0, sha(b"\0" + entry).digest()
+        while peaks and peaks[-1][0] == height:
+            node = sha(b"\1" + peaks.pop()[1] + node).digest()
+            height += 1
+        peaks.append((height, node))
+
+    def root(self) -> bytes:
+        """The root over all entries."""
+        if not self.peaks:
+            return hashlib.sha256(b"").digest()
+        node = self.peaks[-1][1]
+        for _, left in reversed(self.peaks[:-1]):
+            node = hashlib.sha256(b"\1" + left + node).digest()
+        return node
+
+
+def included(entry: bytes, index: int, size: int, path: Iterable[bytes], root: bytes) -> bool:
+    """Whether `path` proves that `entry` is leaf `index` of the tree with that root. RFC 9162 section 2.1.3.2."""
+    if not 0 <= index < size:
+        return False
+    at, last, node = index, size - 1, hashlib.sha256(b"\0" + entry).digest()
+    for each in path:
+        if last == 0:
+            return False
+        if at & 1 or at == last:
+            node = hashlib.sha256(b"\1" + each + node).digest()
+            while at and not at & 1:
+                at, last = at >> 1, last >> 1
+        else:
+            node = hashlib.sha256(b"\1" + node + each).digest()
+        at, last = at >> 1, last >> 1
+    return last == 0 and node == root
+
+
+# 4. The record language: every field a record may have, and the form of its value
+
+_WORD = "[A-Za-z0-9_][A-Za-z0-9._:/@+-]{0,79}"
+_HEX = {size: f'"[0-9a-f]{{{size}}}"' for size in (16, 32, 64)}
+_ID = '"(?:[0-9a-f]{32}|[0-9a-f]{16})"'
+
+
+def _up_to(most: int) -> str:
+    """The form of the integers 0 to `most`, so that one match checks a whole record."""
+    digits = str(most)
+    forms = [digits]
+    for at, digit in enumerate(digits):
+        least = 1 if at == 0 else 0
+        if int(digit) > least:
+            forms.append(f"{digits[:at]}[{least}-{int(digit) - 1}][0-9]{{{len(digits) - at - 1}}}")
+    if len(digits) > 1:
+        forms.append(f"[1-9][0-9]{{0,{len(digits) - 2}}}")
+    return f"(?:0|{'|'.join(forms)})"
+
+
+_INT = _up_to(2**53 - 1)
+_COUNT, _TOKENS, _SIZE, _TOTAL = _up_to(2**16 - 1), _up_to(2**24 - 1), _up_to(2**28), _up_to(2**40)
+_FEW, _STATUS = _up_to(15), "[1-5][0-9]{2}"
+_BOOL = "(?:true|false)"
+_W = f'"{_WORD}"'
+
+
+def _one_of(text: str) -> str:
+    words = "|".join(text.split())
+    return f'"(?:{words})"'
+
+
+def _list_of(form: str) -> str:
+    return rf"\[(?:{form}(?:,{form})*)?\]"
+
+
+CODES = """unauthenticated operation_not_allowed tenant_missing purpose_missing tenant_unknown purpose_not_allowed
+ body_invalid body_too_large parameter_unknown parameter_retains_data schema_not_approved content_not_scannable
+ model_not_allowed residency_mismatch processor_not_active agreement_expired attestation_failed
+ redaction_unavailable audit_unavailable rate_limited overloaded upstream_failed upstream_timeout
+ response_not_allowed"""
+RESULTS = """completed refused_by_provider aborted_by_caller upstream_failed upstream_truncated upstream_timeout
+ cut_off indeterminate"""
+ERRORS = """invalid_request_error authentication_error invalid_api_key permission_error billing_error
+ insufficient_quota not_found_error model_not_found request_too_large context_length_exceeded rate_limit_error
+ rate_limit_exceeded content_filter content_policy_violation timeout_error api_error server_error
+ overloaded_error other"""
+FINISHES = """stop length tool_calls function_call content_filter completed incomplete failed cancelled
+ max_output_tokens end_turn max_tokens stop_sequence tool_use pause_turn refusal model_context_window_exceeded
+ other"""
+ACTS = "boot shutdown configuration key gap recovery unauthenticated notice heartbeat"
+
+_PLACE = {"boot": _HEX[32], "rseq": _INT, "v": "1"}
+_TIMED = {**_PLACE, "time": _INT}
+FIELDS = {
+    "intent": {
+        **_TIMED, "tseq": _INT, "call": _ID, "attempt": _FEW, "tenant": _W, "configuration": _HEX[64], "caller": _W,
+        "key": _ID, "purpose": _W, "subject?": _HEX[32], "wire": _W, "operation": _W, "processor": _W, "agreement": _W,
+        "countries": _list_of('"[A-Z]{2}"'), "model": _W, "tls": '"(?:none|TLSv1.3)"', "stream": _BOOL, "size": _SIZE,
+        "messages?": _COUNT, "tools?": _COUNT, "images?": _COUNT, "redactions": _COUNT, "forced?": _list_of(_W),
+        "conditionals?": _list_of(_W), "unscanned?": _list_of(rf"\[{_W},{_FEW}\]"),
+    },
+    "outcome": {
+        **_TIMED, "tseq": _INT, "call": _ID, "attempt": _FEW, "tenant": _W, "result": _one_of(RESULTS),
+        "code?": _one_of(CODES), "sent?": _BOOL, "status?": _STATUS, "error?": _one_of(ERRORS),
+        "finishes?": _list_of(_one_of(FINISHES)), "input_tokens?": _TOKENS, "output_tokens?": _TOKENS,
+        "cache_read_tokens?": _TOKENS, "cache_write_tokens?": _TOKENS, "reasoning_tokens?": _TOKENS, "chunks?": _TOKENS,
+        "size?": _SIZE, "first_ms?": _TOKENS, "total_ms?": _TOKENS, "served?": _W, "provider_request?": _HEX[32],
+        "echo?": _one_of("confirmed absent contradicted"),
+    },
+    "refusal": {
+        **_TIMED, "tseq?": _INT, "call": _ID, "configuration": _HEX[64], "code": _one_of(CODES), "caller": _W,
+        "key": _ID, "tenant?": _W, "purpose?": _W, "subject?": _HEX[32], "wire?": _W, "operation?": _W,
+        "processor?": _W, "model?": _W, "size?": _SIZE, "source?": _W,
+    },
+    "operator": {
+        **_TIMED, "act": _one_of(ACTS), "configuration?": _HEX[64], "parent?": _HEX[64], "release?": _HEX[64],
+        "started?": _ID, "previous?": _ID, "clean?": _BOOL, "key?": _ID, "enabled?": _BOOL, "closed?": _TOTAL,
+        "refused?": _TOTAL, "start?": _INT, "end?": _INT, "processor?": _W, "document?": _HEX[64], "told?": _TOTAL,
+    },
+    "tenant_head": {"v": "1", "time": _INT, "tenant": _W, "tseq": _INT, "day": _INT},
+}  # fmt: skip
+_LISTS = {"countries": 40, "forced": 64, "conditionals": 32, "unscanned": 8, "finishes": 4}
+GREATEST_BYTES = 4096
+
+
+def _pattern(kind: str, fields: dict[str, str]) -> re.Pattern[str]:
+    """The one form of a kind: keys in order, no space, ASCII; absent ones left out. No first field is optional."""
+    named = sorted((name.rstrip("?"), name.endswith("?"), form) for name, form in fields.items())
+    named = sorted([*named, ("kind", False, f'"{kind}"')])
+    parts = [f'(?:,"{name}":{form})?' if optional else f',"{name}":{form}' for name, optional, form in named]
+    return re.compile(r"\{" + "".join(parts)[1:] + r"\}", re.ASCII)
+
+
+_PATTERNS = {kind: _pattern(kind, fields) for kind, fields in FIELDS.items()}
+_LISTED = {
+    kind: [(name, _LISTS[name]) for name in _LISTS if {name, f"{name}?"} & fields.keys()]
+    for kind, fields in FIELDS.items()
+}
+
+
+def fault_of(kind: str, text: str, record: Json) -> str | None:
+    """Why a record is not of the closed language, or None. `record` is `text` parsed."""
+    pattern = _PATTERNS.get(kind)
+    if pattern is None:
+        return "a kind that does not exist"
+    if len(text) > GREATEST_BYTES + 128 or pattern.fullmatch(text) is None:
+        return "a field is unknown, missing, out of order, or outside its domain"
+    if record.get("size", 0) % 256:
+        return "size is not a multiple of 256"
+    for name, most in _LISTED[kind]:
+        value = record.get(name)
+        if value is not None and len(value) > 1:
+            keys = [each[0] if isinstance(each, list) else each for each in value]
+            if len(keys) > most or keys != sorted(set(keys)):
+                return f"{name} is not a set in order"
+    return None
+
+
+# 5. What the configurations say
+
+_EU27 = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK".split()
+_SETS = {"EU27": _EU27, "EEA": [*_EU27, "IS", "LI", "NO"], "EEA_CH": [*_EU27, "CH", "IS", "LI", "NO"]}
+
+
+def _instant(text: object) -> int | None:
+    """Microseconds of a date or an instant; None where there is none."""
+    try:
+        parsed = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    if parsed.tzinfo is None:
+        parsed = parsed.replace(tzinfo=timezone.utc)
+    return int(parsed.timestamp() * 1_000_000)
+
+
+class Configuration:
+    """One configuration: which processor may get what, and when."""
+
+    def __init__(self, preimage: bytes) -> None:
+        try:
+            trees = json.loads(preimage)[0]
+            entries = [tree for name, tree in trees.items() if name.startswith("processors/")]
+            self.purposes = set(trees["gateway.yaml"]["purposes"])
+            self.entries = {tree["id"]: tree for tree in entries}
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+            raise NotVerified("a configuration has another form") from None
+        self._notices: dict[str, tuple[int | None, int | None]] = {}
+        self._known: dict[tuple[str, str, str, tuple[str, ...], str], str | tuple[int, int]] = {}
+
+    def uncovered(self, intent: Json) -> str | None:
+        """Why an intent was not covered, or None."""
+        key = intent["processor"], intent["agreement"], intent["model"], tuple(intent["countries"]), intent["purpose"]
+        if key not in self._known:
+            self._known[key] = self._window(*key)
+        found = self._known[key]
+        if isinstance(found, str):
+            return found
+        start, end = found
+        time = intent["time"]
+        return None if start <= time + _CLOCK_SLACK and time - _CLOCK_SLACK < end else "no agreement was in force"
+
+    def notice(self, processor: str) -> tuple[int | None, int | None]:
+        """(announced, effective) of a processor, in microseconds; None for what is not there."""
+        if processor not in self._notices:
+            notice = (self.entries.get(processor) or {}).get("notice") or {}
+            self._notices[processor] = _instant(notice.get("announced")), _instant(notice.get("effective"))
+        return self._notices[processor]
+
+    def _window(
+        self, processor: str, agreement: str, model: str, countries: tuple[str, ...], purpose: str
+    ) -> str | tuple[int, int]:
+        entry = self.entries.get(processor)
+        if entry is None or entry.get("example"):
+            return "the processor is not in the configuration"
+        agreements = entry.get("agreements") or []
+        signed = next((each for each in agreements if each.get("id") == agreement), None)
+        if signed is None or "zero_retention" not in signed.get("kinds", ()):
+            return "the agreement is not on zero retention"
+        windows = [(_instant(signed.get("valid_from")), _instant(signed.get("valid_until")))]
+        for kind in ("no_training", "dpa"):
+            if kind not in signed["kinds"]:
+                others = [each for each in agreements if kind in each.get("kinds", ())]
+                windows += [(_instant(each.get("valid_from")), _instant(each.get("valid_until"))) for each in others]
+                if not others:
+                    return f"no agreement is on {kind}"
+        models = [each for each in entry.get("models") or [] if each.get("id") == model]
+        if not models or models[0].get("retention_class", "zero") != "zero":
+            return "the model is not in scope"
+        places = entry.get("countries") or {}
+        named = [*places.get("processing", ()), *places.get("storage", ())]
+        if "WORLD" not in named:
+            allowed = {country for name in named for country in _SETS.get(name, [name])}
+            if not set(countries) <= allowed:
+                return "the countries are not the processor's"
+        if purpose not in self.purposes:
+            return "the purpose is not configured"
+        starts = [self.notice(processor)[1], *(start for start, _ in windows)]
+        ends = [end for _, end in windows]
+        known_starts = [each for each in starts if each is not None]
+        known_ends = [each for each in ends if each is not None]
+        if len(known_starts) < len(starts) or len(known_ends) < len(ends):
+            return "the agreement or its notice has no dates"
+        return max(known_starts), min(known_ends)
+
+
+# 6. The procedure
+
+
+class Assertion:
+    """One assertion: how much was checked, how often it failed, and the first failure."""
+
+    def __init__(self) -> None:
+        self.checked = self.failed = 0
+        self.first: str | None = None
+        self.notes: list[str] = []
+
+    def fail(self, where: str, why: str) -> None:
+        """It does not hold here."""
+        self.failed += 1
+        if self.first is None:
+            self.first = f"{where}: {why}"
+
+
+_RECENT = 65_536
+_scan: Callable[[str, int], tuple[Json, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+
+
+class Verification:
+    """The fourteen assertions over one stream of entries."""
+
+    def __init__(self, first_index: int) -> None:
+        self.a = {name: Assertion() for name in TITLES}
+        self.start = self.index = first_index
+        self.totals: Counter[str] = Counter()
+        self.by: dict[str, Counter[Any]] = {
+            name: Counter() for name in ("reason", "processor", "model", "result", "day")
+        }
+        self.losses: list[str] = []
+        self.indeterminate: list[int] = []
+        self.configurations: dict[str, Configuration] = {}
+        self._announced: set[str | None] = set()
+        self._in_force: str | None = None
+        self._open: OrderedDict[tuple[str, int], tuple[int, str, str]] = OrderedDict()
+        self._boots: OrderedDict[str, list[Any]] = (
+            OrderedDict()
+        )  # id -> [next rseq, missing leaves when last seen, ended cleanly]
+        self._boot: str | None = None
+        self._tenants: dict[str, tuple[int | None, int]] = {}
+        self._missing = 0
+        self._missing_ranges: list[list[int]] = []
+        self._covered: list[tuple[int, int]] = []
+        self._refused: OrderedDict[str, None] = OrderedDict()
+        self._last_time = 0
+        self.first = self.latest = self._oldest = 0
+
+    def announce(self, record: Json) -> None:
+        """A boot or configuration record from before A, proved to be in the log: what was in force at A."""
+        self._announced.add(record.get("configuration"))
+        self._in_force = record.get("configuration")
+        if record.get("act") == "boot":
+            self._boot = record.get("started")
+
+    def leaf(self, entry: bytes, salt: bytes | None, text: str | None) -> None:
+        """The next entry of the log, with the record and the salt that are said to be behind it (or None)."""
+        index, self.index = self.index, self.index + 1
+        a4 = self.a["A4"]
+        a4.checked += 1
+        if entry[:1] == b"\2":
+            try:
+                text = entry[1:].decode("ascii")
+            except UnicodeDecodeError:
+                a4.fail(f"index {index}", "an operator record that is not ASCII")
+                return
+        elif entry[:1] != b"\1" or len(entry) != 33:
+            a4.fail(f"index {index}", "neither a commitment nor an operator record")
+            return
+        elif text is None or salt is None:
+            self._absent(index)
+            return
+        elif hashlib.sha256(b"zr-audit/v1\0" + salt + text.encode("ascii", "replace")).digest() != entry[1:]:
+            a4.fail(f"index {index}", "the record is not the one that the log commits to")
+            return
+        self._record(index, text, entry[:1] == b"\2")
+
+    def _absent(self, index: int) -> None:
+        self._missing += 1
+        ranges = self._missing_ranges
+        if ranges and ranges[-1][1] == index:
+            ranges[-1][1] = index + 1
+        else:
+            ranges.append([index, index + 1])
+
+    def _record(self, index: int, text: str, clear: bool) -> None:
+        a9 = self.a["A9"]
+        a9.checked += 1
+        try:
+            record, end = _scan(text, 0)
+            kind = record["kind"] if end == len(text) else None
+        except (ValueError, KeyError, TypeError, RecursionError, StopIteration):
+            a9.fail(f"index {index}", "not a record")
+            return
+        fault = fault_of(kind, text, record) if isinstance(kind, str) else "a kind that does not exist"
+        if fault is None and (kind == "operator") != clear:
+            fault = "a record about a call in clear, or a hidden operator record"
+        if fault is not None:
+            a9.fail(f"index {index}", fault)
+            return
+        time = record["time"]
+        if not self.first:
+            self.first = self._oldest = time
+        if time > self.latest:
+            self.latest = time
+        elif time < self._oldest:
+            self._oldest = time
+        if kind == "tenant_head":
+            self._head(index, record)
+            return
+        self._place(index, record)
+        if "tenant" in record:
+            self._of_tenant(index, record)
+        getattr(self, f"_{kind}")(index, record)
+
+    def _place(self, index: int, record: Json) -> None:
+        """A5: the next rseq of its boot, and boots one after the other."""
+        a5, boot, rseq = self.a["A5"], record["boot"], record["rseq"]
+        a5.checked += 1
+        state = self._boots.get(boot)
+        if state is None:
+            begins = record.get("act") == "boot" and record.get("started") == boot
+            if not begins and (self._boots or (self.start == 0 and not self._missing)):
+                a5.fail(f"index {index}", f"boot {boot[:8]} does not begin with its boot record")
+            state = self._boots[boot] = [rseq if not begins else 0, self._missing, None]
+            if len(self._boots) > 1024:
+                self._boots.popitem(last=False)
+        elif boot != self._boot:
+            a5.fail(f"index {index}", f"a record of boot {boot[:8]}, which had ended")
+        skipped, missing = rseq - state[0], self._missing - state[1]
+        if not 0 <= skipped <= missing:
+            a5.fail(f"index {index}", f"rseq {rseq} of boot {boot[:8]} where {state[0]} is due")
+        state[0], state[1], state[2] = rseq + 1, self._missing, record.get("act") == "shutdown"
+        if self._last_time and record["time"] - self._last_time > _OUTAGE and boot == self._boot:
+            self.losses.append(f"silence without a heartbeat from {_iso(self._last_time)} to {_iso(record['time'])}")
+        self._last_time = record["time"]
+
+    def _of_tenant(self, index: int, record: Json) -> None:
+        """A5: a tenant's records are numbered without gaps, too."""
+        tenant, tseq = record["tenant"], record.get("tseq")
+        last, missing = self._tenants.get(tenant, (None, 0))
+        if tseq is None:
+            self.a["A5"].fail(f"index {index}", "a tenant's record without its number")
+            return
+        expected = 1 if last is None and self.start == 0 else last and last + 1
+        if expected is not None and not 0 <= tseq - expected <= self._missing - missing:
+            self.a["A5"].fail(f"index {index}", f"record {tseq} of a tenant where {expected} is due")
+        self._tenants[tenant] = (tseq, self._missing)
+
+    def _head(self, index: int, record: Json) -> None:
+        a5 = self.a["A5"]
+        a5.checked += 1
+        last, missing = self._tenants.get(record["tenant"], (None, 0))
+        due = 0 if last is None and self.start == 0 else last
+        if due is not None and not 0 <= record["tseq"] - due <= self._missing - missing:
+            a5.fail(f"index {index}", "a tenant's daily count differs from its records")
+
+    def _intent(self, index: int, record: Json) -> None:
+        a6, key = self.a["A6"], (record["call"], record["attempt"])
+        a6.checked += 1
+        if key in self._open:
+            a6.fail(f"index {index}", "a second intent for one attempt")
+        if record["call"] in self._refused:
+            self.a["A8"].fail(f"index {index}", "a call that was denied and yet sent")
+        self._open[key] = (index, record["tenant"], record["boot"])
+        self.totals["attempts"] += 1
+        self.totals["calls"] += record["attempt"] == 0
+        self.totals["redactions"] += record["redactions"]
+        self.by["processor"][record["processor"]] += 1
+        self.by["model"][record["model"]] += 1
+        self.by["day"][record["time"] // 86_400_000_000] += 1
+        configuration = self._in_effect(index, record)
+        self._covered_by(index, record, configuration)
+
+    def _covered_by(self, index: int, record: Json, configuration: Configuration | None) -> None:
+        """A7 and A11."""
+        a7, a11 = self.a["A7"], self.a["A11"]
+        a7.checked += 1
+        why = "its configuration is not here" if configuration is None else configuration.uncovered(record)
+        if record["tls"] == "none" and why is None:
+            self.totals["plaintext"] += 1
+        if why is None and configuration is not None:
+            self.totals["covered"] += 1
+        else:
+            self.totals["uncovered"] += 1
+            a7.fail(f"index {index}", why or "its configuration is not here")
+            return
+        a11.checked += 1
+        announced, effective = configuration.notice(record["processor"])
+        if announced is None or effective is None or effective - announced < NOTICE_DAYS * 86_400_000_000:
+            a11.fail(f"index {index}", "used without 30 days of notice")
+        elif record["time"] + _CLOCK_SLACK < effective:
+            a11.fail(f"index {index}", "used before its notice had ended")
+
+    def _in_effect(self, index: int, record: Json) -> Configuration | None:
+        """A10: the record's configuration was announced at a lower index; the configuration itself, or None."""
+        a10, digest = self.a["A10"], record["configuration"]
+        a10.checked += 1
+        if digest not in self._announced:
+            a10.fail(f"index {index}", "decided under a configuration that no earlier record announced")
+        return self.configurations.get(digest)
+
+    def _outcome(self, index: int, record: Json) -> None:
+        a6 = self.a["A6"]
+        a6.checked += 1
+        held = self._open.pop((record["call"], record["attempt"]), None)
+        self.by["result"][record["result"]] += 1
+        if record["result"] == "indeterminate":
+            self.totals["indeterminate"] += 1
+            if len(self.indeterminate) < 100:
+                self.indeterminate.append(index)
+        if held is not None and held[1] != record["tenant"]:
+            a6.fail(f"index {index}", "an outcome of another tenant than its intent")
+        if held is None and not self._from_before(record):
+            a6.fail(f"index {index}", "an outcome without an intent before it")
+
+    def _from_before(self, record: Json) -> bool:
+        """Whether the intent can lie before A: a UUIDv7 says when its call began (RFC 9562 section 5.7)."""
+        if self.start == 0 or len(record["call"]) != 32:
+            return False
+        self.totals["carried"] += 1
+        return int(record["call"][:12], 16) * 1000 <= self.first + _CLOCK_SLACK
+
+    def _refusal(self, index: int, record: Json) -> None:
+        a8 = self.a["A8"]
+        a8.checked += 1
+        self.totals["refused"] += 1
+        self.by["reason"][record["code"]] += 1
+        self._in_effect(index, record)
+        if any((record["call"], attempt) in self._open for attempt in range(1)):
+            a8.fail(f"index {index}", "a call that was sent and then denied")
+        self._refused[record["call"]] = None
+        if len(self._refused) > _RECENT:
+            self._refused.popitem(last=False)
+
+    def _operator(self, index: int, record: Json) -> None:
+        self.totals["operator"] += 1
+        act = record["act"]
+        if act == "boot":
+            self._booted(index, record)
+        elif act == "configuration":
+            a10 = self.a["A10"]
+            a10.checked += 1
+            if record.get("parent") != self._in_force and self._in_force is not None:
+                a10.fail(f"index {index}", "a configuration whose parent was not in force")
+            self._announced.add(record.get("configuration"))
+            self._in_force = record.get("configuration")
+        elif act == "shutdown":
+            self._refuse_open(f"index {index}", record["boot"])
+        elif act == "recovery":
+            self._refuse_open(f"index {index}", None)
+        elif act == "gap":
+            start, end = _iso(record.get("start", 0)), _iso(record.get("end", 0))
+            self.losses.append(f"nothing could be written from {start} to {end}; {record.get('refused', 0)} refused")
+        elif act == "unauthenticated":
+            self.totals["strangers"] += record.get("refused", 0)
+
+    def _booted(self, index: int, record: Json) -> None:
+        a5 = self.a["A5"]
+        self.totals["boots"] += 1
+        previous, known = record.get("previous"), self._boots.get(self._boot or "")
+        if record["rseq"] != 0 or record.get("started") != record["boot"]:
+            a5.fail(f"index {index}", "a boot record that is not the first of its boot")
+        if self._boot is not None and previous != self._boot and not self._missing:
+            a5.fail(f"index {index}", f"the boot before is not {self._boot[:8]}: a boot is missing")
+        if self._boot is None and previous is not None and self.start == 0:
+            a5.fail(f"index {index}", "a boot came before the log's first")
+        if known is not None and not self._missing and bool(record.get("clean")) != bool(known[2]):
+            a5.fail(f"index {index}", "it says of the boot before what its records do not")
+        if previous is not None and not record.get("clean"):
+            since = _iso(self._last_time) if self._last_time else "before A"
+            self.losses.append(f"boot {previous[:8]} ended without warning between {since} and {_iso(record['time'])}")
+        self._boot = record["boot"]
+        self._last_time = 0
+        self._announced = {record.get("configuration")}
+        self._in_force = record.get("configuration")
+
+    def _refuse_open(self, where: str, boot: str | None) -> None:
+        """When a boot has ended or was recovered from, none of its calls may be open."""
+        for key in [key for key, held in self._open.items() if boot is None or held[2] == boot]:
+            index, _tenant, of = self._open.pop(key)
+            if boot is not None or of != self._boot:
+                self.a["A6"].fail(f"index {index}", f"an intent without an outcome when its boot had ended ({where})")
+
+    def end(self) -> None:
+        """What can only be said at the end."""
+        a4, a6, a14 = self.a["A4"], self.a["A6"], self.a["A14"]
+        for start, end in self._missing_ranges:
+            left = _uncovered(start, end, self._covered)
+            if left is not None:
+                a4.fail(f"index {left}", "no record, and no logged deletion covers it")
+        self.totals["erased"] = self._missing
+        for index, _tenant, boot in self._open.values():
+            if boot != self._boot:
+                a6.fail(f"index {index}", "an intent without an outcome although its boot has ended")
+        self.totals["open"] = len(self._open)
+        if self._oldest:
+            a14.checked = self.a["A9"].checked
+            if _month(self.latest) - _month(self._oldest) > MONTHS_KEPT:
+                a14.fail("the oldest record", f"is of {_iso(self._oldest)[:10]}")
+
+    def facts(self) -> Json:
+        """Every total, as the report has it."""
+        names = ("calls", "attempts", "covered", "uncovered", "refused", "redactions", "indeterminate", "erased",
+                 "open", "strangers", "boots", "operator", "carried", "plaintext")  # fmt: skip
+        by = {name: dict(sorted(counts.items())) for name, counts in self.by.items()}
+        by["day"] = {_iso(day * 86_400_000_000)[:10]: count for day, count in by["day"].items()}
+        return {
+            "totals": {name: self.totals[name] for name in names},
+            "by": by,
+            "losses": self.losses,
+            "indeterminate": self.indeterminate,
+        }
+
+
+def _uncovered(start: int, end: int, ranges: Iterable[tuple[int, int]]) -> int | None:
+    for first, last in sorted(ranges):
+        if first <= start < last:
+            start = last
+    return start if start < end else None
+
+
+def _iso(time: int) -> str:
+    return datetime.fromtimestamp(time / 1_000_000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _month(time: int) -> int:
+    day = datetime.fromtimestamp(time / 1_000_000, timezone.utc)
+    return day.year * 12 + day.month
+
+
+def sentence(facts: Json, since: str, until: str) -> str:
+    """The report's sentence. Its zeros are printed."""
+    t, by = facts["totals"], facts["by"]
+    reasons = ", ".join(f"{code} {count}" for code, count in by["reason"].items()) or "none"
+    losses = "; ".join(facts["losses"]) or "none"
+    return (
+        f"Between {since} and {until} the gateway made {t['calls']} provider calls in {t['attempts']} attempts. "
+        f"{t['covered']} went to endpoints under an agreement in force at that time; {t['uncovered']} did not. "
+        f"{t['refused']} requests were denied ({reasons}). {t['redactions']} redactions. "
+        f"{t['indeterminate']} attempts are indeterminate. {t['erased']} records were deleted under logged "
+        f"erasures. Possible loss intervals: {losses}."
+    )
+
+
+class Evidence(Protocol):
+    """What is verified: a pack, or the gateway's own state.
+
+    `note_a` and `note_b` are the checkpoints (the first None where A is 0), `peaks` those of A, `prior` the operator
+    records in force at A as (index, entry, proof), `configurations` digest -> bytes, `report` the facts claimed.
+    """
+
+    start: int
+    end: int
+    note_a: str | None
+    note_b: str
+    peaks: list[tuple[int, bytes]]
+    prior: list[tuple[int, bytes, list[bytes]]]
+    configurations: dict[str, bytes]
+    report: Json | None
+
+    def leaves(self) -> Iterator[tuple[bytes, bytes | None, str | None]]:
+        """(entry, salt, record's text) of each leaf; without salt and text if it was erased."""
+
+    def check_files(self, a1: Assertion, policy: Policy) -> None:
+        """A1."""
+
+
+def verify(evidence: Evidence, policy: Policy, progress: Callable[[int, int], object] | None = None) -> Verification:
+    """Check everything about `evidence`; the Verification.
+
+    Raises:
+        NotVerified: it cannot be read at all.
+    """
+    a_origin, a_size, a_root = None, 0, None
+    trust = None
+    try:
+        if evidence.note_a is not None:
+            a_origin, a_size, a_root = read_checkpoint(evidence.note_a, policy)
+        b_origin, b_size, b_root = read_checkpoint(evidence.note_b, policy)
+    except NotVerified as fault:
+        trust = str(fault)
+        a_size, b_size, b_root, b_origin = evidence.start, evidence.end, None, None
+    run = Verification(a_size)
+    a2 = run.a["A2"]
+    a2.checked = 1 if evidence.note_a is None else 2
+    if trust is not None:
+        a2.fail("checkpoint", trust)
+    evidence.check_files(run.a["A1"], policy)
+    tree = Tree(evidence.peaks)
+    if a_root is not None and (tree.root() != a_root or a_origin != b_origin or a_size > b_size):
+        a2.fail("checkpoint A", "the tiles beside it do not give its root, or B is not of the same log")
+    for index, entry, path in evidence.prior:
+        if b_root is None or index >= a_size or entry[:1] != b"\2" or not included(entry, index, b_size, path, b_root):
+            run.a["A10"].fail(f"index {index}", "an earlier operator record is not proved to be in the log")
+        else:
+            run.announce(json.loads(entry[1:]))
+    for digest, preimage in evidence.configurations.items():
+        if hashlib.sha256(preimage).hexdigest() != digest:
+            run.a["A10"].fail("configurations", "a file is not what its name says")
+        else:
+            run.configurations[digest] = Configuration(preimage)
+    add, leaf = tree.add, run.leaf
+    for entry, salt, text in evidence.leaves():
+        add(entry)
+        leaf(entry, salt, text)
+        if progress is not None and run.index % 8192 == 0:
+            progress(run.index - a_size, b_size - a_size)
+    if b_root is not None and (run.index != b_size or tree.root() != b_root):
+        a2.fail("checkpoint B", f"{run.index - a_size} entries do not lead from A to the root that B signs")
+    run.end()
+    _compare(run, evidence.report)
+    if policy.quorum == "none":
+        a2.notes.append("the policy asks for no witness: only the log's own key stands for A and B")
+    run.a["A3"].notes.append("no time-stamp token in this period: times are the gateway's own clock")
+    run.a["A10"].notes.append("approvals stand in the agreements; changes of configuration carry none of their own")
+    run.a["A13"].notes.append("no reconciliation in this period")
+    return run
+
+
+def _compare(run: Verification, report: Json | None) -> None:
+    """A12."""
+    a12, facts = run.a["A12"], run.facts()
+    if report is None:
+        a12.notes.append("there is no report: nothing to compare")
+        return
+    for part in ("totals", "by", "losses", "indeterminate"):
+        a12.checked += 1
+        if report.get(part) != facts[part]:
+            a12.fail(part, "the report says otherwise")
+
+
+# 7. The pack
+
+
+class Pack:
+    """An evidence pack: a zip whose members are read one after the other, never unpacked."""
+
+    def __init__(self, file: str) -> None:
+        try:
+            self._zip = zipfile.ZipFile(file)
+            self._names = [each.filename for each in self._zip.infolist()]
+            self._manifest_bytes = self._zip.read("manifest.json")
+            self._manifest = json.loads(self._manifest_bytes)
+            self.start, self.end = int(self._manifest["start"]), int(self._manifest["end"])
+            self.note_b = self._zip.read("log/checkpoint.B").decode()
+            self.note_a = self._zip.read("log/checkpoint.A").decode() if self.start else None
+            self.report = json.loads(self._zip.read("report.json"))["facts"]
+            self.prior = [
+                (int(each["index"]), bytes.fromhex(each["entry"]), [bytes.fromhex(h) for h in each["path"]])
+                for each in json.loads(self._zip.read("operator/prior.json"))
+            ]
+            self.policy = self._zip.read("trust/policy").decode()
+            self.peaks = self._peaks()
+            self.configurations = {
+                name[len("operator/configurations/") : -5]: self._zip.read(name)
+                for name in self._names
+                if name.startswith("operator/configurations/")
+            }
+        except (KeyError, ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as fault:
+            raise NotVerified(f"the pack cannot be read ({type(fault).__name__})") from None
+
+    def check_files(self, a1: Assertion, policy: Policy) -> None:
+        """A1: nothing is missing, added or changed, and the manifest is signed by the log."""
+        listed = self._manifest.get("files", {})
+        names = [name for name in self._names if name not in ("manifest.json", "manifest.note")]
+        for name in sorted(set(names) ^ set(listed)) + sorted(n for n, c in Counter(self._names).items() if c > 1):
+            a1.fail(name, "not listed, not there, or there twice")
+        for name in names:
+            a1.checked += 1
+            if name.startswith("/") or ".." in name.split("/") or "\\" in name:
+                a1.fail("a member", "its path leads out of the pack")
+            digest = hashlib.sha256()
+            try:
+                with self._zip.open(name) as member:
+                    while block := member.read(1 << 20):
+                        digest.update(block)
+            except (OSError, EOFError, zipfile.BadZipFile, zlib.error):
+                a1.fail(name, "damaged")
+                continue
+            if digest.hexdigest() != listed.get(name):
+                a1.fail(name, "not the file that the manifest lists")
+        a1.checked += 1
+        if not self._signed(policy):
+            a1.fail("manifest.json", "not signed by the log's key")
+
+    def leaves(self) -> Iterator[tuple[bytes, bytes | None, str | None]]:
+        """(entry, salt, text) of each index, from the bundles and the records."""
+        records = self._records()
+        held = next(records, None)
+        for index, entry in self._entries():
+            while held is not None and held[0] < index:
+                raise NotVerified("the records are out of order")
+            if held is not None and held[0] == index:
+                yield entry, held[1], held[2]
+                held = next(records, None)
+            else:
+                yield entry, None, None
+        if held is not None:
+            raise NotVerified("a record of an index that the log does not have")
+
+    def _entries(self) -> Iterator[tuple[int, bytes]]:
+        try:
+            for position in range(self.start // 256, -(-self.end // 256)):
+                width = min(256, self.end - position * 256)
+                data = self._zip.read(f"log/{_bundle_path(position, width)}")
+                at = 0
+                for index in range(position * 256, position * 256 + width):
+                    end = at + 2 + int.from_bytes(data[at : at + 2], "big")
+                    if end > len(data) or at == end:
+                        raise NotVerified("a bundle is too short")
+                    if index >= self.start:
+                        yield index, data[at + 2 : end]
+                    at = end
+        except (KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as fault:
+            raise NotVerified(f"the entries cannot be read ({type(fault).__name__})") from None
+
+    def _records(self) -> Iterator[tuple[int, bytes | None, str]]:
+        for name in sorted(name for name in self._names if name.startswith("records/")):
+            try:
+                with self._zip.open(name) as member, gzip.open(member, "rt", encoding="ascii", newline="\n") as lines:
+                    for line in lines:
+                        match = _LINE.match(line)
+                        if match is None or not line.endswith("}\n"):
+                            raise NotVerified("a line of records has another form")
+                        salt = bytes.fromhex(match[2]) if match[2] else None
+                        yield int(match[1]), salt, line[match.end() : -2]
+            except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as fault:
+                raise NotVerified(f"the records cannot be read ({type(fault).__name__})") from None
+
+    def _peaks(self) -> list[tuple[int, bytes]]:
+        """The peaks of A out of the partial tiles at its right edge."""
+        peaks: list[tuple[int, bytes]] = []
+        size, level = self.start, 0
+        while size:
+            width = size % 256
+            if width:
+                hashes = self._zip.read(f"log/tile/{level}/{_path(size >> 8)}.p/{width}")
+                if len(hashes) != 32 * width:
+                    raise ValueError
+                found, at = [], 0
+                for bit in range(7, -1, -1):
+                    if width >> bit & 1:
+                        found.append((8 * level + bit, _perfect(hashes[32 * at : 32 * (at + (1 << bit))])))
+                        at += 1 << bit
+                peaks = found + peaks
+            size, level = size >> 8, level + 1
+        return peaks
+
+    def _signed(self, policy: Policy) -> bool:
+        try:
+            note = self._zip.read("manifest.note").decode()
+            text, _, rest = note.rpartition("\n\n")
+            expected = f"zr-evidence/v1\n{hashlib.sha256(self._manifest_bytes).hexdigest()}"
+            name, written = rest.strip()[2:].split(" ")
+            raw = base64.b64decode(written, validate=True)
+            keys = [key for key in policy.logs if key.name == name and key.id == raw[:4]]
+            return text == expected and any(key.signed(f"{text}\n", raw[4:]) for key in keys)
+        except (KeyError, ValueError, NotVerified, zipfile.BadZipFile, zlib.error, OSError, EOFError):
+            return False
+
+
+_LINE = re.compile(r'\{"index":(0|[1-9][0-9]{0,15}),"salt":"([0-9a-f]{64}|)","record":(?=\{)')
+
+
+def _perfect(hashes: bytes) -> bytes:
+    nodes = [hashes[at : at + 32] for at in range(0, len(hashes), 32)]
+    while len(nodes) > 1:
+        nodes = [hashlib.sha256(b"\1" + nodes[at] + nodes[at + 1]).digest() for at in range(0, len(nodes), 2)]
+    return nodes[0]
+
+
+def _path(number: int) -> str:
+    text = f"{number % 1000:03d}"
+    while number >= 1000:
+        number //= 1000
+        text = f"x{number % 1000:03d}/{text}"
+    return text
+
+
+def _bundle_path(position: int, width: int) -> str:
+    return f"tile/entries/{_path(position)}" + ("" if width == 256 else f".p/{width}")
+
+
+# 8. The command
+
+
+def lines_of(run: Verification) -> Iterator[str]:
+    """The outcome of each assertion, for people."""
+    for name, held in run.a.items():
+        verdict = "FAIL" if held.failed else "PASS"
+        yield f"{name:4}{verdict}  {held.checked:>9} checked {held.failed:>6} failed  {TITLES[name]}"
+        if held.failed:
+            yield f"      first: {held.first}"
+        for note in held.notes:
+            yield f"      note: {note}"
+
+
+def show_progress(done: int, total: int) -> None:
+    """A bar on standard error, if somebody is looking."""
+    if sys.stderr.isatty():
+        share = done / total if total else 1
+        sys.stderr.write(f"\r[{'#' * int(40 * share):40}] {done:,} of {total:,}")
+        sys.stderr.flush()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Verify a pack; 0 only if every assertion holds."""
+    parser = argparse.ArgumentParser(prog="zr_verify", description="Check an evidence pack offline.")
+    parser.add_argument("pack")
+    parser.add_argument("--policy", help="your own trust: the log's key, witnesses, quorum")
+    options = parser.parse_args(arguments)
+    try:
+        return verify_pack(options.pack, options.policy, sys.stdout.write)
+    except (NotVerified, OSError) as fault:
+        sys.stdout.write(f"FAIL: {fault}\n")
+        return 1
+
+
+def verify_pack(path: str, policy_path: str | None, write: Callable[[str], object]) -> int:
+    """Check a pack and write what was found, line by line; the exit code."""
+    pack = Pack(path)
+    if policy_path is None:
+        write("note: no --policy, so the key is the pack's own word: this shows that it is whole, not whose it is\n")
+        policy = Policy(pack.policy)
+    else:
+        policy = Policy(Path(policy_path).read_text(encoding="utf-8"))
+    run = verify(pack, policy, show_progress)
+    return conclude(run, write)
+
+
+def conclude(run: Verification, write: Callable[[str], object]) -> int:
+    """Write what was found, for people, line by line; the exit code: 0 only if every assertion holds."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\n")
+    for line in lines_of(run):
+        write(line + "\n")
+    write(sentence(run.facts(), _iso(run.first), _iso(run.latest)) + "\n")
+    failed = any(held.failed for held in run.a.values())
+    write("does NOT hold\n" if failed else "holds\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,208 @@
+"""Reading an entry: its form, and whether its facts agree with each other, with its wire and with its surface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from gateway.policy.countries import ANYWHERE, expand
+from gateway.policy.countries import shown as spelled_countries
+from gateway.policy.entries import Entry
+from gateway.policy.facts import NEEDED, EntryForm
+from gateway.policy.forms import TO_BE_FILLED, Counted, Path, Report, read, unfilled
+from gateway.policy.hosts import is_loopback, url_fault
+from gateway.policy.notices import USUAL_DAYS, check_notice
+from gateway.policy.surface import Surface
+from gateway.policy.transfers import MECHANISMS
+from providers.places import Nowhere, place
+from providers.provider import Provider
+
+MAX_COUNTRIES = 40  # the most that a call's record names
+LONGEST_EMERGENCY_DAYS = 92
+
+
+def parse_entry(
+    tree: object, stem: str, wires: Mapping[str, Provider], report: Report, notice_days: int = USUAL_DAYS
+) -> Entry | None:
+    """Read `config/processors/STEM.yaml`, or report every fault and give None.
+
+    Args:
+        tree: the file as a plain tree.
+        stem: its name without `.yaml`.
+        wires: those that there are.
+        report: told of each fault.
+        notice_days: the least notice that the operator promises customers.
+    """
+    fault = Counted(report)
+    form = read(EntryForm, tree, fault)
+    if form is None:
+        return None
+    if form.id != stem:
+        fault(("id",), "the id must be the file's name without .yaml")
+    reason = url_fault(form.base_url, unsafe_plaintext=form.unsafe_plaintext)
+    if reason is not None:
+        fault(("base_url",), reason)
+    else:
+        _check_places(form, fault)
+    if (form.credential.file is None) == (form.credential.environment is None):
+        fault(("credential",), "write either file: PATH or environment: NAME")
+    _check_countries(form, fault)
+    _check_wire(form, wires, fault)
+    _check_models(form, fault)
+    _check_agreements(form, fault)
+    _check_transfers(form, fault)
+    _check_dates(form, 0 if _is_here(form) else notice_days, fault)
+    _check_exemptions(form, fault)
+    if form.french is not None and len(form.french.carve_outs) != len(form.carve_outs):
+        fault(("french", "carve_outs"), "write each carve-out in French, too, one for one")
+    return None if fault.faults else Entry(form, tuple(unfilled(tree)))
+
+
+def check_against(entry: Entry, surface: Surface, report: Report) -> None:
+    """Report where an entry and its wire's surface do not meet: operations, traits."""
+    for index, name in enumerate(entry.form.operations):
+        if name not in surface.operations:
+            report(("operations", index), "the surface of this wire does not grant this operation")
+    for index, model in enumerate(entry.form.models):
+        for trait, value in model.traits.items():
+            if value not in surface.traits.get(trait, frozenset()):
+                report(("models", index, "traits", trait), "the surface of this wire has no such trait or value")
+        if model.retention_class != "zero":
+            continue
+        for operation in model.operations or entry.form.operations:
+            for trait in sorted(surface.traits_needed.get(operation, frozenset()) - set(model.traits)):
+                report(("models", index), f"{operation} needs the trait {trait} of each model")
+
+
+def _is_here(form: EntryForm) -> bool:
+    """Whether it is this computer, of which nobody need be told."""
+    return is_loopback(urlsplit(form.base_url).hostname or "")
+
+
+def _check_countries(form: EntryForm, fault: Report) -> None:
+    added = [name for item in form.countries.added for name in item.countries]
+    countries = expand((*form.countries.processing, *form.countries.storage, *added))
+    if len(countries) > MAX_COUNTRIES and ANYWHERE not in countries:
+        fault(("countries",), f"name at most {MAX_COUNTRIES} countries, or WORLD")
+
+
+def _check_places(form: EntryForm, fault: Report) -> None:
+    """Where host, model id and deployment kind together tell a place, the entry must name all of its countries."""
+    host = urlsplit(form.base_url).hostname or ""
+    declared = expand(form.countries.processing)
+    for index, model in enumerate(form.models):
+        deployment = model.deployment
+        try:
+            known = place(
+                host,
+                model.id,
+                kind=None if deployment is None else deployment.kind,
+                region=None if deployment is None else deployment.region,
+            )
+        except Nowhere as nowhere:
+            fault(("models", index), str(nowhere))
+            continue
+        if known is None:
+            if deployment is not None:
+                fault(("models", index, "deployment"), "at this host nothing is deployed by kind; leave it out")
+            continue
+        outside = (known or frozenset({ANYWHERE})) - declared
+        if outside:
+            words = "anywhere: write WORLD" if ANYWHERE in outside else f"in {spelled_countries(outside)}, too"
+            fault(("countries", "processing"), f"host and model {index + 1} together may compute {words}")
+
+
+def _check_wire(form: EntryForm, wires: Mapping[str, Provider], fault: Report) -> None:
+    wire = wires.get(form.wire)
+    if wire is None:
+        fault(("wire",), f"no wire has this name; there are {', '.join(sorted(wires))}")
+        return
+    leaving = {operation.name for operation in wire.operations if not operation.answered_here}
+    for index, name in enumerate(form.operations):
+        if name not in leaving:
+            fault(("operations", index), f"the wire has {', '.join(sorted(leaving))}")
+        if name in form.operations[:index]:
+            fault(("operations", index), "this operation is named twice")
+
+
+def _check_models(form: EntryForm, fault: Report) -> None:
+    seen: set[str] = set()
+    for index, model in enumerate(form.models):
+        for key, names in (("id", (model.id,)), ("aliases", model.aliases)):
+            for name in names:
+                if name in seen:
+                    fault(("models", index, key), "this model id stands in the entry twice")
+                seen.add(name)
+        for at, name in enumerate(model.operations or ()):
+            if name not in form.operations:
+                fault(("models", index, "operations", at), "the entry itself does not have this operation")
+
+
+def _check_agreements(form: EntryForm, fault: Report) -> None:
+    held: list[tuple[str, datetime, datetime]] = []
+    names: set[str] = set()
+    for index, item in enumerate(form.agreements):
+        at = ("agreements", index)
+        if item.id in names:
+            fault((*at, "id"), "another agreement of this entry has this id")
+        names.add(item.id)
+        _check_approvers(item.approvers, at, fault)
+        if item.valid_from is None or item.valid_until is None:
+            continue
+        if item.valid_until <= item.valid_from:
+            fault((*at, "valid_until"), "it must end after it begins")
+            continue
+        for kind in sorted(set(item.kinds)):
+            if any(kind == other and item.valid_from < end and begin < item.valid_until for other, begin, end in held):
+                fault(at, f"two agreements on {kind} overlap; end the first where the second begins")
+            held.append((kind, item.valid_from, item.valid_until))
+    for kind in NEEDED:
+        if not any(kind in item.kinds for item in form.agreements):
+            fault(("agreements",), f"no agreement is on {kind}")
+
+
+def _check_transfers(form: EntryForm, fault: Report) -> None:
+    for index, item in enumerate(form.transfers):
+        at = ("transfers", index)
+        if item.mechanism not in MECHANISMS[item.law]:
+            fault((*at, "mechanism"), f"under {item.law} write one of {', '.join(sorted(MECHANISMS[item.law]))}")
+        if item.valid_from is not None and item.valid_until is not None and item.valid_until <= item.valid_from:
+            fault((*at, "valid_until"), "it must end after it begins")
+
+
+def _check_dates(form: EntryForm, notice_days: int, fault: Report) -> None:
+    announced = form.notice.announced
+    if form.notice.days < notice_days:
+        fault(
+            ("notice", "days"),
+            f"customers were promised {notice_days} days (notice_days of gateway.yaml); write no fewer",
+        )
+    else:
+        check_notice(form.notice, ("notice",), form.notice.days, fault)
+    for index, item in enumerate(form.countries.added):
+        check_notice(item, ("countries", "added", index), max(form.notice.days, notice_days), fault)
+    if announced is not None and form.review_by is not None and form.review_by <= announced:
+        fault(("review_by",), "the review is due before the entry was announced")
+    if announced is not None and form.retired is not None and form.retired < announced:
+        fault(("retired",), "it was retired before it was announced")
+
+
+def _check_exemptions(form: EntryForm, fault: Report) -> None:
+    announced = form.notice.announced
+    for index, item in enumerate(form.exemptions):
+        at = ("exemptions", index)
+        _check_approvers(item.approvers, at, fault)
+        if item.valid_from is None or item.valid_until is None:
+            continue
+        if item.valid_until <= item.valid_from:
+            fault((*at, "valid_until"), "it must end after it begins")
+        if announced is not None and item.valid_from < announced:
+            fault((*at, "valid_from"), "an emergency, too, is announced first; begin no sooner than `announced`")
+        if item.valid_until > item.valid_from + timedelta(days=LONGEST_EMERGENCY_DAYS):
+            fault((*at, "valid_until"), f"an emergency ends within {LONGEST_EMERGENCY_DAYS} days")
+
+
+def _check_approvers(approvers: Sequence[str], at: Path, fault: Report) -> None:
+    if TO_BE_FILLED not in approvers and len({name.casefold().strip() for name in approvers}) < 2:
+        fault((*at, "approvers"), "two different people must approve")

@@ -1,0 +1,109 @@
+"""Keeps the sequencer's process running beside the gateway, and knows whether the log keeps up.
+
+The process reads the journal by itself; nothing of a call passes through here. If it dies or
+refuses, it is started again, ever more slowly, while readiness says that the checkpoint is stale.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Callable
+from time import monotonic
+
+import msgspec
+
+from gateway.audit.sequencing import Plan
+
+STALE_SECONDS = 30.0
+"""Without a word from the sequencer for so long, the log counts as standing still."""
+
+_GREATEST_PAUSE = 30.0
+_LAST_WORDS_SECONDS = 10.0
+
+
+class Sequencing:
+    """The process, from `start` to `stop`.
+
+    Args:
+        plan: where everything is. The journal must exist already.
+        tell: told (event, reason) when the process refused or ended; for the operator's log.
+
+    Attributes:
+        size: leaves under the last signed checkpoint.
+    """
+
+    def __init__(self, plan: Plan, tell: Callable[[str], None]) -> None:
+        self._plan = plan
+        self._tell = tell
+        self._process: asyncio.subprocess.Process | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._heard = monotonic()
+        self._stopping = False
+        self.size = 0
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the log was brought up to the journal lately."""
+        return monotonic() - self._heard < STALE_SECONDS
+
+    def start(self) -> None:
+        """Start the process."""
+        self._task = asyncio.get_running_loop().create_task(self._keep(), name="sequencing")
+
+    async def stop(self) -> None:
+        """Let it order what is left in the journal, which nobody writes any more, and end it."""
+        self._stopping = True
+        if self._task is None:
+            return
+        process = self._process
+        if process is not None and process.stdin is not None:
+            process.stdin.close()
+        try:
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                await asyncio.shield(self._task)
+        except TimeoutError:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _keep(self) -> None:
+        pause = 0.5
+        while not self._stopping:
+            began = monotonic()
+            await self._run()
+            if not self._stopping:
+                pause = 0.5 if monotonic() - began > STALE_SECONDS else min(pause * 2, _GREATEST_PAUSE)
+                await asyncio.sleep(pause)
+
+    async def _run(self) -> None:
+        """One life of the process."""
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gateway.audit.sequencing", stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL
+        )
+        self._process = process
+        try:
+            if process.stdin is not None and process.stdout is not None:
+                with contextlib.suppress(ConnectionError):
+                    process.stdin.write(msgspec.json.encode(self._plan) + b"\n")
+                    await process.stdin.drain()
+                    if self._stopping:
+                        process.stdin.close()
+                async for line in process.stdout:
+                    self._hear(line)
+            if await process.wait() != 0 and not self._stopping:
+                self._tell("sequencer_ended")
+        finally:
+            self._process = None
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    def _hear(self, line: bytes) -> None:
+        if line.startswith(b"fault "):
+            self._tell(line[6:].decode("utf-8", "replace").strip())
+        else:
+            self.size = int(line)
+            self._heard = monotonic()
