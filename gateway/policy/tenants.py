@@ -107,6 +107,7 @@ class TenantForm(Form):
     notice_days: Days | None = None
     objections: tuple[Objection, ...] = ()
     laws: Laws | None = None
+    redaction: Literal["span", "sentence", "refuse"] | None = None
 
 
 class TenantsForm(Form):
