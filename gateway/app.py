@@ -50,6 +50,9 @@ from providers import PROVIDERS
 WATCH_SECONDS = 0.5
 """How long an approved schema, or a caller key, may take to be in force."""
 
+RETIRE_SECONDS = 60.0
+"""How long a detector lives on after a reload replaced it, for the calls that began with it."""
+
 STRANGERS_SECONDS = 60
 """Refusals of strangers are counted and recorded by the minute, or anyone could fill the log."""
 
@@ -121,7 +124,7 @@ class Application:
             bundle.registry.entries,
         )
         self._metrics.orphan_intents.inc(self._journal.orphans)
-        self._force = self._derive(bundle)
+        self._force = self._derive(bundle, self._detector)
         self._upstream = Upstream(_upstream_options(bundle), _endpoints(bundle))
         limits = Limits(settings.limits.in_flight, monotonic)
         self._relay = Relay(
@@ -167,22 +170,30 @@ class Application:
         self._log.close()
 
     async def reload(self) -> bool:
-        """Read the configuration anew; whether it is in force now. What cannot be changed while serving stays."""
+        """Read the configuration anew; whether it is in force now.
+
+        Certificates are read again, too. Addresses, bounds of the listeners and the state's place need a restart.
+        """
+        former, detector = self._force.bundle, self._detector
         try:
             bundle = await asyncio.to_thread(self._load)
-            if bundle.recognizers != self._force.bundle.recognizers:
-                replacement = await self._detect(bundle)
-                retired, self._detector = self._detector, replacement
-                if retired is not None:
-                    await retired.stop()
-            force = self._derive(bundle)
+            if (bundle.recognizers, bundle.settings.redaction) != (former.recognizers, former.settings.redaction):
+                detector = await self._detect(bundle)
+            force = self._derive(bundle, detector)
+            for listener in (self._listener, self._operations):
+                listener.renew()
             self._upstream.replace(_endpoints(bundle))
-        except (ConfigurationError, Unavailable, ValueError) as fault:
+        except (ConfigurationError, Unavailable, ValueError, OSError) as fault:
+            if detector is not None and detector is not self._detector:
+                await detector.stop()
             self._metrics.reload_ok.set(0)
             count = len(fault.faults) if isinstance(fault, ConfigurationError) else 1
             self._log.event("reload_failed", faults=count)
             return False
         parent, self._force = self._force.digest, force
+        retired, self._detector = self._detector, detector
+        if retired is not None and retired is not detector:
+            self._tasks.append(asyncio.get_running_loop().create_task(_retire(retired), name="retire"))
         if parent != force.digest:
             with contextlib.suppress(Unavailable):
                 await self._ledger.note(
@@ -207,7 +218,7 @@ class Application:
         await detector.start()
         return detector
 
-    def _derive(self, bundle: Bundle) -> InForce:
+    def _derive(self, bundle: Bundle, detector: Detector | None) -> InForce:
         surfaces = tuple(bundle.surfaces.values())
         known_keys = frozenset[str]().union(*(surface.vocabulary for surface in surfaces))
         placeholder = typed if bundle.settings.redaction.typed_placeholder else untyped
@@ -222,7 +233,7 @@ class Application:
                 purposes=bundle.settings.purposes,
             ),
             digest=Sha(bundle.digest),
-            redactor=None if self._detector is None else Redactor(self._detector, known_keys, placeholder),
+            redactor=None if detector is None else Redactor(detector, known_keys, placeholder),
             targets=Targets(PROVIDERS),
             host_names=_listener_options(bundle).allowed_names,
         )
@@ -359,6 +370,14 @@ async def _serve(application: Application) -> int:
     return 0
 
 
+async def _retire(detector: Detector) -> None:
+    """Stop a detector that no new call uses, once those that began with it have had their time."""
+    try:
+        await asyncio.sleep(RETIRE_SECONDS)
+    finally:
+        await detector.stop()
+
+
 def _now() -> int:
     return time_ns() // 1000
 
@@ -420,6 +439,7 @@ def _journal_settings(bundle: Bundle) -> JournalSettings:
     journal = bundle.settings.journal
     return JournalSettings(
         timeout=journal.timeout_seconds,
+        closing_timeout=journal.closing_seconds,
         waiting=journal.waiting,
         batch=journal.batch,
         check_every=journal.check_seconds,

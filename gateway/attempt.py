@@ -87,7 +87,8 @@ class Attempt:
             await self._ledger.conclude(self.admission, self._outcome(result, tally, error, code, sent=sent))
         except Unavailable as unwritten:
             # The provider was asked: the same request must not be sent again by a client that retries.
-            raise Unavailable(unwritten.code, unwritten.reason, retryable=False) from None
+            reason = "The provider answered, but the audit record of it cannot be written, so the answer is withheld."
+            raise Unavailable(unwritten.code, reason, retryable=False) from None
 
     async def conclude_error(self, error: GatewayError, tally: Tally | None = None) -> None:
         """Close it with what an error upstream, or a part of the gateway that failed, makes of it."""

@@ -7,10 +7,11 @@ value, enters an error, a record or a repr.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final
 
+from msgspec import Struct
 from pydantic import Field
 
 from gateway.caller_keys import KeyFile, KeysUnreadable, Mark
@@ -77,14 +78,16 @@ class Caller:
     allowance: Allowance
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """Whose data a call is, why, whom it is about (raw: hash it at once), and the one processor wanted."""
 
     tenant: Tenant
     purpose: str
-    subject: str | None = field(repr=False)
+    subject: str | None
     processor: str | None
+
+    def __repr__(self) -> str:
+        return "<Identity>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ its terminal event is held until the outcome is durable. What cannot be read is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import orjson
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.errors import Code, UpstreamError
 from gateway.exchange import Grant
@@ -23,8 +23,7 @@ _KEEP_ALIVE = b":\n\n"
 _NO_USAGE = Usage()
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct, eq=False):
     """What an answer has shown so far: names and numbers for the record, never text."""
 
     model: str | None = None

@@ -13,7 +13,7 @@ import re
 import socket
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
@@ -41,6 +41,9 @@ _FRAMING = frozenset({"connection", "content-encoding", "content-length", "cooki
 _VALUE = re.compile(r"[\x20-\x7e]*")
 _NAME = re.compile(r"[A-Za-z0-9-]+")
 _BASE_URL = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+
+
+_MOST_HEADS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +140,25 @@ class Target:
     connector: Connector
     host: str
     prefix: str
-    heads: dict[tuple[str, str], tuple[bytes, frozenset[str]]]
+    heads: dict[tuple[object, ...], bytes] = field(repr=False)
 
-    def head(self, wire: Provider, operation: Operation) -> tuple[bytes, frozenset[str]]:
-        """Request line and constant headers as bytes, and every name that nothing else may set."""
-        key = (wire.name, operation.name)
+    def head(
+        self, wire: Provider, operation: Operation, credential: str, granted: Mapping[str, str], content_type: str
+    ) -> bytes:
+        """Request line and every header but the length. A few of them serve all calls, so they are kept.
+
+        Raises:
+            UpstreamError: a header cannot be sent; see `header_lines`.
+        """
+        key = (wire.name, operation.name, credential, content_type, *granted.items())
         if (made := self.heads.get(key)) is None:
             line = f"{operation.method} {self.prefix}{operation.path} HTTP/1.1\r\nHost: {self.host}\r\n"
             constant = {"Accept-Encoding": "identity", **wire.constant_headers}
-            made = (line.encode("ascii") + header_lines(constant, _FRAMING), _FRAMING.union(map(str.lower, constant)))
+            varying = {**wire.credential(credential), **granted, "Content-Type": content_type}
+            taken = _FRAMING.union(map(str.lower, constant))
+            made = line.encode("ascii") + header_lines(constant, _FRAMING) + header_lines(varying, taken)
+            if len(self.heads) >= _MOST_HEADS:
+                self.heads.clear()
             self.heads[key] = made
         return made
 

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from time import time_ns
 from typing import TypeAlias, cast
 
 from aiohttp import web
@@ -21,8 +22,10 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpRequestParser, RawRequestMessage
 from aiohttp.streams import StreamReader
 
+from gateway.answers import WholeAnswer
 from gateway.errors import Code
 from gateway.intake import Request
+from gateway.keys import new_call_id
 
 Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -211,15 +214,14 @@ class Protocol(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError
         malformed = 400 <= status < 500
-        headers = {"x-should-retry": "false"}
+        headers = {
+            "content-type": "application/json; charset=utf-8",
+            "x-should-retry": "false",
+            "x-gateway-call-id": new_call_id(time_ns),
+        }
         if malformed:
             headers["x-gateway-code"] = Code.BODY_INVALID.value
-        response = web.Response(
-            status=status,
-            body=_MALFORMED if malformed else _BROKEN,
-            headers=headers,
-            content_type="application/json",
-        )
+        response = WholeAnswer(status, _MALFORMED if malformed else _BROKEN, headers)
         response.force_close()
         return response
 
@@ -315,6 +317,7 @@ class Listener:
         self._on_error = on_error
         self._server: Server | None = None
         self._socket: asyncio.Server | None = None
+        self._context: ssl.SSLContext | None = None
 
     @property
     def port(self) -> int:
@@ -344,7 +347,7 @@ class Listener:
             ListenerError: the options are unsafe, or the library did not take them as given.
             OSError: the address cannot be bound, or a TLS file cannot be read.
         """
-        context = _tls(self.options)
+        context = self._context = _tls(self.options)
         server = Server(handler, self.options, self._logger, self._on_error)
         _read_back(server(), self.options)
         loop = asyncio.get_running_loop()
@@ -358,6 +361,17 @@ class Listener:
             ssl_handshake_timeout=self.options.head_seconds if context else None,
             ssl_shutdown_timeout=2.0 if context else None,
         )
+
+    def renew(self) -> None:
+        """Read the certificate and its key again; connections made from now on use them.
+
+        Raises:
+            OSError, ssl.SSLError: they cannot be read, or do not belong together; the old ones stay in use.
+        """
+        if self._context is not None and self.options.certificate is not None:
+            # First into a context of its own, or a bad pair would spoil the one in use.
+            _tls(self.options)
+            self._context.load_cert_chain(self.options.certificate, self.options.private_key)
 
     async def stop_accepting(self) -> None:
         """Take no new connection and close idle ones; answers in progress go on."""

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import functools
 import logging
 import re
 import threading
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import BinaryIO, TypeAlias
 
 import orjson
+from msgspec import Struct
 
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None] | None
 
@@ -33,8 +34,7 @@ WRITE_SECONDS = 0.05
 _WORD = re.compile(r"[A-Za-z0-9_.:/@+-]{0,128}")
 
 
-@dataclass(frozen=True, slots=True)
-class CallLine:
+class CallLine(Struct, frozen=True):
     """What is said of one call. Names are the configuration's or the wire table's, never a caller's text.
 
     `size` counts request bytes and is rounded up to whole KiB: an exact length would be a
@@ -79,15 +79,15 @@ class Log:
                 "time": _now(),
                 "event": "call",
                 "call": word(line.call),
-                "wire": word(line.wire),
-                "operation": word(line.operation),
-                "tenant": word(line.tenant),
-                "caller": word(line.caller),
-                "processor": word(line.processor),
-                "model": word(line.model),
+                "wire": _usual(line.wire),
+                "operation": _usual(line.operation),
+                "tenant": _usual(line.tenant),
+                "caller": _usual(line.caller),
+                "processor": _usual(line.processor),
+                "model": _usual(line.model),
                 "status": line.status,
-                "code": word(line.code),
-                "result": word(line.result),
+                "code": _usual(line.code),
+                "result": _usual(line.result),
                 "ms": round(line.milliseconds, 1),
                 "bytes": (line.size + 1023) // 1024 * 1024,
                 "redactions": line.redactions,
@@ -134,6 +134,10 @@ class Log:
 def word(value: str | None) -> str | None:
     """The value if it is a closed word, else `?`: nothing that could be a sentence is printed."""
     return value if value is None or _WORD.fullmatch(value) else "?"
+
+
+_usual = functools.lru_cache(maxsize=4096)(word)
+"""`word` of what calls have in common."""
 
 
 def _now() -> datetime:

@@ -11,18 +11,26 @@ from dataclasses import dataclass
 from functools import lru_cache
 from time import perf_counter
 
+from msgspec import Struct
+
 from gateway.attempt import Attempt
 from gateway.audit.language import Sha, Vocabulary
 from gateway.audit.record import Refusal
 from gateway.callers import Caller
 from gateway.config import Bundle
 from gateway.errors import Code, GatewayError
-from gateway.exchange import CleanCall, Grant
+from gateway.exchange import CleanCall, Forced, Grant
 from gateway.redaction.redactor import Redactor
 from gateway.steps import Opened
 from gateway.targets import Target, Targets
 from providers.provider import Provider
 from providers.provider import Refusal as WireRefusal
+
+_INSTEAD = {
+    Code.PARAMETER_UNKNOWN: "leave it out; if your service needs it, ask your operator to have the surface reviewed",
+    Code.MODEL_NOT_ALLOWED: "choose one of the models that the model list of this gateway shows to your key",
+}
+"""What to do where no rule of the surface says it."""
 
 GREATEST_RETRY_AFTER = 60
 """Seconds. A stock client obeys any value, days included, so no provider's larger one passes."""
@@ -40,8 +48,7 @@ class InForce:
     host_names: frozenset[str]
 
 
-@dataclass(slots=True)
-class Passage:
+class Passage(Struct, eq=False):
     """One request on its way."""
 
     call_id: str
@@ -78,7 +85,7 @@ class Passage:
         if self.grant is not None:
             headers["x-gateway-processor"] = self.grant.route.processor
             if self.grant.forced:
-                headers["x-gateway-forced"] = ", ".join(dict.fromkeys(map(str, self.grant.forced)))
+                headers["x-gateway-forced"] = _spelled(self.grant.forced)
         if self.clean is not None and self.clean.redactions:
             counts = sorted(self.clean.redactions.items())
             headers["x-gateway-redactions"] = ", ".join(f"{category}={count}" for category, count in counts)
@@ -95,7 +102,7 @@ class Passage:
             where=error.where,
             call_id=self.call_id,
             source=None if error.rule is None else error.rule.source,
-            instead=None if error.rule is None else error.rule.instead,
+            instead=(error.rule and error.rule.instead) or _INSTEAD.get(error.code),
         )
 
     def refusal(self, error: GatewayError, caller: Caller, time: int) -> Refusal:
@@ -121,13 +128,18 @@ class Passage:
         )
 
 
+@lru_cache(maxsize=1024)
+def _spelled(forced: tuple[Forced, ...]) -> str:
+    return ", ".join(dict.fromkeys(map(str, forced)))
+
+
 def passed_on(wire: Provider, received: Mapping[str, str]) -> dict[str, str]:
     """Of a provider's headers, those that the wire passes on; a `retry-after` in seconds is capped."""
-    exact, stems = _lists(wire.forwarded_response_headers)
+    names = wire.forwarded_response_headers
     out: dict[str, str] = {}
     for name, value in received.items():
-        lower = name.lower()
-        if lower not in exact and not lower.startswith(stems):
+        lower = _passing(names, name)
+        if lower is None:
             continue
         if lower.startswith("retry-after"):
             most = GREATEST_RETRY_AFTER * (1000 if lower.endswith("-ms") else 1)
@@ -135,6 +147,14 @@ def passed_on(wire: Provider, received: Mapping[str, str]) -> dict[str, str]:
         else:
             out[lower] = value
     return out
+
+
+@lru_cache(maxsize=1024)
+def _passing(names: tuple[str, ...], name: str) -> str | None:
+    """The lower-case name of a header that a wire passes on, or None."""
+    lower = name.lower()
+    exact, stems = _lists(names)
+    return lower if lower in exact or lower.startswith(stems) else None
 
 
 @lru_cache(maxsize=16)

@@ -15,6 +15,7 @@ from time import perf_counter, time_ns
 
 from aiohttp import web
 
+from gateway.answers import WholeAnswer
 from gateway.attempt import Attempt
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Intent
@@ -153,7 +154,7 @@ class Relay:
         passage.status = reply.status
         headers = passage.answer_headers(reply.headers)
         headers["content-type"] = content_type
-        return web.Response(status=reply.status, body=body, headers=headers)
+        return WholeAnswer(reply.status, body, headers)
 
     async def _deliver_stream(
         self, request: web.BaseRequest, passage: Passage, grant: Grant, reply: Reply, attempt: Attempt

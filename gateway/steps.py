@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 from multidict import MultiMapping
 
 from gateway.callers import Caller
@@ -25,8 +25,7 @@ from providers.document import NotStrict, parse, serialise
 _JSON = ("application/json", "application/json; charset=utf-8", "application/json;charset=utf-8")
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """A known caller's request, with what will judge it."""
 
     entry: Entry

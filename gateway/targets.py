@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.errors import Code, Refused
 from gateway.policy.surface import Surface
@@ -20,8 +21,7 @@ _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}").fullmatch
 _PAIR = re.compile(r"([a-z_]{1,32})=([A-Za-z0-9._:-]{1,128})").fullmatch
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """What a request line names.
 
     `operation` is None where it names nothing that this gateway knows; `argument` is the last path

@@ -27,7 +27,7 @@ from aiohttp.streams import EofStream, StreamReader
 from multidict import CIMultiDictProxy
 
 from gateway.addresses import Vet, is_loopback, is_public
-from gateway.endpoints import Connector, Endpoint, Resolver, Target, failed, header_lines, target, tls_context
+from gateway.endpoints import Connector, Endpoint, Resolver, Target, failed, target, tls_context
 from gateway.errors import Code, Unavailable, UpstreamError
 from gateway.exchange import Admission, CleanCall, Route
 
@@ -176,13 +176,8 @@ class Sending:
         where = upstream._find(grant.route)
         entry = grant.call.entry
         body = self._clean.body
-        constant, taken = where.head(entry.wire, entry.operation)
-        varying = {
-            **entry.wire.credential(self._credential),
-            **grant.headers,
-            "Content-Type": self._clean.content_type,
-        }
-        head = constant + header_lines(varying, taken) + b"Content-Length: %d\r\n\r\n" % len(body)
+        head = where.head(entry.wire, entry.operation, self._credential, grant.headers, self._clean.content_type)
+        head += b"Content-Length: %d\r\n\r\n" % len(body)
         protocol = await self._connect(where)
         transport = protocol.transport
         if transport is None:
@@ -305,8 +300,13 @@ class Reply:
         Raises:
             UpstreamError: as `next`.
         """
-        chunks = [chunk async for chunk in self]
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        body = await self.next()
+        if self._content.at_eof():  # the usual case: it came in one piece
+            return body
+        chunks = [body]
+        while chunk := await self.next():
+            chunks.append(chunk)
+        return b"".join(chunks)
 
     def __aiter__(self) -> Reply:
         return self

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 import orjson
+from msgspec import Struct
 
 from providers import sse
 from providers.document import Document, Value
@@ -156,12 +156,11 @@ def _word(value: Value, words: frozenset[str], otherwise: str = "") -> str:
 # --- answers ------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Sight:
+class _Sight(Struct, eq=False):
     """What is seen of one answer or event while it is read."""
 
-    kinds: list[tuple[str, str]] = field(default_factory=list)
-    echoes: list[str] = field(default_factory=list)
+    kinds: list[tuple[str, str]] = []
+    echoes: list[str] = []
     usage: Usage | None = None
 
     def block(self, block: Value) -> None:

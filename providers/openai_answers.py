@@ -8,7 +8,8 @@ though the client's types do not list it.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from providers import openai_errors
 from providers.document import Document, Value
@@ -39,13 +40,12 @@ _UNNAMED = Observation("unnamed")
 _END = Observation(terminal=True)
 
 
-@dataclass(slots=True)
-class _Sight:
+class _Sight(Struct, eq=False):
     """What is seen of one answer or event while it is read."""
 
-    kinds: list[tuple[str, str]] = field(default_factory=list)
-    echoes: list[str] = field(default_factory=list)
-    finishes: list[str] = field(default_factory=list)
+    kinds: list[tuple[str, str]] = []
+    echoes: list[str] = []
+    finishes: list[str] = []
     usage: Usage | None = None
     error: str | None = None
 

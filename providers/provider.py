@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from msgspec import Struct
+
 from providers.document import Document
 
 Body = Literal["json", "multipart", "none"]
@@ -33,8 +35,7 @@ class Operation:
     dialect: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """Token counts as the provider reports them; None where it does not say."""
 
     input: int | None = None
@@ -44,8 +45,7 @@ class Usage:
     reasoning: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """What one answer, or one stream event, shows. Names and numbers only, never text.
 
     Attributes:
@@ -73,8 +73,7 @@ class Observation:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """What a wire needs to shape an error. All strings are ours."""
 
     status: int

@@ -119,6 +119,8 @@ def fields(event: bytes) -> tuple[str, bytes]:
 
     A comment has neither. Unknown fields are ignored, as the standard asks.
     """
+    if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and b"\r" not in event:
+        return "", event[6:-2]  # the usual case: one line of data
     name = b""
     data: list[bytes] = []
     for line in _lines(event):
@@ -140,10 +142,9 @@ def build(name: str, data: bytes) -> bytes:
     """
     if "\n" in name or "\r" in name or b"\r" in data:
         raise ValueError("a line end cannot be carried")
-    head = f"event: {name}\n".encode() if name else b""
     if b"\n" in data:
         data = data.replace(b"\n", b"\ndata: ")
-    return b"%bdata: %b\n\n" % (head, data)
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), data) if name else b"data: %b\n\n" % data
 
 
 def _lines(event: bytes) -> Iterator[bytes]:

@@ -22,6 +22,10 @@ EUROPEAN = "t-eu01"
 PURPOSE = "call_summary"
 ALL_GRANTS = "grants-holder"
 
+# A shared disk and a busy processor may stand still for longer than a product should wait.
+_PATIENT_JOURNAL = {"ballast_bytes": 1024 * 1024, "timeout_seconds": 20.0, "closing_seconds": 40.0}
+_PATIENT_REDACTION = {"patience_seconds": 20.0}
+
 _TRAITS = {"openai": {"prompt_cache": "explicit"}, "anthropic": {"inference_geo": "unsupported"}}
 _OPERATIONS = {
     "openai": ["chat.completions", "responses", "embeddings", "moderations", "audio.transcriptions"],
@@ -71,7 +75,11 @@ def write_configuration(
     openai_models: Iterable[str] = OPENAI_MODELS,
     settings: dict[str, object] | None = None,
 ) -> Path:
-    """Write a configuration whose processors are the simulated provider on `port`; its directory."""
+    """Write a configuration whose processors are the simulated provider on `port`; its directory.
+
+    `settings` are keys of `gateway.yaml` and replace ours; `journal` and `redaction` are merged with ours.
+    """
+    chosen = settings or {}
     directory = folder / "config"
     for name in ("surfaces", "recognizers"):
         shutil.copytree(ROOT / "config" / name, directory / name)
@@ -88,7 +96,6 @@ def write_configuration(
             "purposes": [PURPOSE, "coaching_feedback"],
             "listen": {"host": "127.0.0.1", "port": 0},
             "operations": {"host": "127.0.0.1", "port": 0},
-            "journal": {"ballast_bytes": 1024 * 1024},
             "limits": {
                 "caller_per_minute": 1_000_000,
                 "caller_in_flight": 10_000,
@@ -96,7 +103,9 @@ def write_configuration(
                 "drain_seconds": 5.0,
             },
             "grants": [{"grant": name, "callers": [ALL_GRANTS], "purposes": [PURPOSE]} for name in grants],
-            **(settings or {}),
+            **chosen,
+            "journal": {**_PATIENT_JOURNAL, **_mapping(chosen.get("journal"))},
+            "redaction": {**_PATIENT_REDACTION, **_mapping(chosen.get("redaction"))},
         },
     )
     _write(
@@ -133,6 +142,10 @@ def issue_key(state: Path, caller: str = CALLER) -> str:
 
 def _grants(directory: Path, wire: str) -> list[str]:
     return list(yaml.safe_load((directory / "surfaces" / f"{wire}.yaml").read_text(encoding="utf-8"))["grants"])
+
+
+def _mapping(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
 
 
 def _write(path: Path, tree: object) -> None:

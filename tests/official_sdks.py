@@ -198,5 +198,6 @@ def schemas(arrivals: Iterable[Arrival]) -> list[Document]:
                 look(item)
 
     for arrival in arrivals:
-        look(json.loads(arrival.body or b"{}"))
+        body = arrival.body or b"{}"
+        look(json.loads(body) if body.startswith(b"{") else {})  # a form has none
     return found

@@ -22,6 +22,7 @@ FLOORS: dict[str, int] = {
     "gateway.redaction": 2,
     "gateway.audit": 2,
     "gateway.addresses": 3,
+    "gateway.answers": 3,
     "gateway.attempt": 3,
     "gateway.caller_keys": 3,
     "gateway.callers": 3,
@@ -52,6 +53,7 @@ PEERS = ("gateway.policy", "gateway.redaction", "gateway.audit")
 
 DOORS: dict[str, tuple[str, ...]] = {
     "aiohttp": (
+        "gateway.answers",
         "gateway.endpoints",
         "gateway.intake",
         "gateway.listener",

@@ -496,7 +496,24 @@ def _error(status: int, **more: Any) -> tuple[Scenario, ...]:
     return (Scenario(status=status, error_param="temperature", **more),)
 
 
+RECORDING = ("call.wav", b"RIFF\x24\x08\0\0WAVEfmt " + bytes(64), "audio/wav")
+
+
+async def transcription(client: Any) -> object:
+    result = await settle(client.audio.transcriptions.create(model=OPENAI_MODEL, file=RECORDING))
+    assert result.text
+    return result
+
+
+async def transcription_streamed(client: Any) -> object:
+    events = await listed(client.audio.transcriptions.create(model=OPENAI_MODEL, file=RECORDING, stream=True))
+    assert [event.type for event in events][-1] == "transcript.text.done"
+    return events
+
+
 CASES: list[Case[Any]] = [
+    Case("transcription", transcription),
+    Case("transcription, streamed", transcription_streamed),
     Case("chat, plain", chat_plain),
     Case("chat, streamed", chat_streamed),
     Case("chat, streamed with usage", chat_streamed_with_usage),

@@ -11,7 +11,7 @@ import json
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import anthropic
 import openai
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 import gateway.relay
 from gateway.attempt import Attempt

@@ -421,16 +421,17 @@ def check(gateway: Strict, simulator: Simulator, asked: Ask, seen: Seen, *, retr
     assert ("retry-after" in seen.headers) is retryable
     call = seen.headers["x-gateway-call-id"]
     assert seen.headers["request-id" if asked.wire == "anthropic" else "x-request-id"] == call
+    advised = asked.ruled or code in {Code.PARAMETER_UNKNOWN, Code.MODEL_NOT_ALLOWED}
     if asked.wire == "anthropic":
         details = seen.error["details"]
         assert isinstance(details, dict)
         assert (details["error_code"], details["path"]) == (code.value, asked.where)
-        assert ("source" in details, "instead" in details) == (asked.ruled or asked.sourced, asked.ruled)
+        assert ("source" in details, "instead" in details) == (asked.ruled or asked.sourced, advised)
     else:
         assert (seen.error["code"], seen.error["param"]) == (code.value, asked.where)
     message = seen.error["message"]
     assert isinstance(message, str)
-    assert ("Source: " in message, "Instead: " in message) == (asked.ruled or asked.sourced, asked.ruled)
+    assert ("Source: " in message, "Instead: " in message) == (asked.ruled or asked.sourced, advised)
     assert MARK not in seen.everything
     assert asked.secret(gateway) not in seen.everything
     assert simulator.arrivals == []

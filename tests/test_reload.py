@@ -124,8 +124,11 @@ async def test_a_call_in_flight_keeps_the_configuration_it_began_with(changing: 
     assert kept["x-gateway-policy"] == before["x-gateway-policy"]
 
 
-async def test_a_credential_is_rotated_without_a_restart(changing: Gateway, simulator: Simulator) -> None:
-    """The next call bears what the credential's file holds now; without that file none leaves."""
+async def test_a_credential_is_rotated_without_a_restart(
+    changing: Gateway, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the file is looked at again, calls bear what it holds now; without that file none leaves."""
+    monkeypatch.setattr("gateway.config.secrets.LOOK_AGAIN_SECONDS", 0.0)
     path = changing.configuration / "secrets" / "simulated"
     await _call(changing.url, changing.key)
 

@@ -7,8 +7,9 @@ for a whole batch. The order of submission is the order of rows.
 
 What goes wrong, and what then holds:
 
-* the disk hangs: after `timeout` every waiter is refused, and every later intent at once, until
-  the commit returns. A row whose waiter gave up may still land; the ledger closes it then.
+* the disk hangs: after `timeout` every intent and refusal that waits is refused, and every later
+  one at once, until the commit returns. An outcome is waited for `closing_timeout`, because its
+  provider was asked already. A row whose waiter gave up may still land; the ledger closes it then.
 * the disk is full: nothing of the batch landed. The ballast is released so that open calls can be
   closed; intents and refusals are refused until the ballast fits again; a `gap` record says so.
 * any other error: nobody can know what landed, so the journal is poisoned and refuses all until
@@ -26,6 +27,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from msgspec import Struct
+
 from gateway.audit.boot import first_records, indeterminate, row_line
 from gateway.audit.language import Id, Sha
 from gateway.audit.open_calls import Key, OpenCall, OpenCalls
@@ -42,7 +45,8 @@ class Settings:
     """Bounds of the journal. Times in seconds.
 
     Attributes:
-        timeout: the longest a waiter waits for the disk.
+        timeout: the longest an intent or a refusal waits for the disk.
+        closing_timeout: the longest an outcome does.
         waiting: most intents and refusals that may wait; outcomes are bounded by open calls.
         batch: most rows of one commit.
         check_every: between checks that the open file is still the file of that name.
@@ -50,6 +54,7 @@ class Settings:
     """
 
     timeout: float = 0.25
+    closing_timeout: float = 5.0
     waiting: int = 8192
     batch: int = 512
     check_every: float = 5.0
@@ -61,8 +66,7 @@ def now() -> int:
     return time.time_ns() // 1000
 
 
-@dataclass(slots=True)
-class _Waiting:
+class _Waiting(Struct, eq=False):
     """A record on its way to the disk."""
 
     record: Record
@@ -108,9 +112,10 @@ class Journal:
         self._batch: list[_Waiting] = []
         self._open = OpenCalls()
         self._outage: _Outage | None = None
-        self._cut_due = self._stalled = self._full = self._closing = self._checking = False
+        self._cut_due = self._stalled = self._given_up = self._full = self._closing = self._checking = False
         self._unchecked_pages = 0
         self._watchdog: asyncio.TimerHandle | None = None
+        self._last_hope: asyncio.TimerHandle | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._still = asyncio.Event()
         self._still.set()
@@ -295,7 +300,7 @@ class Journal:
         return store, len(rows)
 
     async def _stop(self) -> None:
-        for timer in (self._watchdog, self._ticker):
+        for timer in (self._watchdog, self._last_hope, self._ticker):
             if timer is not None:
                 timer.cancel()
         for each in [*self._batch, *self._queue]:
@@ -333,7 +338,7 @@ class Journal:
     def _enqueue(self, waiting: _Waiting) -> None:
         self._queue.append(waiting)
         self._still.clear()
-        if self._stalled:
+        if self._given_up:
             self._fail(waiting)
         self._cut_soon()
 
@@ -359,7 +364,8 @@ class Journal:
 
     def _committed(self, _: object, fault: StoreFault | None) -> None:
         batch, self._batch = self._batch, []
-        self._stalled = False
+        if self._stalled:
+            self._moves_again()
         if isinstance(fault, OutOfSpace):
             self._out_of_space(batch)
             return
@@ -441,14 +447,27 @@ class Journal:
         self._stalled = bool(self._batch)
         self._begin_outage()
         for each in self._batch:
-            self._refuse(each)
+            if isinstance(each.record, Intent | Refusal):
+                self._refuse(each)
         waiting, self._queue = self._queue, deque()
         for each in waiting:
             if isinstance(each.record, Intent | Refusal):
                 self._drop(each)
             else:
-                self._fail(each)
                 self._queue.append(each)
+        if self._stalled:
+            left = self._settings.closing_timeout - self._settings.timeout
+            self._last_hope = self._loop.call_later(max(0.0, left), self._give_up)
+
+    def _give_up(self) -> None:
+        self._given_up = True
+        for each in [*self._batch, *self._queue]:
+            self._fail(each)
+
+    def _moves_again(self) -> None:
+        self._stalled = self._given_up = False
+        if self._last_hope is not None:
+            self._last_hope.cancel()
 
     def _begin_outage(self) -> None:
         if self._outage is None:

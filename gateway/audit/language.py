@@ -16,10 +16,11 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
-from operator import attrgetter
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Self, TypeVar, cast
+
+from msgspec import Struct
 
 from gateway.errors import Code, Unavailable
 
@@ -60,6 +61,9 @@ class Word(str):
 
 
 W = TypeVar("W", bound=Word)
+T = TypeVar("T")
+
+_MOST_KEPT = 20_000
 
 
 def _word(kind: type[W], text: str) -> W:
@@ -78,7 +82,7 @@ class Vocabulary:
         ValueError: a word outside the grammar, or more words than the namespace may hold.
     """
 
-    __slots__ = ("_words",)
+    __slots__ = ("_kept", "_words")
 
     def __init__(self, words: Mapping[type[Word], Iterable[str]]) -> None:
         table: dict[type[Word], dict[str, Word]] = {}
@@ -91,6 +95,16 @@ class Vocabulary:
             if len(held) > kind.LIMIT:
                 raise ValueError(f"{kind.__name__}: {len(held)} words, the audit record has room for {kind.LIMIT}")
         self._words = table
+        self._kept: dict[object, object] = {}
+
+    def kept(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` found in this vocabulary for `key`, made once. For words that many calls share; bounded."""
+        found = self._kept.get(key)
+        if found is None:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            found = self._kept[key] = make()
+        return cast(T, found)
 
     def word(self, kind: type[W], text: str) -> W:
         """The registered word that equals `text`.
@@ -166,6 +180,8 @@ class Range:
 
     def cap(self, value: int) -> int:
         """The member nearest above `value`, or the greatest: how a foreign number becomes recordable."""
+        if self.step == 1 and self.least <= value <= self.most:
+            return value
         return min(max(-(-value // self.step) * self.step, self.least), self.most)
 
 
@@ -194,13 +210,15 @@ class Domain:
 
     `encode` gives a JSON value, `decode` takes one; both raise ValueError outside the domain.
     `size` is how many values a caller or a provider can choose among; 1 means none. `sealed` is a
-    class whose every instance is in the domain and is its own JSON value, so its type is check enough.
+    class whose every instance is in the domain and is its own JSON value, so its type is check enough; `span` is
+    that of an integer.
     """
 
     encode: Callable[[object], object]
     decode: Callable[[object], object]
     size: int
     sealed: type | None = None
+    span: Range | None = None
 
 
 def domain_of(hint: object) -> Domain:
@@ -264,7 +282,7 @@ def _integer(span: Range) -> Domain:
             return value
         raise ValueError
 
-    return Domain(check, check, (most - least) // step + 1)
+    return Domain(check, check, (most - least) // step + 1, span=span)
 
 
 def _wordly(kind: type[Word]) -> Domain:
@@ -324,8 +342,19 @@ def _tuple(arguments: tuple[object, ...], subset: Subset) -> Domain:
         member = domain_of(arguments[0])
         size = sum(math.comb(member.size, taken) for taken in range(min(subset.most, member.size) + 1))
     most, sealed, encode_member, decode_member = subset.most, member.sealed, member.encode, member.decode
+    checked: dict[int, tuple[object, object]] = {}  # by identity: a vocabulary gives the same tuple to many records
 
     def encode(value: object) -> object:
+        known = checked.get(id(value))
+        if known is not None and known[0] is value:
+            return known[1]
+        made = encode_anew(value)
+        if len(checked) >= _MOST_KEPT:
+            checked.clear()
+        checked[id(value)] = (value, made)
+        return made
+
+    def encode_anew(value: object) -> object:
         if type(value) is not tuple or len(value) > most:
             raise ValueError
         encoded = [each if type(each) is sealed else encode_member(each) for each in value]
@@ -369,45 +398,23 @@ def _pair(key: Domain, count: Domain) -> Domain:
 class Codec:
     """How one record type is checked, written and read: its fields by name, in canonical order."""
 
-    __slots__ = ("_other", "_plain", "_values", "domains", "kind", "required")
+    __slots__ = ("domains", "encode", "kind", "required")
 
-    def __init__(self, kind: type) -> None:
+    def __init__(self, kind: type[Struct]) -> None:
         hints = typing.get_type_hints(kind, include_extras=True)
         self.kind = kind
-        self.domains = {field.name: domain_of(hints[field.name]) for field in sorted(fields(kind), key=_name)}
-        self.required = frozenset(field.name for field in fields(kind) if not _optional(hints[field.name]))
-        # Most required fields are in their domain if they have its type: those are checked all at once.
-        plain = [name for name in self.domains if name in self.required and self.domains[name].sealed]
-        other = [name for name in self.domains if name not in plain]
-        self._plain = tuple(plain), _getter(plain), [self.domains[name].sealed for name in plain]
-        self._other = tuple((name, self.domains[name].encode, name not in self.required) for name in other)
-        self._values = _getter(other)
+        self.domains = {name: domain_of(hints[name]) for name in sorted(kind.__struct_fields__)}
+        self.required = frozenset(name for name in self.domains if not _optional(hints[name]))
+        self.encode = _compiled(self.domains, self.required)
+        """Adds the fields of a record to a mapping, in order; absent values are left out.
+
+        Raises NotRecordable where a value is outside its domain, or a required one is absent.
+        """
 
     @property
     def bits(self) -> float:
         """What a caller and a provider together can say through one record of this type, in bits."""
         return sum(math.log2(domain.size) for domain in self.domains.values())
-
-    def encode(self, record: object, into: dict[str, object]) -> None:
-        """Add the fields of `record`, in order; absent values are left out.
-
-        Raises:
-            NotRecordable: a value is outside its domain, or a required one is absent.
-        """
-        names, get, kinds = self._plain
-        plain = get(record)
-        if [*map(type, plain)] != kinds:
-            raise NotRecordable(
-                next(name for name, value, kind in zip(names, plain, kinds, strict=True) if type(value) is not kind)
-            )
-        into.update(zip(names, plain, strict=True))
-        name = ""
-        try:
-            for value, (name, encode, optional) in zip(self._values(record), self._other, strict=True):
-                if value is not None or not optional:
-                    into[name] = encode(value)
-        except ValueError:
-            raise NotRecordable(name) from None
 
     def decode(self, values: Mapping[str, object]) -> object:
         """The record with these fields.
@@ -429,16 +436,32 @@ class Codec:
         return self.kind(**decoded)
 
 
-def _name(field: object) -> str:
-    return str(getattr(field, "name", ""))
-
-
 def _optional(hint: object) -> bool:
     return type(None) in typing.get_args(hint)
 
 
-def _getter(names: list[str]) -> Callable[[object], tuple[object, ...]]:
-    """Reads all the named attributes at once."""
-    if len(names) > 1:
-        return attrgetter(*names)
-    return lambda record: tuple(getattr(record, name) for name in names)
+def _compiled(domains: Mapping[str, Domain], required: frozenset[str]) -> Callable[[object, dict[str, object]], None]:
+    """One function that checks and writes every field, as `dataclasses` makes its methods: twice for each call, on the
+    way to the disk, a loop over domains costs three times this. Field names are our own; nothing else is in the source.
+    """
+    names: dict[str, object] = {"NotRecordable": NotRecordable}
+    lines = ["def encode(record, into):"]
+    for index, (field, domain) in enumerate(domains.items()):
+        names[f"encode_{index}"], names[f"sealed_{index}"] = domain.encode, domain.sealed
+        optional = field not in required
+        lines.append(f"  value = record.{field}")
+        lines.append("  if value is not None:" if optional else "  if True:")
+        if domain.sealed is not None:
+            lines.append(f"    if type(value) is not sealed_{index}: raise NotRecordable({field!r})")
+            lines.append(f"    into[{field!r}] = value")
+        elif domain.span is not None and domain.span.step == 1:
+            span = domain.span
+            lines.append(f"    if type(value) is not int or not {span.least} <= value <= {span.most}:")
+            lines.append(f"      raise NotRecordable({field!r})")
+            lines.append(f"    into[{field!r}] = value")
+        else:
+            lines.append("    try:")
+            lines.append(f"      into[{field!r}] = encode_{index}(value)")
+            lines.append(f"    except ValueError: raise NotRecordable({field!r}) from None")
+    exec("\n".join(lines), names)  # noqa: S102
+    return cast(Callable[[object, dict[str, object]], None], names["encode"])

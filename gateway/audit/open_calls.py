@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.audit.language import Id
 from gateway.audit.words import Tenant
@@ -12,8 +13,7 @@ from gateway.audit.words import Tenant
 Key = tuple[Id, int]
 
 
-@dataclass(slots=True)
-class OpenCall:
+class OpenCall(Struct, eq=False):
     """One attempt.
 
     `rseq` is None until the intent is durable, `closing` until an outcome is submitted; `also` are

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
 import orjson
+from msgspec import Struct
 
 from gateway.audit.language import Codec, Derived, Id, Instant, Mac, NotRecordable, Range, Sha, Subset, Vocabulary
 from gateway.audit.words import (
@@ -66,8 +66,7 @@ _MILLISECONDS = Range(0, 2**24 - 1)
 _FEW = Range(0, 15)
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """How much of what a request holds, where the wire can tell: counts only."""
 
     messages: int | None = None
@@ -75,8 +74,7 @@ class Shape:
     images: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
+class Intent(Struct, frozen=True, kw_only=True):
     """One attempt is about to leave. Durable before its first byte."""
 
     KIND: ClassVar[str] = "intent"
@@ -124,25 +122,26 @@ class Intent:
         Raises:
             NotRecordable: a name in it is not registered, so it must not leave.
         """
-        grant, word = clean.grant, vocabulary.word
-        entry, route = grant.call.entry, grant.route
+        grant = clean.grant
+        entry = grant.call.entry
         shape = shape or _NO_SHAPE
+        common = _common(vocabulary, grant)
         return cls(
             time=time,
             call=Id(entry.call_id),
             attempt=attempt,
-            tenant=word(Tenant, entry.tenant),
+            tenant=common.tenant,
             configuration=configuration,
-            caller=word(Caller, entry.caller),
-            key=Id(entry.key_id),
-            purpose=word(Purpose, entry.purpose),
+            caller=common.caller,
+            key=common.key,
+            purpose=common.purpose,
             subject=None if entry.subject is None else Mac(entry.subject),
-            wire=word(Wire, entry.wire.name),
-            operation=word(OperationName, entry.operation.name),
-            processor=word(Processor, route.processor),
-            agreement=word(Agreement, route.agreement),
-            countries=vocabulary.words(Country, route.countries),
-            model=word(Model, route.model),
+            wire=common.wire,
+            operation=common.operation,
+            processor=common.processor,
+            agreement=common.agreement,
+            countries=common.countries,
+            model=common.model,
             tls=tls,
             stream=grant.stream,
             size=_SIZE.cap(grant.call.size),
@@ -150,14 +149,68 @@ class Intent:
             tools=_capped(_COUNT, shape.tools),
             images=_capped(_COUNT, shape.images),
             redactions=_COUNT.cap(sum(clean.redactions.values())),
-            forced=vocabulary.words(ForcedName, {forced_name(each.where) for each in grant.forced}) or None,
-            conditionals=vocabulary.words(Conditional, grant.granted) or None,
-            unscanned=_unscanned(vocabulary, grant.unscanned),
+            forced=common.forced,
+            conditionals=common.conditionals,
+            unscanned=_unscanned(vocabulary, grant.unscanned) if grant.unscanned else None,
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class _Common(Struct, frozen=True):
+    """The words of an intent that many calls share."""
+
+    tenant: Tenant
+    caller: Caller
+    key: Id
+    purpose: Purpose
+    wire: Wire
+    operation: OperationName
+    processor: Processor
+    agreement: Agreement
+    countries: tuple[Country, ...]
+    model: Model
+    forced: tuple[ForcedName, ...] | None
+    conditionals: tuple[Conditional, ...] | None
+
+
+def _common(vocabulary: Vocabulary, grant: Grant) -> _Common:
+    entry, route = grant.call.entry, grant.route
+    forced = tuple([each.where for each in grant.forced])
+
+    def find() -> _Common:
+        word = vocabulary.word
+        return _Common(
+            word(Tenant, entry.tenant),
+            word(Caller, entry.caller),
+            Id(entry.key_id),
+            word(Purpose, entry.purpose),
+            word(Wire, entry.wire.name),
+            word(OperationName, entry.operation.name),
+            word(Processor, route.processor),
+            word(Agreement, route.agreement),
+            vocabulary.words(Country, route.countries),
+            word(Model, route.model),
+            vocabulary.words(ForcedName, {forced_name(where) for where in forced}) or None,
+            vocabulary.words(Conditional, grant.granted) or None,
+        )
+
+    key = (
+        entry.tenant,
+        entry.caller,
+        entry.key_id,
+        entry.purpose,
+        entry.wire.name,
+        entry.operation.name,
+        route.processor,
+        route.agreement,
+        route.countries,
+        route.model,
+        forced,
+        grant.granted,
+    )
+    return vocabulary.kept(key, find)
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
     """How an attempt ended. Exactly one for each intent; durable before the caller's last byte.
 
     `code` is set where the gateway itself ended the attempt. `sent` is whether any byte of the
@@ -250,8 +303,7 @@ class Outcome:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(Struct, frozen=True, kw_only=True):
     """A known caller was refused and nothing left. What was not yet known when it failed is absent."""
 
     KIND: ClassVar[str] = "refusal"
@@ -339,8 +391,7 @@ class Refusal:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operator:
+class Operator(Struct, frozen=True, kw_only=True):
     """Something about the gateway itself. Which fields an act bears:
 
     boot: `started`, this boot's id; `previous`, the one before, and whether it ended `clean`ly, absent at the
@@ -388,13 +439,12 @@ number, and a test holds it.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A record at its place: the `rseq`th of a boot, counted from 0 without gaps."""
 
     boot: Id
     rseq: int
-    record: Record = field(repr=False)
+    record: Record
 
 
 def capacity() -> float:

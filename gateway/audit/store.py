@@ -341,6 +341,21 @@ def _refuse_old_sqlite() -> None:
         raise StoreFault("SQLite is older than 3.51.3 and can lose commits of a write-ahead log")
 
 
+@contextlib.contextmanager
+def apart(directory: Path) -> Iterator[None]:
+    """Hold the lock of the journal in `directory`, so that no gateway runs on this state meanwhile.
+
+    Raises:
+        StoreFault: one does.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    held = _lock(directory / "journal.lock")
+    try:
+        yield
+    finally:
+        os.close(held)
+
+
 def _lock(path: Path) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

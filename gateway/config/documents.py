@@ -8,6 +8,7 @@ A date stays text. Sources: YAML 1.1 types (yaml.org/type) and YAML 1.2.2 sectio
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -119,9 +120,9 @@ def read_document(path: Path, name: str, complain: Complain) -> Document | None:
         complain(fault.line, shown(builder.path), fault.reason)
         return None
     except yaml.MarkedYAMLError as error:  # its own words quote the file
-        # An open quote or bracket is only noticed much later; the context is where it began.
-        began = any(word in (error.context or "") for word in ("flow", "quoted"))
-        line = _line((error.context_mark if began else None) or error.problem_mark)
+        # An open quote or bracket is only noticed much later; where it began is what helps.
+        quoted = error.context_mark if "quoted" in (error.context or "") else None
+        line = _line(quoted or _open_bracket(text) or error.problem_mark)
         complain(line, "", "the YAML breaks here: an open quote or bracket, a missing colon, or wrong indentation")
         return None
     except yaml.YAMLError:
@@ -155,6 +156,18 @@ def _text(path: Path) -> str:
         if found is not None:
             raise _NotReadable(text.count("\n", 0, found.start()) + 1, f"{what} stands in this line")
     return text
+
+
+def _open_bracket(text: str) -> _Mark | None:
+    """Where the innermost bracket begins that is not closed before the YAML breaks."""
+    open_brackets: list[_Mark] = []
+    with contextlib.suppress(yaml.YAMLError):
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            if isinstance(token, yaml.FlowSequenceStartToken | yaml.FlowMappingStartToken):
+                open_brackets.append(token.start_mark)
+            elif isinstance(token, yaml.FlowSequenceEndToken | yaml.FlowMappingEndToken) and open_brackets:
+                open_brackets.pop()
+    return open_brackets[-1] if open_brackets else None
 
 
 def _line(mark: _Mark | None) -> int:

@@ -101,6 +101,7 @@ class Journal(Form):
     """Bounds of the record's commit point."""
 
     timeout_seconds: Seconds = 0.25
+    closing_seconds: Seconds = 5.0
     waiting: Annotated[int, Field(ge=1, le=1_000_000)] = 8192
     batch: Annotated[int, Field(ge=1, le=100_000)] = 512
     check_seconds: Seconds = 5.0

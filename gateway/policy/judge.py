@@ -8,7 +8,9 @@ model forces. The first that says no decides.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.errors import Code, Refused
 from gateway.exchange import Call, Entry, Forced, Grant, Route
@@ -19,8 +21,7 @@ from gateway.policy.tenants import Tenant
 from providers.document import Document, Value
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """All that decides one call, taken from one configuration in force.
 
     Attributes:
@@ -98,22 +99,22 @@ def _stream(entry: Entry, document: Document, walk: Walk) -> tuple[bool, bool]:
 
 def _route(entry: Entry, policy: Policy, model: Value, named: list[str]) -> Route:
     """Where the call goes by its own model; every other model named in it must be open at the same entry."""
-
-    def find(name: str, narrowed_to: str | None) -> Route:
-        return policy.registry.route(
-            wire=entry.wire.name,
-            operation=entry.operation.name,
-            model=name,
-            tenant=policy.tenant,
-            now=entry.now,
-            narrowed_to=narrowed_to,
-        )
-
     if not isinstance(model, str):
         raise Refused(Code.BODY_INVALID, "the model is missing", where="model")
-    route = find(model, entry.narrowed_to)
-    hidden = [find(name, route.processor) for name in dict.fromkeys(named) if name != model]
-    if not hidden:
+    route = _find(entry, policy, model, entry.narrowed_to)
+    if len(named) == 1:
         return route
+    hidden = [_find(entry, policy, name, route.processor) for name in dict.fromkeys(named) if name != model]
     served = route.served_models.union(*(other.served_models for other in hidden))
     return replace(route, served_models=served)
+
+
+def _find(entry: Entry, policy: Policy, model: str, narrowed_to: str | None) -> Route:
+    return policy.registry.route(
+        wire=entry.wire.name,
+        operation=entry.operation.name,
+        model=model,
+        tenant=policy.tenant,
+        now=entry.now,
+        narrowed_to=narrowed_to,
+    )

@@ -9,8 +9,10 @@ taken, then the first id in the alphabet: the same call always goes to the same 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from gateway.errors import Code, Refused
 from gateway.exchange import Route

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 import tldextract.tldextract
-from presidio_analyzer import AnalyzerEngine, RecognizerRegistry, RecognizerResult
+from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
 from presidio_analyzer.nlp_engine import NlpArtifacts, NlpEngine
 
 from gateway.categories import Category
 from gateway.redaction.findings import Finding, add
 from gateway.redaction.folding import Folded, fold
 from gateway.redaction.plain import Plain
-from gateway.redaction.recognizers import BREAK, LANGUAGE, Linear, SpecialCategories
+from gateway.redaction.recognizers import BREAK, LANGUAGE, Linear
 from gateway.redaction.rules import Compiled, Example, Report, compile_rules, ignore
+from gateway.redaction.scanner import scan
 
 _LEADS = (
     ("and she said that my brother was", "for a while, he thinks."),
@@ -28,7 +30,7 @@ _LEADS = (
     ("- Marie (owner): had", "last year, wants the quote on Monday"),
 )
 _SELF_TEST = 24
-_CATEGORIES = tuple(category.value for category in Category)
+_CATEGORIES = [category.value for category in Category]
 
 
 class NotWorking(RuntimeError):
@@ -100,15 +102,8 @@ class Engine:
     def __init__(self, mappings: Mapping[str, Plain], report: Report = ignore) -> None:
         silence()
         self.compiled: Compiled = compile_rules(mappings, report)
-        registry = RecognizerRegistry(
-            recognizers=[SpecialCategories(self.compiled), *map(Linear, self.compiled.custom)],
-            supported_languages=[LANGUAGE],
-        )
-        self._analyzer = AnalyzerEngine(
-            registry=registry, nlp_engine=_NoLanguage(), supported_languages=[LANGUAGE], log_decision_process=False
-        )
+        self._analyzer = _analyzer([Linear(custom) for custom in self.compiled.custom])
         self._artifacts = _no_artifacts()
-        self._entities = list(_CATEGORIES)
 
     def find(self, texts: Sequence[str]) -> list[list[Finding]]:
         """The findings of each text, in order and apart (overlaps are merged).
@@ -116,15 +111,20 @@ class Engine:
         The texts are analysed in one go, but none sees another.
         """
         folded = [fold(text) for text in texts]
-        results = self._analyzer.analyze(
-            text=BREAK.join(one.shadow for one in folded),
-            language=LANGUAGE,
-            entities=self._entities,
-            nlp_artifacts=self._artifacts,
-        )
+        shadow = BREAK.join([one.shadow for one in folded])
+        results: list[_Result] = [
+            (start, end, rule.category, rule.score) for start, end, rule in scan(self.compiled, shadow)
+        ]
+        if self._analyzer is not None:
+            results.extend(
+                (one.start, one.end, Category(one.entity_type), float(one.score))
+                for one in self._analyzer.analyze(
+                    text=shadow, language=LANGUAGE, entities=_CATEGORIES, nlp_artifacts=self._artifacts
+                )
+            )
+            results.sort(key=_position)
         found: list[list[Finding]] = [[] for _text in texts]
         if results:
-            results.sort(key=_position)
             _share_out(results, folded, found)
         return found
 
@@ -156,22 +156,35 @@ class Engine:
         return positive[: _SELF_TEST // len(Category)]
 
 
-def _position(result: RecognizerResult) -> tuple[int, int]:
-    return result.start, -result.end
+_Result: TypeAlias = "tuple[int, int, Category, float]"
 
 
-def _share_out(results: list[RecognizerResult], folded: list[Folded], found: list[list[Finding]]) -> None:
+def _analyzer(own: list[Linear]) -> AnalyzerEngine | None:
+    """Presidio's analyser over an operator's recognisers. Ours is asked directly: one result object less a finding."""
+    if not own:
+        return None
+    registry = RecognizerRegistry(recognizers=own, supported_languages=[LANGUAGE])
+    return AnalyzerEngine(
+        registry=registry, nlp_engine=_NoLanguage(), supported_languages=[LANGUAGE], log_decision_process=False
+    )
+
+
+def _position(result: _Result) -> tuple[int, int]:
+    return result[0], -result[1]
+
+
+def _share_out(results: list[_Result], folded: list[Folded], found: list[list[Finding]]) -> None:
     """Give each result to its text, in that text's own offsets. `results` are in order."""
     index = 0
     base = 0
-    for result in results:
-        while result.start > base + len(folded[index].shadow):
+    for first, last, category, score in results:
+        while first > base + len(folded[index].shadow):
             base += len(folded[index].shadow) + 1
             index += 1
-        stop = min(result.end - base, len(folded[index].shadow))  # an operator's pattern may run over the break
-        start, end = folded[index].original(result.start - base, stop)
+        stop = min(last - base, len(folded[index].shadow))  # an operator's pattern may run over the break
+        start, end = folded[index].original(first - base, stop)
         if start < end:
-            add(found[index], Finding(start, end, Category(result.entity_type), float(result.score)))
+            add(found[index], Finding(start, end, category, score))
 
 
 def silence() -> None:

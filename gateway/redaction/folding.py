@@ -1,7 +1,7 @@
 """Text as the scanner sees it: one plain ASCII shadow, and the way back to the original's code points.
 
 The shadow has accents and look-alike letters folded, invisible characters gone, odd spaces and
-dashes made plain, fillers (`uh`, `euh`) gone, and spelled-out words (`H.I.V.`, `d i a b e t e s`)
+dashes made plain, fillers (`uh`, `euh`) blanked out, and spelled-out words (`H.I.V.`, `d i a b e t e s`)
 closed up. What cannot be folded stays as a mark that matches nothing. Mostly a character becomes one
 character, so that an offset is the same in both; where it does not, an `_Edits` knows. (UAX 15 for the compatibility
 forms, UTS 39 for look-alikes.)
@@ -15,7 +15,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 
-import re2
+from gateway.redaction.automata import Expression
 
 _ASCII = bytes(range(128))
 _UNKNOWN_LETTER = "_"  # a word character that occurs in no rule: it blocks a match, and cannot make one
@@ -28,12 +28,13 @@ _LOOK_ALIKE = dict(
         strict=True,
     )
 )
-_SPELLED = re2.compile(
-    rb"[\x00-\x08\x0b-\x1f\x7f]"
-    rb"|\b[A-Za-z](?:(?: [A-Za-z]){2,}|(?:\.[A-Za-z]){2,}\.?|(?:-[A-Za-z]){2,}|(?: \. ?[A-Za-z]){2,}"
-    rb"|(?:_[A-Za-z]){2,}|(?:\. [A-Za-z]){2,}\.?)\b"
+_ODD = Expression(
+    r"[\x00-\x08\x0b-\x1f\x7f]"
+    r"|\b[A-Za-z](?:(?: [A-Za-z]){2,}|(?:\.[A-Za-z]){2,}\.?|(?:-[A-Za-z]){2,}|(?: \. ?[A-Za-z]){2,}"
+    r"|(?:_[A-Za-z]){2,}|(?:\. [A-Za-z]){2,}\.?)\b"
+    r"|[ ,](?:[Uu]hm?|[Uu]m|[Ee]rm|[Ee]uh|[Hh]eu)(?:$|,|[^0-9A-Za-z'-])"
 )
-_FILLERS = (" uh", " um", " uhm", " erm", " euh", " heu", " Uh", " Um", " Euh")
+"""A control character, a word that is spelled out, or a filler; only the last begins with a space or a comma."""
 _BETWEEN = re.compile(r"[^A-Za-z]+")
 _MANY = 48
 
@@ -97,15 +98,30 @@ class _Edits:
 def fold(text: str) -> Folded:
     """Make the shadow of a text. Linear in its length, whatever it holds."""
     edits: list[_Edits] = []
-    shadow = text if text.isascii() else _to_ascii(text, edits)
+    plain = text.isascii()
+    shadow = text if plain else _to_ascii(text, edits)
     data = shadow.encode("ascii")
-    pieces = [*_fillers(shadow), *(_spelled(shadow, *match.span()) for match in _SPELLED.finditer(data))]
-    if pieces:
-        pieces.sort()
-        shadow = _close_up(shadow, pieces, edits)
-    if "_" in text:
-        shadow = shadow.replace("_", " ") if text.isascii() else shadow
-    return Folded(shadow, tuple(edits))
+    if _ODD.find(data)[0] >= 0:
+        shadow = _without_odd(data, edits)
+    return Folded(shadow.replace("_", " ") if plain else shadow, tuple(edits))
+
+
+def _without_odd(data: bytes, edits: list[_Edits]) -> str:
+    """Spelled words closed up, controls gone, and blanks, which are a gap, where fillers were."""
+    pieces: list[tuple[int, int]] = []
+    blanked: bytearray | None = None
+    start, end = _ODD.find(data)
+    while start >= 0:
+        if data[start] in b" ,":
+            if data[end - 1 : end] != b"," and not data[end - 1 : end].isalpha():
+                end -= 1  # what follows stays, and may begin the next filler
+            blanked = bytearray(data) if blanked is None else blanked
+            blanked[start:end] = b" " * (end - start)
+        else:
+            pieces.append(_spelled(data, start, end))
+        start, end = _ODD.find(data, end)
+    shadow = (data if blanked is None else blanked).decode("ascii")
+    return _close_up(shadow, pieces, edits) if pieces else shadow
 
 
 def fold_rule(pattern: str) -> str:
@@ -146,40 +162,18 @@ def _to_ascii(text: str, edits: list[_Edits]) -> str:
     return "".join(parts)
 
 
-def _fillers(shadow: str) -> list[tuple[int, int]]:
-    """Spoken fillers, with the commas that set them off and the space before them."""
-    spans: list[tuple[int, int]] = []
-    size = len(shadow)
-    for filler in _FILLERS:
-        at = shadow.find(filler)
-        while at >= 0:
-            end = at + len(filler)
-            if end == size or not (shadow[end].isalnum() or shadow[end] in "'-"):
-                start = at
-                while start and shadow[start - 1] in " ,":
-                    start -= 1
-                spans.append((start, end + 1 if shadow[end : end + 1] == "," else end))
-            at = shadow.find(filler, end)
-    return spans
-
-
-def _spelled(shadow: str, start: int, end: int) -> tuple[int, int]:
+def _spelled(data: bytes, start: int, end: int) -> tuple[int, int]:
     """A spelled-out word without a pronoun before it: `I v o t e d`."""
-    return (
-        (start + 2, end) if shadow[start] == "I" and shadow[start + 1 : start + 3].strip().islower() else (start, end)
-    )
+    pronoun = data[start : start + 1] == b"I" and data[start + 1 : start + 3].strip().islower()
+    return start + 2 if pronoun else start, end
 
 
 def _close_up(shadow: str, spans: list[tuple[int, int]], edits: list[_Edits]) -> str:
     pieces: list[tuple[int, int, int]] = []
     parts: list[str] = []
     done = 0
-    for begin, end in spans:
-        start = max(begin, done)
-        if start >= end:
-            continue
-        first = shadow[start]
-        closed = "" if first in " ," else _BETWEEN.sub("", shadow[start:end])  # fillers and controls become nothing
+    for start, end in spans:
+        closed = _BETWEEN.sub("", shadow[start:end])  # controls become nothing
         pieces.append((start, end, len(closed)))
         parts.append(shadow[done:start])
         parts.append(closed)

@@ -1,79 +1,101 @@
 """The scan: every stretch that a rule names, and whether what stands round it lets it count.
 
-Linear in the text: RE2 finds the longest candidate at each place, a handful of bounded searches judge it.
+The index says where something may begin; the longest stretch there is the candidate; a handful of
+bounded searches judge it. Time is linear in the text, whatever the text is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
-from gateway.redaction.rules import Compiled, Rule, canonical
+from gateway.redaction.evidence import Beside, Rule
+from gateway.redaction.patterns import canonical
+from gateway.redaction.rules import Compiled
+from gateway.redaction.search import stretches
 
-_BEFORE = 120
-_AFTER = 72
+BEFORE = 120
+AFTER = 72
 """Characters of context on either side; `segments.REACH` must hold a candidate and both."""
 
+Candidate: TypeAlias = "tuple[int, int, Rule]"
+"""(start, end, rule)"""
 
-def scan(compiled: Compiled, text: str) -> Iterator[tuple[int, int, Rule]]:
-    """(start, end, rule) of each candidate that holds, in order and apart."""
+
+def scan(compiled: Compiled, text: str) -> Iterator[Candidate]:
+    """(start, end, rule) of each candidate that holds, in order and apart. The text is folded."""
     cased = text.encode("ascii", "replace")
     lower = cased.lower()
-    size = len(lower)
-    search = compiled.scanner.search
     position = 0
-    while position < size:
-        match = search(lower, position)
-        if match is None:
-            return
-        start, end = match.span()
-        piece = lower[start:end]
-        key = canonical(piece)
-        if key in compiled.idioms or (compiled.idiom_set is not None and compiled.idiom_set.Match(key)):
+    for start, end in stretches(compiled.index, lower):
+        if start < position:
+            continue
+        found = candidates(compiled, lower[start:end], start)
+        if found is None:
             position = end
             continue
-        found = _judge(compiled, cased, piece, key, start)
-        if found is None:
-            position = _next_word(lower, start)
+        best = judge(cased, found)
+        if best is None:
+            position = next_word(lower, start)
         else:
-            yield found
-            position = max(found[1], start + 1)
+            yield best
+            position = max(best[1], start + 1)
 
 
-def _judge(compiled: Compiled, cased: bytes, piece: bytes, key: bytes, start: int) -> tuple[int, int, Rule] | None:
+def candidates(compiled: Compiled, piece: bytes, start: int) -> list[Candidate] | None:
+    """What the stretch `piece` at `start` may be; None if it is an idiom, which swallows what is in it."""
+    key = canonical(piece)
+    if key in compiled.idioms:
+        return None
     end = start + len(piece)
-    candidates = [(start, end, rule) for rule in compiled.literals.get(key, ())]
-    if compiled.pattern_set is not None:
-        # A set that runs out of memory answers nothing. But something matched here: then each is asked.
-        indices = compiled.pattern_set.Match(piece) or (() if candidates else range(len(compiled.patterns)))
-        for index in indices:
-            rule, pattern = compiled.patterns[index]
-            match = pattern.fullmatch(piece)
-            if match is not None:
-                inner = match.span(1) if pattern.groups and match.span(1)[0] >= 0 else (0, end - start)
-                candidates.append((start + inner[0], start + inner[1], rule))
-    best: tuple[int, int, Rule] | None = None
-    for candidate in candidates:
-        if (best is None or candidate[2].score > best[2].score) and _holds(cased, candidate):
-            best = candidate
+    found = [(start, end, rule) for rule in compiled.literals.get(key, ())]
+    for number in compiled.index.members(piece):
+        rule, pattern = compiled.patterns[number]
+        if rule is None:
+            if pattern.whole(key)[0][0] >= 0:
+                return None
+            continue
+        spans = pattern.whole(piece)
+        if spans[0][0] >= 0:
+            first, last = spans[1] if len(spans) > 1 and spans[1][0] >= 0 else spans[0]
+            found.append((start + first, start + last, rule))
+    return found
+
+
+def judge(cased: bytes, found: Sequence[Candidate]) -> Candidate | None:
+    """The candidate of the highest score among those that hold where they stand."""
+    best: Candidate | None = None
+    beside: dict[tuple[int, int], tuple[Beside, Beside]] = {}
+    for candidate in found:
+        start, end, rule = candidate
+        if best is not None and rule.score <= best[2].score:
+            continue
+        if rule.cased and not cased[start : start + 1].isupper():
+            continue
+        if rule.needs or rule.unless is not None:
+            sides = beside.get((start, end))
+            if sides is None:
+                sides = beside[start, end] = _beside(cased, start, end)
+            if not _holds(rule, *sides):
+                continue
+        best = candidate
     return best
 
 
-def _holds(cased: bytes, candidate: tuple[int, int, Rule]) -> bool:
-    start, end, rule = candidate
-    if rule.cased and not cased[start : start + 1].isupper():
-        return False
-    if not rule.needs and rule.unless is None:
-        return True
-    low = max(0, start - _BEFORE)
+def _beside(cased: bytes, start: int, end: int) -> tuple[Beside, Beside]:
+    low = max(0, start - BEFORE)
     before = cased[max(low, cased.rfind(b"\x00", low, start) + 1) : start]
-    high = cased.find(b"\x00", end, end + _AFTER)
-    after = cased[end : high if high >= 0 else end + _AFTER]
+    high = cased.find(b"\x00", end, end + AFTER)
+    return Beside(before), Beside(cased[end : high if high >= 0 else end + AFTER])
+
+
+def _holds(rule: Rule, before: Beside, after: Beside) -> bool:
     return all(need.holds(before, after) for need in rule.needs) and not (
         rule.unless is not None and rule.unless.holds(before, after)
     )
 
 
-def _next_word(lower: bytes, start: int) -> int:
+def next_word(lower: bytes, start: int) -> int:
     """Where the next word after the one at `start` begins, or later."""
     size = len(lower)
     at = start

@@ -58,7 +58,8 @@ class Subject:
             return
         begin = time.monotonic()
         with _pinned(core):
-            self.process = await asyncio.create_subprocess_exec(*self.argv, stdin=asyncio.subprocess.DEVNULL)
+            nothing = asyncio.subprocess.DEVNULL  # a subject's log lines are part of its work, not of the table
+            self.process = await asyncio.create_subprocess_exec(*self.argv, stdin=nothing, stdout=nothing)
         while await get(*self.ready) is None:
             if self.process.returncode is not None or time.monotonic() - begin > seconds:
                 await self.stop()

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from gateway.audit.store import apart
 from gateway.callers import Callers
 from gateway.cli import VERBS, main
 from gateway.config import load
 from gateway.errors import Refused
+from gateway.keys import MASTER_FILE, Keyring
 from providers import PROVIDERS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,7 +93,7 @@ def test_unusable_configuration_is_2_for_other_verbs(
 
     out, err = capsys.readouterr()
     assert out == ""
-    assert "gateway.yaml:2: (file): the YAML breaks here" in err
+    assert "gateway.yaml:1: (file): the YAML breaks here" in err
 
 
 def test_the_life_of_a_key(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,6 +119,25 @@ def test_the_life_of_a_key(config: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "revoked" in capsys.readouterr().out
     with pytest.raises(Refused):
         known(config).authenticate({"x-api-key": key})
+
+
+def test_the_master_key_rotates(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Afterwards the newest line alone opens the state; while a gateway runs on it nothing changes."""
+    arguments = ["keys", "rotate", "--config", str(config)]
+    state = config.parent / ".state"
+    journal = Keyring.open(state / "keys", create=True).journal_key()
+    master = state / "keys" / MASTER_FILE
+    before = master.read_text("ascii")
+
+    with apart(state / "journal"):
+        assert main(arguments) == 2
+    assert "stop it first" in capsys.readouterr().err
+    assert master.read_text("ascii") == before
+
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.strip() == master.read_text("ascii").splitlines()[-1][:8]
+    master.write_text(master.read_text("ascii").splitlines(keepends=True)[-1], "ascii")
+    assert Keyring.open(state / "keys").journal_key() == journal
 
 
 @pytest.mark.parametrize(

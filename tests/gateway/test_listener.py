@@ -614,3 +614,39 @@ def test_tls_is_1_3_at_least(run: Run[None], tmp_path: Path) -> None:
         assert (version, protocol) == ("TLSv1.3", "http/1.1")
 
     run(scenario())
+
+
+def test_a_renewed_certificate_serves_the_next_connection(run: Run[None], tmp_path: Path) -> None:
+    """After `renew` new connections see the new certificate; a pair that does not fit leaves the old one in use."""
+    old, new = trustme.CA(), trustme.CA()
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+
+    def write(authority: trustme.CA) -> None:
+        certificate = authority.issue_cert("localhost")
+        certificate.cert_chain_pems[0].write_to_path(chain)
+        certificate.private_key_pem.write_to_path(key)
+
+    def client(authority: trustme.CA) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        authority.configure_trust(context)
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+    async def scenario() -> None:
+        write(old)
+        async with listening(options=replace(OPTIONS, certificate=chain, private_key=key)) as listener:
+            await tls_answer(listener.port, client(old))
+            write(new)
+            listener.renew()
+            answer, _version, _protocol = await tls_answer(listener.port, client(new))
+            with pytest.raises(ssl.SSLError):
+                await tls_answer(listener.port, client(old))
+            assert b" 200 " in answer
+
+            old.issue_cert("localhost").private_key_pem.write_to_path(key)
+            with pytest.raises(ssl.SSLError):
+                listener.renew()
+            answer, _version, _protocol = await tls_answer(listener.port, client(new))
+            assert b" 200 " in answer
+
+    run(scenario())

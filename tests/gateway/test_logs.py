@@ -8,9 +8,9 @@ import logging
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gateway import logs
 from gateway.logs import CallLine, Log, ScrubbedRecord, loop_exception_handler, word

@@ -29,7 +29,7 @@ from tests.gateway.audit.faults import Faults
 from tests.gateway.audit.samples import CONFIGURATION, EPOCH, KEY, intent, outcome, refusal
 
 Lines = Callable[[], list[Line]]
-QUICK = Settings(timeout=0.5, check_every=0.02, ballast=4096)
+QUICK = Settings(timeout=0.5, closing_timeout=1.0, check_every=0.02, ballast=4096)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -262,6 +262,29 @@ async def test_a_hanging_disk_refuses_instead_of_freezing(open_journal: Opener, 
     gaps = [line for line in rows if line.get("act") == "gap"]
     assert [(gap["refused"], gap["start"], gap["end"]) for gap in gaps] == [(4, EPOCH, EPOCH)]
     await journal.append(intent())
+
+
+async def test_an_outcome_outwaits_a_hang(open_journal: Opener, faults: Faults, lines: Lines) -> None:
+    """Intents are refused while the disk hangs; an answer that is on its way waits for it to move again."""
+    patient = Settings(timeout=0.05, closing_timeout=30.0, check_every=0.02, ballast=4096)
+    journal = await open_journal(patient, faulty=True)
+    held, queued = intent(), intent()
+    await journal.append(held)
+    await journal.append(queued)
+    faults.hold.clear()
+    closing = journal.submit(outcome(held))
+    await until(lambda: not journal.healthy)
+    behind = journal.submit(outcome(queued))
+    with pytest.raises(Unavailable):
+        journal.submit(intent())
+    assert not closing.done()
+    assert not behind.done()
+
+    faults.hold.set()
+
+    assert await closing < await behind
+    assert [line["call"] for line in lines() if line["kind"] == "outcome"] == [held.call, queued.call]
+    assert journal.healthy
 
 
 async def test_a_hang_is_seen_although_its_first_waiter_left(open_journal: Opener, faults: Faults) -> None:

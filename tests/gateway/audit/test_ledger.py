@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Callable
 
 import apsw
 import pytest
+from msgspec import structs
 
 from gateway.audit.journal import Settings
 from gateway.audit.language import NotRecordable
@@ -133,7 +133,7 @@ async def test_an_outcome_that_cannot_be_recorded_still_closes_its_attempt(open_
     admission = await ledger.admit(made)
 
     with pytest.raises(NotRecordable):
-        ledger.conclude(admission, dataclasses.replace(outcome(made), status=7))
+        ledger.conclude(admission, structs.replace(outcome(made), status=7))
 
     assert await ledger.drain(5) == 0
     assert _ends(lines()) == [("indeterminate", None, None)]

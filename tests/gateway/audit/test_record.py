@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.audit.language import GREATEST, Id, Mac, NotRecordable, Range, Sha, Vocabulary, Word, domain_of
 from gateway.audit.record import (
@@ -209,7 +210,7 @@ def test_a_vocabulary_holds_no_more_words_than_the_capacity_counts() -> None:
 
 
 def _replaced(record: Record, **changes: object) -> Record:
-    return dataclasses.replace(record, **changes)  # type: ignore[arg-type]
+    return structs.replace(record, **changes)
 
 
 @pytest.mark.parametrize(

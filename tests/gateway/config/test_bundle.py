@@ -113,8 +113,9 @@ def test_a_secret_of_the_environment(tmp_path: Path) -> None:
     assert "a-toy-credential" not in repr(bundle)
 
 
-def test_a_secret_of_a_file_rotates(tmp_path: Path) -> None:
-    """A replaced file is read at the next use."""
+def test_a_secret_of_a_file_rotates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replaced file is read when it is looked at again, and one that is gone gives no secret."""
+    monkeypatch.setattr("gateway.config.secrets.LOOK_AGAIN_SECONDS", 0.0)
     (tmp_path / "key").write_text("first-credential\n", encoding="ascii")
     secrets = Secrets(tmp_path, {})
 
@@ -123,6 +124,9 @@ def test_a_secret_of_a_file_rotates(tmp_path: Path) -> None:
     (tmp_path / "next").replace(tmp_path / "key")
 
     assert (first, secrets.read("file:key")) == ("first-credential", "second-credential")
+    (tmp_path / "key").unlink()
+    with pytest.raises(UpstreamError):
+        secrets.read("file:key")
     assert "credential" not in repr(secrets)
 
 

@@ -1,0 +1,90 @@
+"""The scan done the slow and plain way: one expression of all that any rule names, over the whole text.
+
+No index, no windows, no remembered answers. What ships must find what this finds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import re2
+
+from gateway.redaction.evidence import Around, Rule
+from gateway.redaction.patterns import canonical, gapped
+from gateway.redaction.rules import Compiled, linear_options
+
+_BEFORE = 120
+_AFTER = 72
+
+
+class Reference:
+    """Compiled rules, asked all at once."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        self._compiled = compiled
+        spelled = [gapped(re2.escape(one.decode("ascii"))) for one in sorted({*compiled.literals, *compiled.idioms})]
+        options = linear_options()
+        options.max_mem = 512 << 20
+        options.longest_match = True
+        options.never_capture = True
+        sources = [*spelled, *compiled.sources]
+        self._all = re2.compile((r"\b(?:" + "|".join(sources) + r")\b").encode("ascii"), options)
+        plain = linear_options()
+        self._patterns = [(rule, re2.compile(one.source.encode("ascii"), plain)) for rule, one in compiled.patterns]
+        self._around: dict[str, re2._Regexp] = {}
+
+    def scan(self, text: str) -> Iterator[tuple[int, int, Rule]]:
+        """(start, end, rule) of each candidate that holds in a folded text."""
+        cased = text.encode("ascii", "replace")
+        lower = cased.lower()
+        position = 0
+        while position < len(lower):
+            match = self._all.search(lower, position)
+            if match is None:
+                return
+            start, end = match.span()
+            best = self._best(cased, lower[start:end], start)
+            if best is None:
+                position = max(start + 1, re.compile(rb"[0-9a-z]*").match(lower, start).end())  # type: ignore[union-attr]
+            elif best[2] is None:
+                position = end
+            else:
+                yield best[0], best[1], best[2]
+                position = max(best[1], start + 1)
+
+    def _best(self, cased: bytes, piece: bytes, start: int) -> tuple[int, int, Rule | None] | None:
+        key = canonical(piece)
+        if key in self._compiled.idioms or any(
+            rule is None and pattern.fullmatch(key) for rule, pattern in self._patterns
+        ):
+            return start, start + len(piece), None
+        found = [(start, start + len(piece), rule) for rule in self._compiled.literals.get(key, ())]
+        for rule, pattern in self._patterns:
+            match = pattern.fullmatch(piece)
+            if rule is not None and match is not None:
+                low, high = match.span(1) if pattern.groups and match.span(1)[0] >= 0 else match.span()
+                found.append((start + low, start + high, rule))
+        held = [one for one in found if self._holds(cased, *one)]
+        return max(held, key=lambda one: one[2].score) if held else None
+
+    def _holds(self, cased: bytes, start: int, end: int, rule: Rule) -> bool:
+        if rule.cased and not cased[start : start + 1].isupper():
+            return False
+        before = cased[max(0, start - _BEFORE) : start].rpartition(b"\x00")[2]
+        after = cased[end : end + _AFTER].partition(b"\x00")[0]
+        return all(self._stands(need, before, after) for need in rule.needs) and not (
+            rule.unless is not None and self._stands(rule.unless, before, after)
+        )
+
+    def _stands(self, around: Around, before: bytes, after: bytes) -> bool:
+        return any(
+            self._expression(clue.expression.source).search(text) is not None
+            for clues, text in ((around.before, before), (around.after, after))
+            for clue in clues
+        )
+
+    def _expression(self, source: str) -> re2._Regexp:
+        if source not in self._around:
+            self._around[source] = re2.compile(source.encode("ascii"), linear_options())
+        return self._around[source]

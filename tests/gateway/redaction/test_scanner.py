@@ -1,0 +1,77 @@
+"""The scan finds what the slow and plain reference finds, however fast it goes about it."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.redaction.engine import Engine
+from gateway.redaction.evidence import Rule
+from gateway.redaction.folding import fold
+from gateway.redaction.rules import Compiled
+from gateway.redaction.scanner import scan
+from tests.evaluate import ROOT
+from tests.gateway.redaction.reference import Reference
+
+BESIDE = ROOT.parent / "shared" / "redaction"
+CORPORA = [ROOT / "tests/data/sales_dev.jsonl", *BESIDE.glob("business_dev.jsonl")]
+GLUE = (" ", " ", " ", ", ", ". ", "\n", "-", "  ", "'s ", "! ", " (", "; ")
+SMALL = "i'm she's his my he is a with for on was diagnosed Maria is the of not their in at and got".split()  # noqa: SIM905
+
+
+@pytest.fixture(scope="module")
+def reference(engine: Engine) -> Reference:
+    """All that the shipped rules name, as one expression."""
+    return Reference(engine.compiled)
+
+
+def difference(compiled: Compiled, reference: Reference, text: str) -> list[tuple[str, str, str]]:
+    """What one finds and the other does not: who, the rule, the stretch."""
+
+    def told(who: str, found: Iterator[tuple[int, int, Rule]]) -> set[tuple[str, str, str, int]]:
+        return {(who, rule.name, text[start:end], start) for start, end, rule in found}
+
+    fast = told("scan", scan(compiled, text))
+    slow = told("reference", reference.scan(text))
+    both = {one[1:] for one in fast} & {one[1:] for one in slow}
+    return [one[:3] for one in fast | slow if one[1:] not in both]
+
+
+@pytest.mark.parametrize("path", CORPORA, ids=lambda path: path.stem)
+def test_finds_what_the_reference_finds(engine: Engine, reference: Reference, path: object) -> None:
+    """On whole passages of real and written talk the two agree to the character."""
+    with open(str(path), encoding="utf-8") as lines:  # noqa: PTH123
+        for line in lines:
+            text = fold(json.loads(line)["text"]).shadow
+            assert difference(engine.compiled, reference, text) == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_finds_what_the_reference_finds_in_words_thrown_together(
+    engine: Engine, reference: Reference, seed: int
+) -> None:
+    """Terms, idioms, pieces of them and small words in any order and with any mark between are judged alike."""
+    chance = random.Random(seed)
+    terms = sorted({*engine.compiled.literals, *engine.compiled.idioms})
+    parts: list[str] = []
+    for _ in range(1_200):
+        term = chance.choice(terms).decode()
+        words = term.split(" ")
+        parts.append(chance.choice([term, term, chance.choice(words), " ".join(words[1:]), chance.choice(SMALL)]))
+        parts.append(chance.choice(GLUE))
+    assert difference(engine.compiled, reference, fold("".join(parts)).shadow) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_finds_what_the_reference_finds_in_examples_cut_up(engine: Engine, reference: Reference, seed: int) -> None:
+    """Examples of the rules, with words dropped, swapped and doubled, are judged alike."""
+    chance = random.Random(seed)
+    words = [word for example in engine.compiled.examples for word in example.text.split()]
+    for _ in range(len(words) // 8):
+        at = chance.randrange(len(words) - 1)
+        words[at], words[at + 1] = words[at + 1], chance.choice([words[at], words[chance.randrange(len(words))]])
+
+    assert difference(engine.compiled, reference, fold(" ".join(words)).shadow) == []
