@@ -49,7 +49,7 @@ class _Need:
 class Begun:
     """Some patterns, by the words that they may begin with, or their beginnings."""
 
-    __slots__ = ("beginnings", "words")
+    __slots__ = ("_known", "beginnings", "words")
 
     def __init__(self, numbers: Iterable[int], begins: Sequence[Firsts]) -> None:
         words: dict[bytes, set[int]] = defaultdict(set)
@@ -62,17 +62,26 @@ class Begun:
         same: dict[frozenset[int], frozenset[int]] = {}
         self.words = {word: same.setdefault(frozenset(found), frozenset(found)) for word, found in words.items()}
         self.beginnings = {word: frozenset(found) for word, found in beginnings.items()}
+        self._known: dict[bytes, frozenset[int]] = {}
 
     def of(self, word: bytes) -> frozenset[int]:
         """The numbers of those that may begin with a word, or with a gap and that word."""
+        found = self._known.get(word)
+        if found is not None:
+            return found
         found = self.words.get(word, _NONE)
         for beginning, numbers in self.beginnings.items():
             if word.startswith(beginning):
                 found |= numbers
+        if len(self._known) < _REMEMBERED and len(word) < _USUAL:
+            self._known[word] = found
         return found
 
 
 _NONE: frozenset[int] = frozenset()
+_REMEMBERED = 1_024
+_USUAL = 24
+"""How many words, and how long, an answer is kept for: talk repeats itself."""
 
 
 class Asked(NamedTuple):
