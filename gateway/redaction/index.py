@@ -49,7 +49,7 @@ class _Need:
 class Begun:
     """Some patterns, by the words that they may begin with, or their beginnings."""
 
-    __slots__ = ("_beginnings", "_words", "prefixes", "words")
+    __slots__ = ("_beginnings", "_known", "_words", "prefixes", "words")
 
     def __init__(self, numbers: Iterable[int], begins: Sequence[Firsts]) -> None:
         words: dict[bytes, set[int]] = defaultdict(set)
@@ -64,18 +64,25 @@ class Begun:
         self.words = frozenset(words)
         self._beginnings = {word: frozenset(found) for word, found in beginnings.items()}
         self.prefixes = tuple(beginnings)
+        self._known: dict[bytes, frozenset[int]] = {}
 
     def of(self, word: bytes) -> frozenset[int]:
         """The numbers of those that may begin with a word, or with a gap and that word."""
+        known = self._known.get(word)
+        if known is not None:
+            return known
         found = self._words.get(word, _NONE)
         if word.startswith(self.prefixes):
             for beginning, numbers in self._beginnings.items():
                 if word.startswith(beginning):
                     found |= numbers
+        if len(self._known) < _MOST_KNOWN:
+            self._known[word] = found
         return found
 
 
 _NONE: frozenset[int] = frozenset()
+_MOST_KNOWN = 1024
 
 
 class Asked(NamedTuple):
