@@ -47,7 +47,8 @@ _DIGITS = {
         )
     )
 }
-_DIGIT = "|".join(sorted(_DIGITS, key=len, reverse=True))
+# Looked for in ASCII, where a letter with an accent stands as a question mark.
+_DIGIT = "|".join(word.replace("\u00e9", r"\?") for word in sorted(_DIGITS, key=len, reverse=True))
 _HINTS = {
     "markup": rf"(?i:<(?:{_INLINE}|{_BLOCK})[ \t\n/>])|</[a-zA-Z]|<!--|&[a-zA-Z0-9]{{2,31}};|&#|%[0-9A-Fa-f]{{2}}"
     r"|\\[unrtx\"/_*]|`|~~|[\w?]\*+[\w?]|\]\(|[a-z?]-\r?\n *[a-z?]|[\w?]\+[\w?]",
@@ -319,7 +320,7 @@ def _kinds(text: str) -> frozenset[str]:
 
 
 def _spoken(token: str) -> str:
-    return "".join(_DIGITS[word] for word in re.split(r"[ ,-]+", token.lower()))
+    return "".join(_DIGITS.get(word, word) for word in re.split(r"[ ,-]+", token.lower()))
 
 
 def _percent(token: str) -> str | None:
