@@ -24,9 +24,9 @@ from tests.official_sdks import Case as Play
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SAID = "The demo went well. My brother is HIV positive, and his husband has asthma. The pipeline looks healthy."
+SAID = "The demo went well. My brother is HIV positive, and his husband has multiple sclerosis. The pipeline looks healthy."
 HEARD = "The demo went well. My brother is [REDACTED], and [REDACTED] has [REDACTED]. The pipeline looks healthy."
-TELLTALE = ("HIV", "husband", "asthma")
+TELLTALE = ("HIV", "husband", "sclerosis")
 ASK = [{"role": "user", "content": "How did it go?"}]
 FUNCTION: Any = {
     "type": "function",

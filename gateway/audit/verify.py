@@ -331,7 +331,7 @@ FIELDS = {
         "finishes?": _list_of(_one_of(FINISHES)), "input_tokens?": _TOKENS, "output_tokens?": _TOKENS,
         "cache_read_tokens?": _TOKENS, "cache_write_tokens?": _TOKENS, "reasoning_tokens?": _TOKENS, "chunks?": _TOKENS,
         "size?": _SIZE, "first_ms?": _TOKENS, "total_ms?": _TOKENS, "served?": _W, "provider_request?": _HEX[32],
-        "echo?": _one_of("confirmed absent contradicted"),
+        "echo?": _one_of("confirmed absent contradicted"), "redactions?": _COUNT, "scores_dropped?": _BOOL,
     },
     "refusal": {
         **_TIMED, "tseq?": _INT, "call": _ID, "configuration": _HEX[64], "code": _one_of(CODES), "caller": _W,

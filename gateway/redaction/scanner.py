@@ -6,6 +6,7 @@ bounded searches judge it. Time is linear in the text, whatever the text is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
@@ -83,7 +84,7 @@ def candidates(compiled: Compiled, piece: bytes, start: int) -> list[Candidate] 
 def judge(cased: bytes, found: Sequence[Candidate]) -> Candidate | None:
     """The candidate of the highest score among those that hold where they stand."""
     best: Candidate | None = None
-    beside: dict[tuple[int, int], tuple[Beside, Beside]] = {}
+    beside: dict[tuple[int, int], tuple[Beside, Beside, Beside]] = {}
     for candidate in found:
         start, end, rule = candidate
         if best is not None and rule.score <= best[2].score:
@@ -100,16 +101,29 @@ def judge(cased: bytes, found: Sequence[Candidate]) -> Candidate | None:
     return best
 
 
-def _beside(cased: bytes, start: int, end: int) -> tuple[Beside, Beside]:
+def _beside(cased: bytes, start: int, end: int) -> tuple[Beside, Beside, Beside]:
+    """What stands before, after, and after within the sentence."""
     low = max(0, start - BEFORE)
     before = cased[max(low, cased.rfind(b"\x00", low, start) + 1) : start]
     high = cased.find(b"\x00", end, end + AFTER)
-    return Beside(before), Beside(cased[end : high if high >= 0 else end + AFTER])
+    after = cased[end : high if high >= 0 else end + AFTER]
+    sentence = same_sentence(after)
+    held = Beside(after)
+    return Beside(before), held, held if len(sentence) == len(after) else Beside(sentence)
 
 
-def _holds(rule: Rule, before: Beside, after: Beside) -> bool:
+def same_sentence(after: bytes) -> bytes:
+    """What follows a candidate, up to the end of its sentence: the next one's business says nothing against it."""
+    ended = _SENTENCE.search(after)
+    return after if ended is None else after[: ended.start()]
+
+
+_SENTENCE = re.compile(rb"[.!?][\"')]*\s+(?=[A-Z])")
+
+
+def _holds(rule: Rule, before: Beside, after: Beside, sentence: Beside) -> bool:
     return all(need.holds(before, after) for need in rule.needs) and not (
-        rule.unless is not None and rule.unless.holds(before, after)
+        rule.unless is not None and rule.unless.holds(before, sentence)
     )
 
 

@@ -13,6 +13,7 @@ import re2
 from gateway.redaction.evidence import Around, Rule
 from gateway.redaction.patterns import canonical, gapped
 from gateway.redaction.rules import Compiled, linear_options
+from gateway.redaction.scanner import same_sentence
 
 _BEFORE = 120
 _AFTER = 72
@@ -74,7 +75,7 @@ class Reference:
         before = cased[max(0, start - _BEFORE) : start].rpartition(b"\x00")[2]
         after = cased[end : end + _AFTER].partition(b"\x00")[0]
         return all(self._stands(need, before, after) for need in rule.needs) and not (
-            rule.unless is not None and self._stands(rule.unless, before, after)
+            rule.unless is not None and self._stands(rule.unless, before, same_sentence(after))
         )
 
     def _stands(self, around: Around, before: bytes, after: bytes) -> bool:
