@@ -313,7 +313,7 @@ ERRORS = """invalid_request_error authentication_error invalid_api_key permissio
 FINISHES = """stop length tool_calls function_call content_filter completed incomplete failed cancelled
  max_output_tokens end_turn max_tokens stop_sequence tool_use pause_turn refusal model_context_window_exceeded
  other"""
-ACTS = "boot shutdown configuration key gap recovery unauthenticated notice heartbeat"
+ACTS = "boot shutdown configuration key gap recovery unauthenticated notice change tenant heartbeat"
 
 _PLACE = {"boot": _HEX[32], "rseq": _INT, "v": "1"}
 _TIMED = {**_PLACE, "time": _INT}
@@ -342,10 +342,11 @@ FIELDS = {
         **_TIMED, "act": _one_of(ACTS), "configuration?": _HEX[64], "parent?": _HEX[64], "release?": _HEX[64],
         "started?": _ID, "previous?": _ID, "clean?": _BOOL, "key?": _ID, "enabled?": _BOOL, "closed?": _TOTAL,
         "refused?": _TOTAL, "start?": _INT, "end?": _INT, "processor?": _W, "document?": _HEX[64], "told?": _TOTAL,
+        "approvers?": _list_of(_ID), "subject?": _HEX[32],
     },
     "tenant_head": {"v": "1", "time": _INT, "tenant": _W, "tseq": _INT, "day": _INT},
 }  # fmt: skip
-_LISTS = {"countries": 40, "forced": 64, "conditionals": 32, "unscanned": 8, "finishes": 4}
+_LISTS = {"countries": 40, "forced": 64, "conditionals": 32, "unscanned": 8, "finishes": 4, "approvers": 16}
 GREATEST_BYTES = 4096
 
 
