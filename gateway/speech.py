@@ -201,6 +201,8 @@ class Answer:
             # The provider was asked: a client must not send the same request again.
             reason = "The redactor could not look at the answer."
             raise Unavailable(unseen.code, reason, retryable=False) from None
+        if self._channels.fixed:
+            raise _unchangeable()
         if self._refuses and self._channels.redactions:
             raise UpstreamError(
                 Code.RESPONSE_NOT_ALLOWED,
@@ -212,7 +214,8 @@ class Answer:
     def _enter(self, said: Said) -> Iterable[_Piece]:
         text = said.text
         if said.form is Form.WORD:
-            return self._words((text,))
+            self._word(text)
+            return ()
         if said.form is Form.BLOB:
             return self._blob(said, text)
         tokens = {} if not said.scores else self._tokens(said)
@@ -228,16 +231,12 @@ class Answer:
         channel.feed(said.text)
         return _Piece(said, channel, start, channel.size, tokens)
 
-    def _words(self, words: Iterable[str]) -> list[_Piece]:
-        """Words of a closed grammar: each is looked at once."""
-        pieces: list[_Piece] = []
-        for word in words:
-            if word not in self._known:
-                if len(self._known) < _KNOWN:
-                    self._known.add(word)
-                read = word.translate(_READ_AS_SPACES)
-                pieces.append(_Piece(_word(word), self._channels.text(read), 0, len(read), {}))
-        return pieces
+    def _word(self, word: str) -> None:
+        """A word of a closed grammar: it is looked at once, and passes as it is or ends the answer."""
+        if word not in self._known:
+            if len(self._known) < _KNOWN:
+                self._known.add(word)
+            self._channels.word(word.translate(_READ_AS_SPACES))
 
     def _blob(self, said: Said, text: str) -> Iterable[_Piece]:
         try:
@@ -257,10 +256,7 @@ class Answer:
         edits = channel.edits(piece.start, piece.end)
         changed = False
         if edits and said.form in _SEALED:
-            raise UpstreamError(
-                Code.RESPONSE_NOT_ALLOWED,
-                "the answer holds special-category data in a part that must pass unchanged",
-            )
+            raise _unchangeable()
         if said.scores and (edits or any(token.edited for token in piece.tokens.values())):
             self._drop(piece, edits)
             changed = True
@@ -298,12 +294,13 @@ class Answer:
             holder[name] = kept
 
 
-_SEALED = frozenset({Form.SEALED, Form.BLOB, Form.WORD})
+_SEALED = frozenset({Form.SEALED, Form.BLOB})
 
 
-def _word(word: str) -> Said:
-    holder: Document = {"word": word}
-    return Said(holder, "word", form=Form.WORD)
+def _unchangeable() -> UpstreamError:
+    return UpstreamError(
+        Code.RESPONSE_NOT_ALLOWED, "the answer holds special-category data in a part that must pass unchanged"
+    )
 
 
 def _entries(value: Value) -> list[Document]:

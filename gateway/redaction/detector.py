@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -20,7 +20,7 @@ import orjson
 from gateway.errors import Code, Unavailable
 from gateway.redaction.blocks import Block, blocks, encoded, items
 from gateway.redaction.crew import Crew
-from gateway.redaction.findings import Finding, Settled, Window
+from gateway.redaction.findings import Ends, Finding, Settled, Window
 from gateway.redaction.memory import Memory
 from gateway.redaction.plain import Plain
 from gateway.redaction.segments import Piece, join
@@ -28,6 +28,10 @@ from gateway.redaction.waiting import Answer, Job, Waiting, chunks
 from gateway.redaction.workers import Worker
 
 _PAUSE = (0.05, 0.2, 1.0, 5.0)
+_SHORT = 128
+"""A whole text of an answer of at most so many characters is remembered: a model's name, a kind, an id."""
+_WORDS = 4_096
+"""How many of those."""
 _DOUBTFUL = 5
 """So many failures in a row without one answer, and the detector is not healthy."""
 
@@ -67,10 +71,12 @@ class Detector:
         self._count = workers
         self._patience = patience
         self._memory = Memory(remembered)
+        self._words = Memory(min(remembered, _WORDS))
         self._waiting = Waiting()
         self._workers: set[Worker] = set()
         self._idle: deque[Worker] = deque()
         self._failures = 0
+        self._pumping = False
         self._crew: Crew | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._births: set[asyncio.Task[None]] = set()
@@ -135,16 +141,30 @@ class Detector:
         return _joined(found, cut, len(texts)) if cut else found
 
     async def settle(self, windows: Sequence[Window]) -> list[Settled]:
-        """What is found in windows of texts that go on, and up to where it is final. Short texts; nothing is kept.
+        """What is found in windows of texts, and up to where it is final. Short texts that are whole are remembered.
 
         Raises:
             Unavailable: as `find`.
         """
-        job = Job([encoded(windows)], windows, asyncio.get_running_loop().create_future())
-        self._check(job.size)
-        self._waiting.add([job])
-        self._pump()
-        return cast("list[Settled]", await job.done)
+        names = [_name_of(self._words, window) for window in windows]
+        known = [None if name is None else self._words.recall(name) for name in names]
+        asked = [window for window, found in zip(windows, known, strict=True) if found is None]
+        answers: Iterator[Settled] = iter(())
+        if asked:
+            job = Job([encoded(asked)], asked, asyncio.get_running_loop().create_future())
+            self._check(job.size)
+            self._waiting.add_answer(job)
+            self._pump_soon()
+            answers = iter(cast("list[Settled]", await job.done))
+        settled: list[Settled] = []
+        for window, name, found in zip(windows, names, known, strict=True):
+            if found is not None:
+                settled.append(Settled([one for _index, findings in found for one in findings], len(window.text)))
+                continue
+            settled.append(one := next(answers))
+            if name is not None and one.end == len(window.text):
+                self._words.keep(name, [one.findings])
+        return settled
 
     def _check(self, size: int) -> None:
         """Whether there is somebody to look, and room for so many characters more."""
@@ -167,7 +187,7 @@ class Detector:
             for part in parts
         ]
         self._waiting.add(jobs)
-        self._pump()
+        self._pump_soon()
         answers: dict[bytes, list[list[Finding]]] = {}
         try:
             for part, job in zip(parts, jobs, strict=True):
@@ -187,8 +207,15 @@ class Detector:
                     job.done.exception()  # seen: the first failure speaks for all
         return answers
 
+    def _pump_soon(self) -> None:
+        # At the end of this turn of the loop: what else is asked in it goes along in one frame.
+        if not self._pumping and self._idle:
+            self._pumping = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
     def _pump(self) -> None:
         """Give waiting jobs to idle workers."""
+        self._pumping = False
         while self._idle and self._waiting:
             jobs = self._waiting.next()
             if jobs:
@@ -314,6 +341,13 @@ def _joined(found: Sequence[list[Finding]], cut: Mapping[int, list[Piece]], coun
             whole.append(join(parts, found[at : at + len(parts)]))
             at += len(parts)
     return whole
+
+
+def _name_of(memory: Memory, window: Window) -> bytes | None:
+    """Under what a window's findings are kept; None if they are not."""
+    if window.ends is not Ends.CLOSED or window.start or len(window.text) > _SHORT:
+        return None
+    return memory.name(window.text.encode("utf-8", "surrogatepass"))
 
 
 def _unavailable() -> Unavailable:

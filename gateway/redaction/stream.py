@@ -9,9 +9,11 @@ channels of one answer together.
 from __future__ import annotations
 
 import hashlib
+import re
 from bisect import insort
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol, TypeAlias
 
 from gateway.categories import Category, Scope
@@ -24,6 +26,7 @@ Key: TypeAlias = "tuple[str | int, ...]"
 """Names a channel: pieces with the same key are one text."""
 
 _HEARD = 1_024
+_OPENS_JSON = re.compile(r"[ \t\r\n]*(?:[{\[]|\Z)")
 _MANY = 64
 _MOST = 8_192
 """Characters that one look settles at most: a long text takes several, between which others get their turn."""
@@ -191,10 +194,10 @@ class Channel:
 
     def __init__(self, held: int, scope: Scope = Scope.SPAN) -> None:
         self._sentences = scope is not Scope.SPAN
-        self._digest = hashlib.blake2b(digest_size=16)  # of what was fed, to know it again; never leaves the process
+        self._digest = _digest()
         self._held = held
         self._stretches: deque[Stretch] = deque()
-        self._reading = Reading(self._stretch)
+        self._reading: Reading | None = None  # only of what may be JSON
         self._plain: Stretch | None = None  # all that comes from now on goes on in it
         self._edits: list[Edit] = []
         self.settled = 0
@@ -211,18 +214,30 @@ class Channel:
         if text:
             if self._plain is not None:
                 self._plain.go_on(text)
+            elif not self.size and _OPENS_JSON.match(text) is None:
+                self._plain = self._stretch(key=False, context="")
+                self._plain.feed(text, [(0, 0)])
             else:
-                self._reading.feed(text, [(0, self.size)])
-                if self._reading.is_prose and self._stretches:
-                    self._plain = self._stretches[-1]
+                self._read(text)
             self.size += len(text)
             self._digest.update(text.encode("utf-8", "surrogatepass"))
+
+    def _read(self, text: str) -> None:
+        """Take a piece of what may be JSON."""
+        if self._reading is None:
+            self._reading = Reading(self._stretch)
+        self._reading.feed(text, [(0, self.size)])
+        if self._reading.is_prose and self._stretches:
+            self._plain = self._stretches[-1]
 
     def close(self) -> None:
         """Nothing more will come."""
         if not self.closed:
             self.closed = True
-            self._reading.close()
+            if self._reading is not None:
+                self._reading.close()
+            elif self._plain is not None:
+                self._plain.close()
 
     def hurry(self) -> None:
         """Nobody may wait any more for what is held."""
@@ -231,7 +246,7 @@ class Channel:
 
     def reckon(self) -> None:
         """Say anew how much is settled, after a look."""
-        held = None if self._plain is not None else self._reading.held_from()
+        held = None if self._plain is not None or self._reading is None else self._reading.held_from()
         self.settled = self.size if held is None else held
         if self._sentences:
             for stretch in self._stretches:
@@ -299,9 +314,13 @@ class Channels:
         detector: who settles.
         held: characters of one text that may wait to be settled at most; beyond, it is decided as it stands.
         scope: what goes with a finding; anything but the span is its sentence.
+
+    Attributes:
+        redactions: what was found so far, by category.
+        fixed: something was found in what must pass as it is.
     """
 
-    __slots__ = ("_closed", "_detector", "_heard", "_held", "_open", "_scope", "redactions")
+    __slots__ = ("_closed", "_detector", "_fixed", "_heard", "_held", "_open", "_scope", "fixed", "redactions")
 
     def __init__(self, detector: Settles, held: int, scope: Scope = Scope.SPAN) -> None:
         self._detector = detector
@@ -310,6 +329,8 @@ class Channels:
         self._open: dict[Key, Channel] = {}
         self._closed: list[Channel] = []  # not looked at to the end yet
         self._heard: dict[bytes, Channel] = {}
+        self._fixed: list[Window] = []  # not looked at yet
+        self.fixed = False
         self.redactions: Counter[Category] = Counter()
 
     def channel(self, key: Key) -> Channel:
@@ -329,6 +350,10 @@ class Channels:
             return heard
         self._end(channel)
         return channel
+
+    def word(self, text: str) -> None:
+        """A short text that must pass as it is: the next look says whether it may."""
+        self._fixed.append(Window(text, 0, Ends.CLOSED))
 
     def close(self, prefix: Key = ()) -> None:
         """Close all channels whose key begins so."""
@@ -355,12 +380,29 @@ class Channels:
             Unavailable: nobody could look.
         """
         channels = [*self._closed, *self._open.values()]
-        while asked := [(channel, *one) for channel in channels for one in channel.windows()]:
-            answers = await self._detector.settle([window for _channel, _stretch, window in asked])
-            for (channel, stretch, _window), settled in zip(asked, answers, strict=True):
-                for finding in channel.take(stretch, settled):
-                    if isinstance(finding.category, Category):
-                        self.redactions[finding.category] += 1
+        fixed, self._fixed = self._fixed, []
+        while True:
+            asked = [(channel, *one) for channel in channels for one in channel.windows()]
+            if not asked and not fixed:
+                break
+            answers = await self._detector.settle([*fixed, *(window for _channel, _stretch, window in asked)])
+            for settled in answers[: len(fixed)]:
+                if settled.findings:
+                    self.fixed = self._count(settled.findings) or self.fixed
+            for (channel, stretch, _window), settled in zip(asked, answers[len(fixed) :], strict=True):
+                if found := channel.take(stretch, settled):
+                    self._count(found)
+            fixed = []
         for channel in channels:
             channel.reckon()
         self._closed.clear()
+
+    def _count(self, findings: Sequence[Finding]) -> bool:
+        """Count those of special categories; whether there is one."""
+        special = [one.category for one in findings if isinstance(one.category, Category)]
+        self.redactions.update(special)
+        return bool(special)
+
+
+_digest = partial(hashlib.blake2b, digest_size=16)
+"""Of what was fed to a channel, to know it again; it never leaves the process."""

@@ -1,4 +1,8 @@
-"""What waits for a worker: jobs, and whose turn it is. A long transcript takes turns with short calls."""
+"""What waits for a worker: jobs, and whose turn it is.
+
+Answers go before requests, since what has begun should end before more begins; but a request gets its turn after
+each frame of answers. A long transcript takes turns with short calls.
+"""
 
 from __future__ import annotations
 
@@ -36,16 +40,17 @@ class Job:
 
 
 class Waiting:
-    """The jobs that no worker has yet: those of short calls, and the chunks of long ones, in turns."""
+    """The jobs that no worker has yet: of answers, of short calls, and the chunks of long ones."""
 
     def __init__(self) -> None:
+        self._answers: deque[Job] = deque()
         self._short: deque[Job] = deque()
         self._long: deque[Job] = deque()
-        self._turn = False
+        self._answered = self._turn = False
         self._size = 0
 
     def __bool__(self) -> bool:
-        return bool(self._short or self._long)
+        return bool(self._answers or self._short or self._long)
 
     def check_room(self, size: int) -> None:
         """Whether so many characters more may wait.
@@ -53,24 +58,34 @@ class Waiting:
         Raises:
             Unavailable: too much waits already (`overloaded`).
         """
-        if len(self._short) + len(self._long) >= _QUEUE or self._size + size > _QUEUE_SIZE:
+        if len(self._answers) + len(self._short) + len(self._long) >= _QUEUE or self._size + size > _QUEUE_SIZE:
             raise Unavailable(Code.OVERLOADED, "Too many texts wait for the redactor.")
 
     def add(self, jobs: Sequence[Job]) -> None:
-        """One call's jobs, in order."""
+        """One request's jobs, in order."""
         (self._long if len(jobs) > 1 else self._short).extend(jobs)
-        self._size += sum(job.size for job in jobs)
+        self._size += sum([job.size for job in jobs])
+
+    def add_answer(self, job: Job) -> None:
+        """Some of an answer."""
+        self._answers.append(job)
+        self._size += job.size
 
     def again(self, job: Job) -> None:
         """A job to be asked once more, by itself and next."""
         job.alone = True
         self._size += job.size
-        self._short.appendleft(job)
+        self._answers.appendleft(job)
+        self._answered = False
 
     def next(self) -> list[Job]:
-        """One frame's worth: many short jobs, or one chunk of a long one, in turns. Empty if all callers are gone."""
-        self._turn = not self._turn
-        queue = self._long if self._long and (self._turn or not self._short) else self._short
+        """One frame's worth: answers, or many short jobs, or one chunk of a long one. Empty if all callers are gone."""
+        self._answered = bool(self._answers) and not (self._answered and (self._short or self._long))
+        if self._answered:
+            queue = self._answers
+        else:
+            self._turn = not self._turn
+            queue = self._long if self._long and (self._turn or not self._short) else self._short
         jobs: list[Job] = []
         size = 0
         while queue and (not jobs or (size + queue[0].size <= CHUNK and not queue[0].alone)):
@@ -86,7 +101,8 @@ class Waiting:
 
     def clear(self) -> list[Job]:
         """All that waits, which does so no more."""
-        jobs = [*self._short, *self._long]
+        jobs = [*self._answers, *self._short, *self._long]
+        self._answers.clear()
         self._short.clear()
         self._long.clear()
         self._size = 0
