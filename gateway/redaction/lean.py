@@ -5,7 +5,8 @@ and its defaults fetch a model when there is none. The shipped profile uses none
 answers those imports with empty modules, so that what is not needed is not merely unused but absent:
 nothing in the process could load a model or fetch one. It is called in the detector's own processes
 (and the `redact` verb), before the first import of Presidio; an operator's engine that needs spaCy
-leaves it out.
+leaves it out. Presidio's own recognisers, and with them the libraries that validate their configuration and fetch
+lists for them, come in only where ordinary personal data is looked for: they are half of what Presidio loads.
 """
 
 from __future__ import annotations
@@ -20,6 +21,15 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 _EMPTY = frozenset({"spacy", "thinc"})  # imported without condition, for annotations and base classes
+_PREDEFINED = (
+    "presidio_analyzer.predefined_recognizers",
+    "presidio_analyzer.lm_recognizer",
+    "presidio_analyzer.llm_utils",
+    "presidio_analyzer.input_validation",
+    "presidio_analyzer.nlp_engine.ner_model_configuration",
+    "requests",
+)
+"""What only Presidio's own recognisers use."""
 _MISSING = frozenset({"stanza", "spacy_stanza", "spacy_huggingface_pipelines", "transformers", "torch", "gliner"})
 
 
@@ -58,6 +68,10 @@ class _Absent(ModuleType):
 class _Finder(MetaPathFinder, Loader):
     """Answers the imports of absent packages with empty modules."""
 
+    def __init__(self, empty: Sequence[str]) -> None:
+        self._empty = frozenset(empty)
+        self._below = tuple(f"{name}." for name in empty)
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
@@ -69,7 +83,7 @@ class _Finder(MetaPathFinder, Loader):
         package = fullname.partition(".")[0]
         if package in _MISSING:
             raise ModuleNotFoundError(f"{package} is kept out of this process", name=fullname)
-        if package in _EMPTY:
+        if package in _EMPTY or fullname in self._empty or fullname.startswith(self._below):
             return ModuleSpec(fullname, self, is_package=True)
         return None
 
@@ -81,7 +95,11 @@ class _Finder(MetaPathFinder, Loader):
         """Nothing to run."""
 
 
-def install() -> None:
-    """Make the packages absent in this process. Has no effect on what is already imported."""
+def install(*, predefined: bool = True) -> None:
+    """Make the packages absent in this process. Has no effect on what is already imported.
+
+    Args:
+        predefined: whether Presidio's own recognisers are wanted.
+    """
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
+        sys.meta_path.insert(0, _Finder(() if predefined else _PREDEFINED))

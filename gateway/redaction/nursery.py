@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import orjson
 
-from gateway.categories import Category, Personal
+from gateway.categories import PERSONAL_DATA, Category, Personal
 from gateway.redaction import lean
 from gateway.redaction.findings import Ends, Finding, Window
 
@@ -49,11 +49,12 @@ def main(descriptor: int) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's ^C is the gateway's to handle
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold texts
     control = socket.socket(fileno=descriptor)
-    lean.install()
-    from gateway.redaction.engine import Engine  # noqa: PLC0415  # only after `lean.install`
-
     try:
-        engine = Engine(orjson.loads(receive(control)))
+        rules = orjson.loads(receive(control))
+        lean.install(predefined=bool(rules.get(PERSONAL_DATA)))
+        from gateway.redaction.engine import Engine  # noqa: PLC0415  # only after `lean.install`
+
+        engine = Engine(rules)
         engine.test()
         engine.warm()
         control.sendall(READY)

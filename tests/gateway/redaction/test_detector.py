@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from gateway.categories import Category
+from gateway.categories import PERSONAL_DATA, Category
 from gateway.errors import Code, Unavailable
 from gateway.redaction import waiting, workers
 from gateway.redaction.detector import Detector, Patience
+from gateway.redaction.findings import Ends, Window
 from gateway.redaction.plain import Plain
 
 WORD = "healthword"
@@ -55,6 +56,55 @@ async def test_finds_and_says_where(detector: Detector) -> None:
     assert [[text[one.start : one.end] for one in findings] for findings in found] == [[WORD], [], []]
     assert found[0][0].category is Category.HEALTH
     assert detector.healthy
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        (
+            {"own": {"recognizers": [{"name": "Own", "supported_entity": "HEALTH", "deny_list": ["ownword"]}]}},
+            "ownword",
+        ),
+        ({PERSONAL_DATA: ["EMAIL"]}, "ana@example.com"),
+    ],
+    ids=["an operator's recogniser", "personal data"],
+)
+async def test_the_processes_have_what_their_rules_need(
+    few: dict[str, Plain], more: dict[str, Plain], found: str
+) -> None:
+    """Of Presidio only what the rules use is loaded: its analyser, and its own recognisers where they are asked for."""
+    made = Detector({**few, **more}, patience=Patience(floor=20))
+    await made.start()
+    try:
+        text = "ownword ana@example.com"
+        ((finding,),) = await made.find([text])
+    finally:
+        await made.stop()
+
+    assert text[finding.start : finding.end] == found
+
+
+async def test_short_whole_texts_of_answers_are_remembered(detector: Detector) -> None:
+    """Kinds and names that every answer repeats are looked at once; what goes on, or is long, each time."""
+    asked: list[Sequence[Window]] = []
+    whole, late = Window(WORD, 0, Ends.CLOSED), Window(f"{WORD} so", 0, Ends.LATE)
+    long = Window(f"{WORD} {'x' * 200}", 0, Ends.CLOSED)
+    first = await detector.settle([whole, late, long])
+    (worker,) = detector._workers
+    ask = worker.ask
+
+    def note(jobs: list[waiting.Job], seconds: float) -> None:
+        asked.extend(job.items for job in jobs)  # type: ignore[arg-type]  # windows, as they are what was asked
+        ask(jobs, seconds)
+
+    worker.ask = note  # type: ignore[method-assign]
+    again = await detector.settle([whole, late, long])
+    alone = await detector.settle([whole])
+
+    assert [[(one.start, one.end) for one in settled.findings] for settled in first] == [[(0, len(WORD))]] * 3
+    assert again == first
+    assert alone == first[:1]
+    assert asked == [[late, long]]
 
 
 async def test_a_lone_surrogate_moves_no_offset(detector: Detector) -> None:

@@ -37,6 +37,22 @@ async def test_short_calls_go_between_the_chunks_of_a_long_one() -> None:
     assert any(turn[0] in long for turn in turns)
 
 
+async def test_answers_go_first_and_requests_get_their_turn() -> None:
+    """What has begun is ended before more begins; however many answers there are, a request waits for one frame."""
+    waiting = Waiting()
+    requests = [job("x" * (CHUNK // 2 + 1)) for _ in range(2)]
+    answers = [job("y" * (CHUNK // 2 + 1)) for _ in range(3)]
+    for one in requests:
+        waiting.add([one])
+    for one in answers:
+        waiting.add_answer(one)
+
+    turns = [waiting.next() for _ in range(5)]
+
+    assert turns == [[answers[0]], [requests[0]], [answers[1]], [requests[1]], [answers[2]]]
+    assert not waiting
+
+
 async def test_a_caller_that_is_gone_takes_no_turn() -> None:
     """What nobody waits for is dropped, and its room is free."""
     waiting = Waiting()
