@@ -21,7 +21,7 @@ import certifi
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
-from aiohttp.connector import AddrInfoType
+from aiohttp.connector import AddrInfoType, Connection
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
@@ -96,15 +96,62 @@ _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 
 class _Answers(ResponseHandler):
-    """One connection to a provider. As the library's, but a malformed body wakes its reader.
+    """One connection to a provider. As the library's, but a malformed body wakes its reader, and watching costs less.
 
-    aiohttp 3.14.5 keeps a parser's error within a body to itself, and the reader waits until it is idle too long.
+    aiohttp 3.14.5 keeps a parser's error within a body to itself, and the reader waits until it is idle too long; it
+    makes a timer anew for each piece that comes, and asks the parser for more whenever a piece is taken.
     """
+
+    _heard = 0.0
+    _watching = False
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
         super().set_exception(exc)  # without the cause, which quotes the bytes
         if isinstance(exc, HttpProcessingError) and self._payload is not None and not self._payload.is_eof():
             self._payload.set_exception(aiohttp.ClientPayloadError())
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        if self._reading_paused:  # else nothing waits in the parser or the socket
+            super().resume_reading(resume_parser)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._unwatch()
+        super().connection_lost(exc)
+
+    def close(self) -> None:
+        self._unwatch()
+        super().close()
+
+    def abort(self) -> None:
+        self._unwatch()
+        super().abort()
+
+    # One timer a connection: it looks when something was last heard, and sleeps on.
+
+    def _reschedule_timeout(self) -> None:
+        self._heard = self._loop.time()
+        self._watching = bool(self._read_timeout)
+        if self._watching and self._read_timeout_handle is None:
+            self._read_timeout_handle = self._loop.call_later(self._read_timeout or 0.0, self._watch)
+
+    def _drop_timeout(self) -> None:
+        self._watching = False
+
+    def _watch(self) -> None:
+        self._read_timeout_handle = None
+        if not self._watching:
+            return
+        left = self._heard + (self._read_timeout or 0.0) - self._loop.time()
+        if left > 0:
+            self._read_timeout_handle = self._loop.call_later(left, self._watch)
+        else:
+            self._on_read_timeout()
+
+    def _unwatch(self) -> None:
+        self._watching = False
+        if self._read_timeout_handle is not None:
+            self._read_timeout_handle.cancel()
+            self._read_timeout_handle = None
 
 
 class Connector(aiohttp.TCPConnector):
@@ -126,6 +173,69 @@ class Connector(aiohttp.TCPConnector):
         )
         self.context = context
         self._factory = functools.partial(_Answers, loop=self._loop)  # type: ignore[assignment]  # of a subclass
+
+
+class Idle:
+    """Connections that wait for their next call. As the library's pool, for whoever looks into it with each call.
+
+    Args:
+        keepalive_seconds: how long one waits at most.
+    """
+
+    def __init__(self, keepalive_seconds: float) -> None:
+        self._keepalive = keepalive_seconds
+        self._loop = asyncio.get_running_loop()
+        self._held: dict[str, list[tuple[Connection, float]]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self.closed = False
+
+    def take(self, base_url: str) -> Connection | None:
+        """The connection that was used last, if one is sound."""
+        held = self._held.get(base_url)
+        while held:
+            connection, until = held.pop()
+            protocol = connection.protocol
+            if (
+                protocol is not None
+                and protocol.is_connected()
+                # Something arrived on an idle connection: it would be read as the answer to this call.
+                and not protocol.should_close
+                and until > self._loop.time()
+            ):
+                return connection
+            connection.close()
+        return None
+
+    def give(self, base_url: str, connection: Connection) -> None:
+        """Keep one whose answer was read to its end."""
+        protocol = connection.protocol
+        if self.closed or protocol is None or protocol.should_close:
+            connection.close()
+            return
+        self._held.setdefault(base_url, []).append((connection, self._loop.time() + self._keepalive))
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._keepalive, self._sweep)
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        for base_url, held in list(self._held.items()):
+            for connection, until in held:
+                if until <= now:
+                    connection.close()
+            self._held[base_url] = left = [each for each in held if each[1] > now]
+            if not left:
+                del self._held[base_url]
+        self._timer = self._loop.call_later(self._keepalive, self._sweep) if self._held else None
+
+    def close(self) -> None:
+        """Close all, and keep none that is given from now on."""
+        self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for held in self._held.values():
+            for connection, _until in held:
+                connection.close()
+        self._held.clear()
 
 
 class Destination(ClientRequest):

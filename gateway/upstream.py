@@ -27,7 +27,7 @@ from aiohttp.streams import EofStream, StreamReader
 from multidict import CIMultiDictProxy
 
 from gateway.addresses import Vet, is_loopback, is_public
-from gateway.endpoints import Connector, Endpoint, Resolver, Target, failed, target, tls_context
+from gateway.endpoints import Connector, Endpoint, Idle, Resolver, Target, failed, target, tls_context
 from gateway.errors import Code, Unavailable, UpstreamError
 from gateway.exchange import Admission, CleanCall, Route
 
@@ -103,6 +103,7 @@ class Upstream:
         context = tls_context(options.ca_file)
         self._verified = Connector(context, self._resolver, vet, options.keepalive_seconds)
         self._plain = Connector(context, self._resolver, is_loopback, options.keepalive_seconds)
+        self._idle = Idle(options.keepalive_seconds)
         self._timeout = aiohttp.ClientTimeout(total=None, connect=options.connect_seconds)
         self._targets: Mapping[str, Target] = {}
         self.replace(endpoints)
@@ -131,6 +132,7 @@ class Upstream:
 
     async def close(self) -> None:
         """Close every connection. Calls in flight end as truncated."""
+        self._idle.close()
         await self._verified.close()
         await self._plain.close()
 
@@ -178,9 +180,10 @@ class Sending:
         body = self._clean.body
         head = where.head(entry.wire, entry.operation, self._credential, grant.headers, self._clean.content_type)
         head += b"Content-Length: %d\r\n\r\n" % len(body)
-        protocol = await self._connect(where)
-        transport = protocol.transport
-        if transport is None:
+        connection = self._connection = upstream._idle.take(grant.route.base_url)
+        protocol = await self._connect(where) if connection is None else connection.protocol
+        transport = None if protocol is None else protocol.transport
+        if protocol is None or transport is None:
             raise failed("The provider closed the connection.", retryable=True)
         protocol.set_response_params(
             read_until_eof=True,
@@ -203,26 +206,20 @@ class Sending:
         self._reply = Reply(message, payload, transport, options.max_answer_bytes)
         return self._reply
 
-    async def _connect(self, where: Target) -> ResponseHandler:
+    async def _connect(self, where: Target) -> ResponseHandler | None:
         upstream = self._upstream
-        while True:
-            try:
-                connection = await where.connector.connect(where.destination, [], upstream._timeout)
-            except TimeoutError:
-                raise UpstreamError(
-                    Code.UPSTREAM_TIMEOUT, "The provider could not be reached in time.", retryable=True
-                ) from None
-            except aiohttp.ClientSSLError:
-                raise failed("The provider's TLS could not be verified.", retryable=True) from None
-            except (aiohttp.ClientError, OSError):
-                raise failed("The provider could not be reached.", retryable=True) from None
-            self._connection = connection
-            protocol = connection.protocol
-            if protocol is not None and not protocol.should_close and protocol.is_connected():
-                return protocol
-            # Something arrived on an idle connection: it would be read as the answer to this call.
-            self._connection = None
-            connection.close()
+        try:
+            connection = await where.connector.connect(where.destination, [], upstream._timeout)
+        except TimeoutError:
+            raise UpstreamError(
+                Code.UPSTREAM_TIMEOUT, "The provider could not be reached in time.", retryable=True
+            ) from None
+        except aiohttp.ClientSSLError:
+            raise failed("The provider's TLS could not be verified.", retryable=True) from None
+        except (aiohttp.ClientError, OSError):
+            raise failed("The provider could not be reached.", retryable=True) from None
+        self._connection = connection
+        return connection.protocol
 
     def _end(self, *, reusable: bool) -> None:
         self._upstream.in_flight -= 1
@@ -235,7 +232,7 @@ class Sending:
         protocol = connection.protocol
         transport = connection.transport
         if reusable and transport is not None and not transport.get_write_buffer_size():
-            connection.release()
+            self._upstream._idle.give(self._clean.grant.route.base_url, connection)
             return
         if protocol is not None:
             protocol.abort()  # `close` would first flush what is still to be sent
@@ -300,9 +297,14 @@ class Reply:
         Raises:
             UpstreamError: as `next`.
         """
-        body = await self.next()
-        if self._content.at_eof():  # the usual case: it came in one piece
+        content = self._content
+        if content.is_eof() and content.exception() is None:  # the usual case: it is here already
+            body = content.read_nowait()
+            self.received += len(body)
+            if self.received > self._limit:
+                raise failed("The provider's answer is too large.", retryable=False)
             return body
+        body = await self.next()
         chunks = [body]
         while chunk := await self.next():
             chunks.append(chunk)
