@@ -44,17 +44,24 @@ class WholeAnswer(web.StreamResponse):
             self._keep_alive = request.keep_alive
         if isinstance(request, Request) and request.closes:
             self.force_close()
-        lines = [f"HTTP/1.1 {self._status} {_REASONS.get(self._status, '')}"]
-        lines += [f"{name}: {value}" for name, value in self._lines.items() if value.isascii() and value.isprintable()]
-        lines.append(f"date: {rfc822_formatted_time()}\r\nserver: {SERVER_NAME}\r\ncontent-length: {len(self._whole)}")
-        if not self._keep_alive:
-            lines.append("connection: close")
-        lines.append("\r\n")
+        values = "".join(self._lines.values())
+        names = self._lines if _is_plain(values) else [name for name, value in self._lines.items() if _is_plain(value)]
+        lines = "".join([f"{name}: {self._lines[name]}\r\n" for name in names])
+        ending = "\r\n" if self._keep_alive else "connection: close\r\n\r\n"
+        head = (
+            f"HTTP/1.1 {self._status} {_REASONS.get(self._status, '')}\r\n{lines}"
+            f"date: {rfc822_formatted_time()}\r\nserver: {SERVER_NAME}\r\ncontent-length: {len(self._whole)}\r\n"
+            f"{ending}"
+        )
         self._eof_sent = True
         writer = request.writer
-        await writer.write("\r\n".join(lines).encode("ascii") + self._whole)
+        await writer.write(head.encode("ascii") + self._whole)
         return writer
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Nothing is left to write."""
         assert not data  # noqa: S101  # the body is complete
+
+
+def _is_plain(value: str) -> bool:
+    return value.isascii() and value.isprintable()

@@ -368,7 +368,7 @@ class Application:
                 model=None if grant is None else grant.route.model,
                 status=passage.status,
                 code=code,
-                result=None if result is None else result.value,
+                result=result,
                 milliseconds=passage.milliseconds,
                 size=passage.size,
                 redactions=redactions,

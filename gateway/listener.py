@@ -165,6 +165,10 @@ class Protocol(web.RequestHandler):
         elif self._head_timer is None and not (self._request_in_progress or self._messages or self._force_close):
             self._head_timer = self._loop.call_later(self._options.head_seconds, self._head_is_late)
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        if self._reading_paused:  # else nothing waits in the parser or the socket; asked whenever a piece is taken
+            super().resume_reading(resume_parser)
+
     def _head_is_late(self) -> None:
         self._head_timer = None
         if not self._request_in_progress:

@@ -17,6 +17,7 @@ import threading
 import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from time import time_ns
 from types import TracebackType
 from typing import BinaryIO, TypeAlias
 
@@ -74,24 +75,21 @@ class Log:
 
     def call(self, line: CallLine) -> None:
         """Say that a call ended."""
-        self._put(
-            {
-                "time": _now(),
-                "event": "call",
-                "call": word(line.call),
-                "wire": _usual(line.wire),
-                "operation": _usual(line.operation),
-                "tenant": _usual(line.tenant),
-                "caller": _usual(line.caller),
-                "processor": _usual(line.processor),
-                "model": _usual(line.model),
-                "status": line.status,
-                "code": _usual(line.code),
-                "result": _usual(line.result),
-                "ms": round(line.milliseconds, 1),
-                "bytes": (line.size + 1023) // 1024 * 1024,
-                "redactions": line.redactions,
-            }
+        common = _common(
+            line.wire,
+            line.operation,
+            line.tenant,
+            line.caller,
+            line.processor,
+            line.model,
+            line.status,
+            line.code,
+            line.result,
+        )
+        size = (line.size + 1023) // 1024 * 1024
+        self._add(
+            f'{{"time":"{_time(time_ns())}","event":"call","call":{_quoted(word(line.call))},{common},'
+            f'"ms":{round(line.milliseconds, 1)},"bytes":{size},"redactions":{line.redactions}}}\n'.encode()
         )
 
     def event(self, name: str, **facts: str | int | float | bool | None) -> None:
@@ -106,10 +104,13 @@ class Log:
         self._thread.join(timeout)
 
     def _put(self, line: Mapping[str, object]) -> None:
+        self._add(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+
+    def _add(self, line: bytes) -> None:
         if len(self._lines) >= MAX_PENDING:
             self._dropped += 1
             return
-        self._lines.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        self._lines.append(line)
         if not self._pending.is_set():
             self._pending.set()
 
@@ -136,8 +137,47 @@ def word(value: str | None) -> str | None:
     return value if value is None or _WORD.fullmatch(value) else "?"
 
 
-_usual = functools.lru_cache(maxsize=4096)(word)
-"""`word` of what calls have in common."""
+@functools.lru_cache(maxsize=4096)
+def _common(
+    wire: str,
+    operation: str,
+    tenant: str | None,
+    caller: str | None,
+    processor: str | None,
+    model: str | None,
+    status: int,
+    code: str | None,
+    result: str | None,
+) -> str:
+    """What many calls have in common, as members of a JSON object."""
+    words = {
+        "wire": wire,
+        "operation": operation,
+        "tenant": tenant,
+        "caller": caller,
+        "processor": processor,
+        "model": model,
+        "status": status,
+        "code": code,
+        "result": result,
+    }
+    members = {name: word(value) if isinstance(value, str) else value for name, value in words.items()}
+    return orjson.dumps(members)[1:-1].decode()
+
+
+def _quoted(value: str | None) -> str:
+    return "null" if value is None else f'"{value}"'  # a closed word holds nothing that JSON escapes
+
+
+def _time(nanoseconds: int) -> str:
+    """RFC 3339 in UTC, as orjson writes a date."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{_second(seconds)}.{rest // 1000:06d}+00:00"
+
+
+@functools.lru_cache(maxsize=4)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _now() -> datetime:

@@ -149,7 +149,7 @@ class Metrics:
 
     def upstream(self, processor: str, result: Result) -> None:
         """One attempt has its outcome."""
-        self._upstream.add(processor if processor in self._processors else OTHER, result.value)
+        self._upstream.add(processor if processor in self._processors else OTHER, result)
 
     def redacted(self, category: Category | Personal, count: int) -> None:
         """Findings of a category were taken out."""
