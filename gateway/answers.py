@@ -12,10 +12,40 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.http import StreamWriter
 
 from gateway.intake import SERVER_NAME, Request
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
+
+
+class StreamedAnswer(web.StreamResponse):
+    """An answer to an HTTP/1.1 request that comes in pieces, each one write: a chunk (RFC 9112 section 7.1).
+
+    The library looks at each piece for compression, a length and a listener first; there are none.
+    """
+
+    _begun = False
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send a piece that is not empty; waits while the caller leaves our buffer full.
+
+        Raises:
+            ConnectionError: the caller is gone.
+        """
+        writer = self._payload_writer
+        if not self._begun or not isinstance(writer, StreamWriter) or not writer.chunked:
+            self._begun = True
+            await super().write(data)  # with the head
+            return
+        transport = writer.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError
+        chunk = b"".join((b"%x\r\n" % len(data), data, b"\r\n"))
+        writer.output_size += len(chunk)
+        transport.write(chunk)
+        if writer.protocol.writing_paused:
+            await writer.drain()
 
 
 class WholeAnswer(web.StreamResponse):

@@ -206,12 +206,14 @@ class Delivery:
         restoration: puts values back; None where there are none.
     """
 
-    __slots__ = ("_answer", "_restoration", "check")
+    __slots__ = ("_answer", "_restoration", "check", "holds")
 
     def __init__(self, check: StreamCheck, answer: Answer | None, restoration: Restoration | None = None) -> None:
         self.check = check
         self._answer = answer
         self._restoration = restoration
+        self.holds = answer is not None or restoration is not None
+        """Whether anything may have to wait; else `pass_on` does what `feed` does."""
 
     @property
     def tally(self) -> Tally:
@@ -221,8 +223,18 @@ class Delivery:
     @property
     def patience(self) -> float | None:
         """How many seconds what is held back may still wait for more; None if nothing is."""
-        waits = [one.patience for one in (self._answer, self._restoration) if one is not None]
-        return min((wait for wait in waits if wait is not None), default=None)
+        wait = None if self._answer is None else self._answer.patience
+        other = None if self._restoration is None else self._restoration.patience
+        return other if wait is None else wait if other is None else min(wait, other)
+
+    def pass_on(self, chunk: bytes) -> bytes:
+        """`feed` of a stream in which nothing waits.
+
+        Raises:
+            UpstreamError: as `feed`.
+        """
+        events = [sse.build(name, data) if data else _KEEP_ALIVE for name, data, _document in self.check.feed(chunk)]
+        return events[0] if len(events) == 1 else b"".join(events)
 
     async def feed(self, chunk: bytes) -> bytes:
         """Take bytes of the provider's; give back what may go on. Without any, what is held may be due.
@@ -232,11 +244,10 @@ class Delivery:
             Unavailable: nobody could look.
         """
         events = self.check.feed(chunk) if chunk else []
-        if self._answer is None:
-            return b"".join(
-                self._restored([sse.build(event.name, event.data) if event.data else _KEEP_ALIVE for event in events])
-            )
         out: list[bytes] = []
+        if self._answer is None:
+            out = [sse.build(event.name, event.data) if event.data else _KEEP_ALIVE for event in events]
+            return b"".join(self._restored(out))
         for event in events:
             if event.data:
                 self._answer.add(*event)

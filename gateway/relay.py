@@ -14,7 +14,7 @@ from time import perf_counter, time_ns
 
 from aiohttp import web
 
-from gateway.answers import WholeAnswer
+from gateway.answers import StreamedAnswer, WholeAnswer
 from gateway.attempt import Attempt
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Intent
@@ -32,6 +32,7 @@ from gateway.policy.judge import judge
 from gateway.steps import Opened, clean_call, open_call, read_call
 from gateway.targets import read_query
 from gateway.upstream import Reply, Truncated, Upstream
+from gateway.waits import Waits
 from providers import sse
 from providers.document import Document, serialise
 
@@ -175,15 +176,18 @@ class Relay:
         headers = passage.answer_headers(reply.headers)
         headers["content-type"] = "text/event-stream; charset=utf-8"
         headers["cache-control"] = "no-cache"
-        response = web.StreamResponse(status=reply.status, headers=headers)
+        response = StreamedAnswer(status=reply.status, headers=headers)
         await response.prepare(request)
         self.streams += 1
+        waits = Waits()
         try:
             while check.last is None:
-                chunk = await _next(reply, delivery)
+                chunk = await (_next(reply, delivery, waits) if delivery.holds else reply.next())
                 if chunk:
                     attempt.received(len(chunk))
-                if released := await delivery.feed(chunk):
+                elif not delivery.holds:
+                    raise Truncated
+                if released := await delivery.feed(chunk) if delivery.holds else delivery.pass_on(chunk):
                     await response.write(released)
             rest, last = await delivery.finish()
             if rest:
@@ -192,6 +196,7 @@ class Relay:
         except GatewayError as error:
             last = await self._break_off(passage, attempt, delivery, error)
         finally:
+            waits.close()
             self.streams -= 1
             passage.answered(delivery.tally.redactions, scores_dropped=delivery.tally.scores_dropped)
         await response.write(last)
@@ -291,7 +296,7 @@ class Relay:
         return web.Response(status=error.status, body=body, headers=headers, content_type="application/json")
 
 
-async def _next(reply: Reply, delivery: Delivery) -> bytes:
+async def _next(reply: Reply, delivery: Delivery, waits: Waits) -> bytes:
     """The next bytes of a stream that has not ended; none if what is held back may not wait for more.
 
     Raises:
@@ -303,8 +308,7 @@ async def _next(reply: Reply, delivery: Delivery) -> bytes:
         chunk = await reply.next()
     else:
         try:
-            async with asyncio.timeout(patience):
-                chunk = await reply.next()
+            chunk = await waits.within(patience, reply.next())
         except TimeoutError:
             return b""
     if not chunk:

@@ -49,6 +49,7 @@ FLOORS: dict[str, int] = {
     "gateway.targets": 3,
     "gateway.upstream": 3,
     "gateway.vocabulary": 3,
+    "gateway.waits": 3,
     "gateway.app": 4,
     "gateway.cli": 4,
     "gateway.demo": 4,
