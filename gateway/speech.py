@@ -51,9 +51,12 @@ class _Piece:
 class _Event:
     """A stream event that waits for its turn."""
 
-    __slots__ = ("data", "document", "name", "pieces", "since")
+    __slots__ = ("data", "document", "name", "pieces", "raw", "since")
 
-    def __init__(self, name: str, data: bytes, document: Document | None, pieces: list[_Piece], since: float) -> None:
+    def __init__(
+        self, name: str, data: bytes, document: Document | None, pieces: list[_Piece], since: float, raw: bytes
+    ) -> None:
+        self.raw = raw
         self.name = name
         self.data = data
         self.document = document
@@ -138,8 +141,8 @@ class Answer:
 
     # a stream
 
-    def add(self, name: str, data: bytes, document: Document | None) -> None:
-        """Take the next event; `document` is its data decoded, None if it is no JSON."""
+    def add(self, name: str, data: bytes, document: Document | None, raw: bytes = b"") -> None:
+        """Take the next event: its data decoded (None if it is no JSON), and how it goes on if it does not change."""
         pieces: list[_Piece] = []
         if document is not None:
             speech = self._wire.said_in_event(self._operation, document, self._known)
@@ -152,7 +155,7 @@ class Answer:
                     pieces.extend(self._enter(said))
         else:
             self._channels.close()
-        self._queue.append(_Event(name, data, document, pieces, self._clock()))
+        self._queue.append(_Event(name, data, document, pieces, self._clock(), raw))
 
     async def release(self) -> list[bytes]:
         """The events that may go on now.
@@ -192,7 +195,7 @@ class Answer:
             changed = self._exchange(piece) or changed
         if changed and event.document is not None:
             return sse.build(event.name, serialise(event.document))
-        return sse.build(event.name, event.data)
+        return event.raw or sse.build(event.name, event.data)
 
     async def _look(self) -> None:
         try:

@@ -105,6 +105,7 @@ OPENAI = Provider(
     said=openai_speech.said,
     said_in_event=openai_speech.said_in_event,
     is_usage_event=is_usage_event,
+    padding="obfuscation",
     end_mark=b"[DONE]",
     usage_parameter="stream_options.include_usage",
 )

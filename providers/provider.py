@@ -117,6 +117,7 @@ class Provider:
         ask_usage: make a streaming request ask for the usage event (in place, in a tree of ours);
             whether that changed it.
         usage_parameter: the name of the parameter that `ask_usage` sets, or empty.
+        padding: the key of an event whose string is of random length and says nothing, or empty.
         is_usage_event: whether a stream event exists only because usage was asked for.
         said: (operation, document) -> every text of a whole answer, pointing into it.
         said_in_event: (operation, data, words that are known) -> every text of one stream event but those
@@ -147,6 +148,7 @@ class Provider:
     telltale_header: str | None = None
     end_mark: bytes = b""
     usage_parameter: str = ""
+    padding: str = ""
 
     def operation(self, name: str) -> Operation:
         """The operation of that name.

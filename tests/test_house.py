@@ -34,6 +34,7 @@ FLOORS: dict[str, int] = {
     "gateway.disclosure": 3,
     "gateway.endpoints": 3,
     "gateway.intake": 3,
+    "gateway.likeness": 3,
     "gateway.limits": 3,
     "gateway.listener": 3,
     "gateway.logs": 3,

@@ -1,0 +1,125 @@
+"""Events like one that was checked: recognised only where reading them would show the same."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.likeness import Likeness
+from providers import sse
+from providers.anthropic import ANTHROPIC, MESSAGES
+from providers.document import Document
+from providers.openai import CHAT, OPENAI
+from providers.provider import Operation, Provider
+
+
+def chunk(text: str, **more: object) -> Document:
+    """A chunk of a chat."""
+    choice: Document = {"index": 0, "delta": {"content": text}, "finish_reason": None}
+    return {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "m", "choices": [choice], **more}  # type: ignore[dict-item]
+
+
+def delta(text: str) -> Document:
+    """A delta of a message."""
+    return {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
+
+
+def written(document: Document, name: str = "", *, spaced: bool = False, ascii_only: bool = False) -> bytes:
+    """An event with this data."""
+    separators = (", ", ": ") if spaced else (",", ":")
+    return sse.build(name, json.dumps(document, separators=separators, ensure_ascii=ascii_only).encode())
+
+
+def likeness(wire: Provider, operation: Operation, event: bytes) -> Likeness | None:
+    """What an event has in common with others."""
+    name, data = sse.fields(event)
+    return Likeness.of(wire, operation, event, name, json.loads(data))
+
+
+PLAIN = written(chunk("Hello "))
+WIRES = {
+    "chat": (OPENAI, CHAT, lambda text: written(chunk(text))),
+    "chat, spaced": (OPENAI, CHAT, lambda text: written(chunk(text), spaced=True)),
+    "chat, padded": (OPENAI, CHAT, lambda text: written(chunk(text, obfuscation="x" * (1 + len(text) % 60)))),
+    "messages": (ANTHROPIC, MESSAGES, lambda text: written(delta(text), "content_block_delta")),
+}
+
+
+@pytest.mark.parametrize("name", WIRES)
+@given(said=st.text(min_size=1, max_size=40), more=st.text(min_size=1, max_size=40))
+def test_what_is_recognised_is_what_would_be_read(name: str, said: str, more: str) -> None:
+    """An event with another text is recognised, unless the text is written with escapes; its data parts the same."""
+    wire, operation, build = WIRES[name]
+    like = likeness(wire, operation, build(f"\u00a7 {said}"))  # no key, no id
+    event = build(more)
+
+    assert like is not None
+    assert like.has(event) == ("\\" not in event.decode())
+    assert (like.name, event[like.lead : -2]) == sse.fields(event)
+
+
+LIKE_NONE = {
+    "another model": written({**chunk("Hi"), "model": "n"}),
+    "another answer": written({**chunk("Hi"), "id": "chatcmpl-2"}),
+    "one more key": written(chunk("Hi", store=True)),
+    "an end": PLAIN.replace(b"null", b'"stop"'),
+    "a second text": written(chunk("Hi")).replace(b'"Hi"', b'"Hi","refusal":"No"'),
+    "a quote that ends the text": PLAIN.replace(b"Hello ", b'Hi"},"finish_reason":"stop","x":{"y":"'),
+    "an escape": PLAIN.replace(b"Hello ", b"Hi\\u0020"),
+    "a line end": PLAIN.replace(b"Hello ", b"Hi\nthere"),
+    "a control character": PLAIN.replace(b"Hello ", b"Hi\x01"),
+    "bytes that are no text": PLAIN.replace(b"Hello ", b"Hi\xff"),
+    "half a character": PLAIN.replace(b"Hello ", "é".encode()[:1]),
+    "less than itself": PLAIN.replace(b'"Hello "', b'"'),
+    "an event's name": b"event: x\n" + PLAIN,
+    "another line end": PLAIN.replace(b"\n\n", b"\r\n\r\n"),
+    "padding where none was": written(chunk("Hi", obfuscation="abc")),
+}
+
+
+@pytest.mark.parametrize("name", LIKE_NONE)
+def test_what_differs_in_anything_else_is_read(name: str) -> None:
+    """Anything but another plain text is not recognised."""
+    like = likeness(OPENAI, CHAT, PLAIN)
+
+    assert like is not None
+    assert not like.has(LIKE_NONE[name])
+
+
+PADDED = written(chunk("Hello ", obfuscation="abc"))
+PADDED_NONE = {
+    "none": PADDED.replace(b'"abc"', b'""'),
+    "too long": PADDED.replace(b"abc", b"a" * 65),
+    "words": PADDED.replace(b"abc", b"he has it"),
+    "an escape": PADDED.replace(b"abc", b"\\u0061"),
+    "missing": PLAIN,
+}
+
+
+@pytest.mark.parametrize("name", PADDED_NONE)
+def test_padding_is_of_its_form(name: str) -> None:
+    """What stands in the place of padding, and is none, is read."""
+    like = likeness(OPENAI, CHAT, PADDED)
+
+    assert like is not None
+    assert not like.has(PADDED_NONE[name])
+
+
+NO_LIKENESS = {
+    "nothing said": written(chunk("")),
+    "an end": PLAIN.replace(b"null", b'"stop"'),
+    "two choices": written({**chunk("Hi"), "choices": chunk("Hi")["choices"] + chunk("there")["choices"]}),  # type: ignore[operator]
+    "scores": PLAIN.replace(b'"finish_reason"', b'"logprobs":{"content":[{"token":"Hello "}]},"finish_reason"'),
+    "a text that stands in another place first": written({**chunk("m"), "model": "m"}),
+    "a text that is written with escapes": written(chunk("é"), ascii_only=True),
+    "padding of another form": written(chunk("Hi", obfuscation="a b")),
+}
+
+
+@pytest.mark.parametrize("name", NO_LIKENESS)
+def test_what_cannot_be_told_surely_has_no_likeness(name: str) -> None:
+    """Where it is not certain which bytes are the text, every event is read."""
+    assert likeness(OPENAI, CHAT, NO_LIKENESS[name]) is None
