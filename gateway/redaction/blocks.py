@@ -66,12 +66,12 @@ def blocks(listed: Sequence[str]) -> Iterator[Block]:
 
 def encoded(listed: Sequence[Item]) -> bytes:
     """Items as a JSON list. A lone surrogate, which UTF-8 cannot say, is told as one other character: offsets stay."""
+    # A window is a tuple of its own kind, which the library does not take for a list.
+    plain = [item if isinstance(item, str) else (item.text, item.start, int(item.ends)) for item in listed]
     try:
-        return orjson.dumps(listed)
+        return orjson.dumps(plain)
     except orjson.JSONEncodeError:
-        return orjson.dumps(
-            [_said(item) if isinstance(item, str) else (_said(item.text), item.start, item.ends) for item in listed]
-        )
+        return orjson.dumps([_said(item) if isinstance(item, str) else (_said(item[0]), *item[1:]) for item in plain])
 
 
 def _said(text: str) -> str:

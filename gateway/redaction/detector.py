@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -146,18 +146,16 @@ class Detector:
         Raises:
             Unavailable: as `find`.
         """
-        names = [_name_of(self._words, window) for window in windows]
-        known = [None if name is None else self._words.recall(name) for name in names]
+        names = [_name_of(self._words, window) for window in windows if window.ends is Ends.CLOSED]
+        if not any(names):  # the pieces of streams
+            return await self._settle(windows)
+        left = iter(names)
+        named = [next(left) if window.ends is Ends.CLOSED else None for window in windows]
+        known = [None if name is None else self._words.recall(name) for name in named]
         asked = [window for window, found in zip(windows, known, strict=True) if found is None]
-        answers: Iterator[Settled] = iter(())
-        if asked:
-            job = Job([encoded(asked)], asked, asyncio.get_running_loop().create_future())
-            self._check(job.size)
-            self._waiting.add_answer(job)
-            self._pump_soon()
-            answers = iter(cast("list[Settled]", await job.done))
+        answers = iter(await self._settle(asked) if asked else ())
         settled: list[Settled] = []
-        for window, name, found in zip(windows, names, known, strict=True):
+        for window, name, found in zip(windows, named, known, strict=True):
             if found is not None:
                 settled.append(Settled([one for _index, findings in found for one in findings], len(window.text)))
                 continue
@@ -165,6 +163,13 @@ class Detector:
             if name is not None and one.end == len(window.text):
                 self._words.keep(name, [one.findings])
         return settled
+
+    async def _settle(self, windows: Sequence[Window]) -> list[Settled]:
+        job = Job([encoded(windows)], windows, asyncio.get_running_loop().create_future())
+        self._check(job.size)
+        self._waiting.add_answer(job)
+        self._pump_soon()
+        return cast("list[Settled]", await job.done)
 
     def _check(self, size: int) -> None:
         """Whether there is somebody to look, and room for so many characters more."""

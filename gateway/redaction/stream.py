@@ -12,7 +12,7 @@ import hashlib
 import re
 from bisect import insort
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -56,7 +56,6 @@ class Stretch:
         "_context",
         "_ends",
         "_found",
-        "_fresh",
         "_gone",
         "_hurry",
         "_kept",
@@ -65,6 +64,7 @@ class Stretch:
         "_pending",
         "_sentences",
         "base",
+        "fresh",
         "key",
         "size",
     )
@@ -79,7 +79,7 @@ class Stretch:
         self._marks: Marks = []
         self._ends = Ends.OPEN
         self._hurry = Ends.OPEN
-        self._fresh = False
+        self.fresh = False
         self._looked = 0
         self.key = key
         self.base = 0  # settled up to here
@@ -103,32 +103,30 @@ class Stretch:
                 known.append((self.size + offset, raw))
         self._pending += text
         self.size += len(text)
-        self._fresh = True
+        self.fresh = True
 
     def go_on(self, text: str) -> None:
         """Take more text, that stood right after the last."""
         self._pending += text
         self.size += len(text)
-        self._fresh = True
+        self.fresh = True
 
     def close(self) -> None:
         """Nothing more will come."""
         self._ends = Ends.CLOSED
-        self._fresh = bool(self._pending)
+        self.fresh = bool(self._pending)
 
     def hurry(self) -> None:
         """Nobody may wait any more for what is held."""
         if self._ends is Ends.OPEN and self._pending:
-            self._hurry, self._fresh = Ends.LATE, True
+            self._hurry, self.fresh = Ends.LATE, True
 
-    def window(self) -> Window | None:
-        """What is to be looked at now, if anything is."""
-        if not self._fresh:
-            return None
+    def window(self) -> Window:
+        """What is to be looked at now, where there is anything (`fresh`)."""
         pending = self._pending
         whole = len(pending) <= _MOST
         self._looked = min(len(pending), _MOST)
-        self._fresh = not whole
+        self.fresh = not whole
         context = self._context
         ends = Ends.CLOSED if whole and self._ends is Ends.CLOSED else self._hurry
         return Window(context + pending[:_MOST], len(context), ends)
@@ -149,7 +147,7 @@ class Stretch:
                 self._marks = cut_before(self._marks, self.gone)
         if self._looked - step > held:  # rather decide it as it stands than hold more, or look for ever
             self._hurry = Ends.LATE if self._hurry is Ends.OPEN else Ends.CLOSED
-            self._fresh = True
+            self.fresh = True
         else:
             self._hurry = Ends.OPEN
         return found
@@ -263,12 +261,9 @@ class Channel:
             if isinstance(category, Category):  # nothing else is looked for in what comes back
                 insort(self._edits, Edit(stretch.raw(start), stretch.raw(end), category, stretch.key))
 
-    def windows(self) -> Iterator[tuple[Stretch, Window]]:
+    def windows(self) -> list[tuple[Stretch, Window]]:
         """What is to be looked at now."""
-        for stretch in self._stretches:
-            window = stretch.window()
-            if window is not None:
-                yield stretch, window
+        return [(stretch, stretch.window()) for stretch in self._stretches if stretch.fresh]
 
     def take(self, stretch: Stretch, settled: Settled) -> list[Finding]:
         """Take the answer to a window of one of its stretches."""
@@ -381,18 +376,19 @@ class Channels:
         """
         channels = [*self._closed, *self._open.values()]
         fixed, self._fixed = self._fixed, []
-        while True:
-            asked = [(channel, *one) for channel in channels for one in channel.windows()]
-            if not asked and not fixed:
-                break
-            answers = await self._detector.settle([*fixed, *(window for _channel, _stretch, window in asked)])
+        asked = _asked(channels)
+        while asked or fixed:
+            answers = await self._detector.settle([*fixed, *[window for _channel, _stretch, window in asked]])
             for settled in answers[: len(fixed)]:
                 if settled.findings:
                     self.fixed = self._count(settled.findings) or self.fixed
+            more = False
             for (channel, stretch, _window), settled in zip(asked, answers[len(fixed) :], strict=True):
                 if found := channel.take(stretch, settled):
                     self._count(found)
+                more = more or stretch.fresh
             fixed = []
+            asked = _asked(channels) if more else []
         for channel in channels:
             channel.reckon()
         self._closed.clear()
@@ -402,6 +398,11 @@ class Channels:
         special = [one.category for one in findings if isinstance(one.category, Category)]
         self.redactions.update(special)
         return bool(special)
+
+
+def _asked(channels: Sequence[Channel]) -> list[tuple[Channel, Stretch, Window]]:
+    """What is to be looked at now in some channels."""
+    return [(channel, *one) for channel in channels for one in channel.windows()]
 
 
 _digest = partial(hashlib.blake2b, digest_size=16)
