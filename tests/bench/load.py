@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import itertools
 import os
@@ -102,6 +103,9 @@ async def _connect(target: Target, done: Callable[[Connection, int], None]) -> C
 async def burst(target: Target, requests: Sequence[bytes], connections: int, seconds: float) -> float:
     """Closed loop: so many connections, each asking again as soon as it is answered.
 
+    Counted is from when every connection was answered once, so that a queue that fills is not taken for
+    slowness, and until `seconds` have passed and as many answers again have come (at most 20 times as long).
+
     Returns:
         Answers a second. The requests are taken in turn, and again from the start once used up.
 
@@ -109,9 +113,11 @@ async def burst(target: Target, requests: Sequence[bytes], connections: int, sec
         Failed: an answer was not 200.
     """
     given = itertools.cycle(requests)
+    silent: set[int] = set()
     answered = 0
     failed: list[int] = []
     running = True
+    steady, enough = asyncio.Event(), asyncio.Event()
 
     def done(connection: Connection, status: int) -> None:
         nonlocal answered
@@ -119,14 +125,31 @@ async def burst(target: Target, requests: Sequence[bytes], connections: int, sec
             answered += 1
             if running:
                 connection.ask(next(given))
+            if answered >= connections:
+                enough.set()
+            if silent:
+                silent.discard(id(connection))
+                if not silent:
+                    steady.set()
         else:
             failed.append(status)
+            steady.set()
+            enough.set()
 
     opened = [await _connect(target, done) for _ in range(connections)]
-    begin = time.perf_counter()
+    silent.update(map(id, opened))
     for connection in opened:
         connection.ask(next(given))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(20 * seconds):
+            await steady.wait()
+    answered = 0
+    enough.clear()
+    begin = time.perf_counter()
     await asyncio.sleep(seconds)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(20 * seconds):
+            await enough.wait()
     running = False
     rate = answered / (time.perf_counter() - begin)
     for connection in opened:

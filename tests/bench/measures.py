@@ -81,7 +81,7 @@ async def throughput(bench: Bench, size: int) -> Figures:
 
     async def take(subject: Subject) -> None:
         limit = (_FRESH_BYTES if subject.fresh else _POOL_BYTES) // size
-        wanted = int(expected.get(subject.name, 500) * bench.doses.burst * 1.5) + 64
+        wanted = max(int(expected.get(subject.name, 500) * bench.doses.burst * 1.5), 64) + 96
         bodies = [prompt(PLAIN, size, bench.source) for _ in range(min(limit, wanted if subject.fresh else 64))]
         requests = [subject.target.request(body) for body in bodies]
         rate = await burst(subject.target, requests, 32, bench.doses.burst)
