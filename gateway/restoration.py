@@ -21,7 +21,7 @@ _OPEN = frozenset({Form.TEXT, Form.TREE})
 def restore_document(wire: Provider, operation: Operation, document: Document, values: Mapping[str, str]) -> bool:
     """Restore a whole answer in place; whether anything changed."""
     restorer = Restorer(values)
-    return sum([_exchanged(said, restorer.restore(said.text)) for said in wire.said(operation, document)]) > 0
+    return sum([_exchanged(said, restorer.restore(said.text)) for said in wire.said(operation, document, ())]) > 0
 
 
 def _exchanged(said: Said, text: str) -> bool:

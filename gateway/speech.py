@@ -82,11 +82,13 @@ class Answer:
         "_clock",
         "_held_seconds",
         "_known",
+        "_new",
         "_operation",
         "_placeholder",
         "_queue",
         "_refuses",
         "_wire",
+        "_words",
         "scores_dropped",
     )
 
@@ -108,7 +110,9 @@ class Answer:
         self._placeholder = redactor.placeholder
         self._refuses = redactor.refuses
         self._queue: deque[_Event] = deque()
-        self._known: set[str] = set()  # words found clean: most events repeat them
+        self._known: set[str] = set()  # words looked at: most events repeat them
+        self._words = redactor.words
+        self._new: list[str] = []
         self.scores_dropped = 0
 
     @property
@@ -123,7 +127,9 @@ class Answer:
             UpstreamError: `response_not_allowed`: a finding in what must pass as it is.
             Unavailable: nobody could look.
         """
-        pieces = [piece for said in self._wire.said(self._operation, document) for piece in self._enter(said)]
+        pieces = [
+            piece for said in self._wire.said(self._operation, document, self._words) for piece in self._enter(said)
+        ]
         self._channels.close()
         await self._look()
         # All are asked, because all must be checked.
@@ -206,6 +212,9 @@ class Answer:
             raise Unavailable(unseen.code, reason, retryable=False) from None
         if self._channels.fixed:
             raise _unchangeable()
+        if self._new:
+            self._words.add(self._new)
+            self._new.clear()
         if self._refuses and self._channels.redactions:
             raise UpstreamError(
                 Code.RESPONSE_NOT_ALLOWED,
@@ -239,7 +248,9 @@ class Answer:
         if word not in self._known:
             if len(self._known) < _KNOWN:
                 self._known.add(word)
-            self._channels.word(word.translate(_READ_AS_SPACES))
+            if word not in self._words:
+                self._new.append(word)
+                self._channels.word(word.translate(_READ_AS_SPACES))
 
     def _blob(self, said: Said, text: str) -> Iterable[_Piece]:
         try:

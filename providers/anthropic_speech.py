@@ -45,19 +45,19 @@ _DELTAS = {
 }
 
 
-def said(operation: Operation, document: Document) -> list[Said]:
-    """All that a whole answer says. The document is not changed."""
+def said(operation: Operation, document: Document, known: Container[str]) -> list[Said]:
+    """All that a whole answer says, less the words that are known. The document is not changed."""
     into: list[Said] = []
     for key, member in document.items():
         if key == "content" and type(member) is list:
             run = 0
             for block in member:
                 run += type(block) is not dict or block.get("type") != "text"
-                _block(block, ("text", run), into)
+                _block(block, ("text", run), into, known=known)
         elif type(member) is str:
-            _KEYS.string(document, key, key, into)
+            _KEYS.string(document, key, key, into, known)
         else:
-            _KEYS.gather(member, into)
+            _KEYS.gather(member, into, known)
     return into
 
 
@@ -98,14 +98,14 @@ def _delta(data: Document, speech: Speech) -> None:
             _KEYS.gather(member, speech.said)
 
 
-def _block(block: Value, run: Key, into: list[Said], place: Key | None = None) -> None:
+def _block(block: Value, run: Key, into: list[Said], place: Key | None = None, *, known: Container[str] = ()) -> None:
     """A content block, whole or as it begins. Text in one that begins goes on in its deltas."""
     if type(block) is not dict:
         return
     kind = block.get("type")
     sealed = any(block.get(name) for name in _SEALING) or (place is not None and kind in {"thinking", "compaction"})
     before = len(into)
-    _KEYS.gather(block, into)
+    _KEYS.gather(block, into, known)
     for one in into[before:]:
         if one.form is not Form.TEXT:
             continue

@@ -51,10 +51,10 @@ _PADDING = 64
 _NAMES = frozenset({"role", "id", "type", "name", "object"})
 
 
-def said(operation: Operation, document: Document) -> list[Said]:
-    """All that a whole answer says. The document is not changed."""
+def said(operation: Operation, document: Document, known: Container[str]) -> list[Said]:
+    """All that a whole answer says, less the words that are known. The document is not changed."""
     into: list[Said] = []
-    _KEYS.gather(document, into)
+    _KEYS.gather(document, into, known)
     if operation.dialect == "chat":
         for choice in _objects(document.get("choices")):
             message = choice.get("message")

@@ -119,7 +119,8 @@ class Provider:
         usage_parameter: the name of the parameter that `ask_usage` sets, or empty.
         padding: the key of an event whose string is of random length and says nothing, or empty.
         is_usage_event: whether a stream event exists only because usage was asked for.
-        said: (operation, document) -> every text of a whole answer, pointing into it.
+        said: (operation, document, words that are known) -> every text of a whole answer but those words, pointing
+            into it.
         said_in_event: (operation, data, words that are known) -> every text of one stream event but those
             words, and which texts end with it.
     """
@@ -142,7 +143,7 @@ class Provider:
     asks_stream: Callable[[Document], bool]
     ask_usage: Callable[[Operation, Document], bool]
     is_usage_event: Callable[[Operation, Document], bool]
-    said: Callable[[Operation, Document], list[Said]]
+    said: Callable[[Operation, Document, Container[str]], list[Said]]
     said_in_event: Callable[[Operation, Document, Container[str]], Speech]
     constant_headers: Mapping[str, str] = field(default_factory=dict)
     telltale_header: str | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -92,39 +93,47 @@ class Vocabulary:
     trees: frozenset[str] = frozenset()
     apart: frozenset[str] = frozenset({"logprobs"})
 
-    def gather(self, value: Value, into: list[Said]) -> None:
-        """All that is said in a tree, in document order."""
+    def gather(self, value: Value, into: list[Said], known: Container[str] = ()) -> None:
+        """All that is said in a tree, in document order, less the words that are known."""
         if type(value) is dict:
             for key, member in value.items():
                 kind = type(member)
                 if kind is str:
-                    self.string(value, key, key, into)
+                    self.string(value, key, key, into, known)
                 elif kind is dict and key in self.trees:
                     if member:
                         into.append(Said(value, key, form=Form.TREE))
                 elif (kind is dict or kind is list) and key not in self.apart:
-                    self._below(member, key, into)
+                    self._below(member, key, into, known)
         elif type(value) is list:
-            self._below(value, "", into)
+            self._below(value, "", into, known)
 
-    def _below(self, value: Value, key: str, into: list[Said]) -> None:
+    def _below(self, value: Value, key: str, into: list[Said], known: Container[str]) -> None:
         if type(value) is list:
             for index, item in enumerate(value):
                 kind = type(item)
                 if kind is str:
-                    self.string(value, index, key, into)
+                    self.string(value, index, key, into, known)
                 elif kind is dict or kind is list:
-                    self._below(item, key, into)
+                    self._below(item, key, into, known)
         else:
-            self.gather(value, into)
+            self.gather(value, into, known)
 
-    def string(self, holder: Document | list[Value], name: str | int, key: str, into: list[Said]) -> None:
-        """One string under a key: said, unless it is a blob."""
+    def string(
+        self,
+        holder: Document | list[Value],
+        name: str | int,
+        key: str,
+        into: list[Said],
+        known: Container[str] = (),
+    ) -> None:
+        """One string under a key: said, unless it is a blob or a known word."""
         text = holder[name]  # type: ignore[index]  # a name for a mapping, an index for a list
         if not text or not isinstance(text, str):
             return
         if key in self.words and WORD(text):
-            into.append(Said(holder, name, form=Form.WORD))
+            if text not in known:
+                into.append(Said(holder, name, form=Form.WORD))
         elif key in self.blobs:
             into.append(Said(holder, name, form=Form.BLOB if BLOB(text) else Form.SEALED))
         else:

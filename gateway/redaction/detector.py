@@ -20,7 +20,7 @@ import orjson
 from gateway.errors import Code, Unavailable
 from gateway.redaction.blocks import Block, blocks, encoded, items
 from gateway.redaction.crew import Crew
-from gateway.redaction.findings import Ends, Finding, Settled, Window
+from gateway.redaction.findings import Finding, Settled, Window
 from gateway.redaction.memory import Memory
 from gateway.redaction.plain import Plain
 from gateway.redaction.segments import Piece, join
@@ -28,10 +28,6 @@ from gateway.redaction.waiting import Answer, Job, Waiting, chunks
 from gateway.redaction.workers import Worker
 
 _PAUSE = (0.05, 0.2, 1.0, 5.0)
-_SHORT = 128
-"""A whole text of an answer of at most so many characters is remembered: a model's name, a kind, an id."""
-_WORDS = 4_096
-"""How many of those."""
 _DOUBTFUL = 5
 """So many failures in a row without one answer, and the detector is not healthy."""
 
@@ -71,7 +67,6 @@ class Detector:
         self._count = workers
         self._patience = patience
         self._memory = Memory(remembered)
-        self._words = Memory(min(remembered, _WORDS))
         self._waiting = Waiting()
         self._workers: set[Worker] = set()
         self._idle: deque[Worker] = deque()
@@ -141,30 +136,11 @@ class Detector:
         return _joined(found, cut, len(texts)) if cut else found
 
     async def settle(self, windows: Sequence[Window]) -> list[Settled]:
-        """What is found in windows of texts, and up to where it is final. Short texts that are whole are remembered.
+        """What is found in windows of texts that go on, and up to where it is final. Nothing is kept.
 
         Raises:
             Unavailable: as `find`.
         """
-        names = [_name_of(self._words, window) for window in windows if window.ends is Ends.CLOSED]
-        if not any(names):  # the pieces of streams
-            return await self._settle(windows)
-        left = iter(names)
-        named = [next(left) if window.ends is Ends.CLOSED else None for window in windows]
-        known = [None if name is None else self._words.recall(name) for name in named]
-        asked = [window for window, found in zip(windows, known, strict=True) if found is None]
-        answers = iter(await self._settle(asked) if asked else ())
-        settled: list[Settled] = []
-        for window, name, found in zip(windows, named, known, strict=True):
-            if found is not None:
-                settled.append(Settled([one for _index, findings in found for one in findings], len(window.text)))
-                continue
-            settled.append(one := next(answers))
-            if name is not None and one.end == len(window.text):
-                self._words.keep(name, [one.findings])
-        return settled
-
-    async def _settle(self, windows: Sequence[Window]) -> list[Settled]:
         job = Job([encoded(windows)], windows, asyncio.get_running_loop().create_future())
         self._check(job.size)
         self._waiting.add_answer(job)
@@ -346,13 +322,6 @@ def _joined(found: Sequence[list[Finding]], cut: Mapping[int, list[Piece]], coun
             whole.append(join(parts, found[at : at + len(parts)]))
             at += len(parts)
     return whole
-
-
-def _name_of(memory: Memory, window: Window) -> bytes | None:
-    """Under what a window's findings are kept; None if they are not."""
-    if window.ends is not Ends.CLOSED or window.start or len(window.text) > _SHORT:
-        return None
-    return memory.name(window.text.encode("utf-8", "surrogatepass"))
 
 
 def _unavailable() -> Unavailable:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from gateway.redaction.findings import Finding
 
 _DIGEST = 16
 _SECONDS = 6 * 3600.0
+_WORDS = 4_096
 
 Known: TypeAlias = "tuple[tuple[int, tuple[Finding, ...]], ...]"
 """Of some texts, those in which something was found: which, and what."""
@@ -68,3 +69,26 @@ class Memory:
 
     def __len__(self) -> int:
         return len(self._found)
+
+
+class Words:
+    """Words of answers in which nothing was found: kinds, models, names of tools, which most answers repeat.
+
+    A container of words; as in `Memory`, only their keyed digests are kept.
+    """
+
+    __slots__ = ("_memory",)
+
+    def __init__(self, limit: int = _WORDS) -> None:
+        self._memory = Memory(limit)
+
+    def __contains__(self, word: object) -> bool:
+        return isinstance(word, str) and self._memory.recall(self._name(word)) is not None
+
+    def add(self, words: Iterable[str]) -> None:
+        """Words that were looked at."""
+        for word in words:
+            self._memory.keep(self._name(word), ())
+
+    def _name(self, word: str) -> bytes:
+        return self._memory.name(word.encode("utf-8", "surrogatepass"))

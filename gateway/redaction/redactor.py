@@ -17,6 +17,7 @@ from gateway.categories import PLACEHOLDER, Category, Personal, Scope
 from gateway.errors import Code, Refused
 from gateway.redaction.fields import Fields
 from gateway.redaction.findings import Finding, beside
+from gateway.redaction.memory import Words
 from gateway.redaction.personal import placeholder as stand_in
 from gateway.redaction.segments import REACH
 from gateway.redaction.stream import Channels, Settles
@@ -87,6 +88,7 @@ class Redactor:
         placeholder: category -> what stands for a finding; `untyped` or `typed`.
         treatment: how much goes with a finding.
         fields: keys whose values are findings.
+        words: what was found clean in answers before.
     """
 
     def __init__(
@@ -96,18 +98,20 @@ class Redactor:
         placeholder: Callable[[Category], str] = untyped,
         treatment: Treatment = _USUAL,
         fields: Fields = _NO_FIELDS,
+        words: Words | None = None,
     ) -> None:
         self._detector = detector
         self._known_keys = known_keys
         self._placeholder = placeholder
         self._treatment = treatment
         self._fields = fields
+        self.words = Words() if words is None else words
 
     def under(self, treatment: Treatment) -> Redactor:
         """The same, for a tenant that asks for this treatment."""
         if treatment == self._treatment:
             return self
-        return Redactor(self._detector, self._known_keys, self._placeholder, treatment, self._fields)
+        return Redactor(self._detector, self._known_keys, self._placeholder, treatment, self._fields, self.words)
 
     @property
     def restores(self) -> bool:

@@ -32,7 +32,7 @@ WIRE = Provider(
     asks_stream=lambda _document: False,
     ask_usage=lambda _operation, _document: False,
     is_usage_event=lambda _operation, _data: False,
-    said=lambda _operation, _document: [],
+    said=lambda _operation, _document, _known: [],
     said_in_event=lambda _operation, _data, _known: Speech(),
 )
 

@@ -179,3 +179,40 @@ def test_a_whole_answer_is_cleaned_in_place() -> None:
     assert document["choices"] == [
         {"message": {"role": "assistant", "content": REST, "refusal": None}, "finish_reason": "stop"}
     ]
+
+
+async def test_words_that_answers_repeat_are_looked_at_once() -> None:
+    """Kinds and models are looked at in the first answer that has them, ids in each; one with a finding in every one."""
+
+    class Noting(InProcess):
+        """Notes what it is asked."""
+
+        def __init__(self) -> None:
+            super().__init__(ENGINE)
+            self.windows: list[str] = []
+
+        async def settle(self, windows: Sequence[Window]) -> list[Settled]:
+            self.windows.extend(window.text for window in windows)
+            return await super().settle(windows)
+
+    noting = Noting()
+    redactor = Redactor(noting)
+
+    async def asked(number: int, model: str = "m-1") -> list[str]:
+        document: Document = {
+            "id": f"chatcmpl-{number}",
+            "model": model,
+            "choices": [{"message": {"role": "assistant", "content": f"Fine {number}"}}],
+        }
+        noting.windows.clear()
+        one = Answer(
+            OPENAI, CHAT, redactor.under(Treatment(Scope.SENTENCE)), held_characters=9, held_seconds=2.0, clock=Clock()
+        )
+        await one.clean(document)
+        return noting.windows
+
+    assert await asked(1) == ["chatcmpl 1", "m 1", "assistant", "Fine 1"]
+    assert await asked(2) == ["chatcmpl 2", "Fine 2"]
+    for _ in range(2):
+        with pytest.raises(UpstreamError):
+            await asked(2, "my-brother-is-HIV-positive")

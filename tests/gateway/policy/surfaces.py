@@ -26,7 +26,7 @@ TOY = Provider(
     asks_stream=lambda document: document.get("stream") is True,
     ask_usage=lambda operation, document: False,
     is_usage_event=lambda operation, document: False,
-    said=lambda _operation, _document: [],
+    said=lambda _operation, _document, _known: [],
     said_in_event=lambda _operation, _data, _known: Speech(),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,6 @@ from gateway.categories import PERSONAL_DATA, Category
 from gateway.errors import Code, Unavailable
 from gateway.redaction import waiting, workers
 from gateway.redaction.detector import Detector, Patience
-from gateway.redaction.findings import Ends, Window
 from gateway.redaction.plain import Plain
 
 WORD = "healthword"
@@ -82,29 +81,6 @@ async def test_the_processes_have_what_their_rules_need(
         await made.stop()
 
     assert text[finding.start : finding.end] == found
-
-
-async def test_short_whole_texts_of_answers_are_remembered(detector: Detector) -> None:
-    """Kinds and names that every answer repeats are looked at once; what goes on, or is long, each time."""
-    asked: list[Sequence[Window]] = []
-    whole, late = Window(WORD, 0, Ends.CLOSED), Window(f"{WORD} so", 0, Ends.LATE)
-    long = Window(f"{WORD} {'x' * 200}", 0, Ends.CLOSED)
-    first = await detector.settle([whole, late, long])
-    (worker,) = detector._workers
-    ask = worker.ask
-
-    def note(jobs: list[waiting.Job], seconds: float) -> None:
-        asked.extend(job.items for job in jobs)  # type: ignore[arg-type]  # windows, as they are what was asked
-        ask(jobs, seconds)
-
-    worker.ask = note  # type: ignore[method-assign]
-    again = await detector.settle([whole, late, long])
-    alone = await detector.settle([whole])
-
-    assert [[(one.start, one.end) for one in settled.findings] for settled in first] == [[(0, len(WORD))]] * 3
-    assert again == first
-    assert alone == first[:1]
-    assert asked == [[late, long]]
 
 
 async def test_a_lone_surrogate_moves_no_offset(detector: Detector) -> None:
