@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import to_builtins
 
+from gateway.delivery import Delivery, StreamCheck
 from gateway.likeness import Likeness
 from providers import sse
 from providers.anthropic import ANTHROPIC, MESSAGES
 from providers.document import Document
 from providers.openai import CHAT, OPENAI
 from providers.provider import Operation, Provider
+
+if TYPE_CHECKING:
+    from gateway.exchange import Grant
+    from gateway.policy.surface import Surface
 
 
 def chunk(text: str, **more: object) -> Document:
@@ -59,6 +67,36 @@ def test_what_is_recognised_is_what_would_be_read(name: str, said: str, more: st
     assert like is not None
     assert like.has(event) == ("\\" not in event.decode())
     assert (like.name, event[like.lead : -2]) == sse.fields(event)
+
+
+SURFACE = cast("Surface", SimpleNamespace(check_answer=lambda _seen, _granted, _served: None))
+
+
+def delivery() -> Delivery:
+    """A stream of a chat on its way, nothing of which is cleaned."""
+    entry = SimpleNamespace(wire=OPENAI, operation=CHAT)
+    route = SimpleNamespace(served_models=frozenset({"m"}))
+    grant = SimpleNamespace(granted=(), call=SimpleNamespace(entry=entry), route=route, hide_usage_event=False)
+    return Delivery(StreamCheck(cast("Grant", grant), SURFACE), None)
+
+
+@given(st.lists(st.one_of(st.text(max_size=8), st.sampled_from(["stop", "usage", "x"])), max_size=20))
+def test_a_stream_shows_what_its_events_show_alone(said: list[str]) -> None:
+    """Bytes, counts and what was seen are those of a stream in which nothing was recognised."""
+    usage = {"prompt_tokens": 1, "completion_tokens": 2}
+    events = [
+        written(chunk(text, **({"usage": usage} if text == "usage" else {"obfuscation": "ab"} if text == "x" else {})))  # type: ignore[arg-type]
+        for text in said
+    ]
+    whole, apart = delivery(), delivery()
+    out = [whole.pass_on(event) for event in events]
+    expected = []
+    for event in events:
+        apart.check._like = None
+        expected.append(apart.pass_on(event))
+
+    assert out == expected == events
+    assert to_builtins(whole.tally) == to_builtins(apart.tally)
 
 
 LIKE_NONE = {

@@ -83,6 +83,26 @@ async def test_what_queues_during_a_sync_is_one_commit(open_journal: Opener, fau
     assert faults.syncs == before + 1
 
 
+async def test_what_comes_turn_by_turn_is_one_commit(open_journal: Opener, faults: Faults) -> None:
+    """While the loop has more ready, a commit takes it along; one that comes alone waits for nobody."""
+    journal = await open_journal(faulty=True)
+    before = faults.syncs
+    records = [journal.submit(intent()), journal.submit(intent())]
+    asyncio.get_running_loop().call_soon(lambda: records.append(journal.submit(intent())))
+    await asyncio.sleep(0)
+
+    await asyncio.gather(*records)
+    together = faults.syncs - before
+    alone = journal.submit(intent())
+    await asyncio.sleep(0)
+    handed_over = len(journal._batch)
+    await alone
+
+    assert len(records) == 3
+    assert together == 1
+    assert handed_over == 1
+
+
 async def test_a_record_outside_its_domain_never_reaches_the_disk(open_journal: Opener, lines: Lines) -> None:
     """What is not recordable raises at once and leaves the journal as it was."""
     journal = await open_journal()
