@@ -13,12 +13,12 @@ import select
 import signal
 import sys
 from pathlib import Path
+from time import time_ns
 from typing import BinaryIO
 
 import msgspec
 
 from gateway.audit.guard import Guard
-from gateway.audit.journal import now
 from gateway.audit.log_store import LogStore
 from gateway.audit.sequencer import MOST, Sequencer
 from gateway.audit.store import StoreFault
@@ -55,11 +55,16 @@ def open_sequencer(plan: Plan) -> Sequencer:
     log = LogStore(Path(plan.log), keyring.log_key(), plan.origin)
     try:
         return Sequencer(
-            Path(plan.journal), keyring.journal_key(), log, keyring.log_signer(), Guard(Path(plan.guard)), now
+            Path(plan.journal), keyring.journal_key(), log, keyring.log_signer(), Guard(Path(plan.guard)), _now
         )
     except BaseException:
         log.close()
         raise
+
+
+def _now() -> int:
+    """Microseconds since 1970, UTC. The journal's own stands beside an event loop, which this process has no use for."""
+    return time_ns() // 1000
 
 
 def run(plan: Plan, source: BinaryIO, out: BinaryIO) -> None:
