@@ -63,7 +63,7 @@ def open_sequencer(plan: Plan) -> Sequencer:
 
 
 def _now() -> int:
-    """Microseconds since 1970, UTC. The journal's own stands beside an event loop, which this process has no use for."""
+    """Microseconds since 1970, UTC. The journal's own stands beside an event loop, which this process needs not."""
     return time_ns() // 1000
 
 
