@@ -35,7 +35,9 @@ class Worker(asyncio.Protocol):
     def __init__(self, overseer: Overseer, nursery: int, number: int) -> None:
         self._overseer = overseer
         self._held = bytearray()
-        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._due: float | None = None
+        self._timer: asyncio.TimerHandle | None = None  # one for all frames: it looks whether the last is late
         self.nursery = nursery
         self.number = number
         self.jobs: list[Job] = []
@@ -49,22 +51,37 @@ class Worker(asyncio.Protocol):
         assert self.transport is not None  # noqa: S101  # only connected workers are idle
         self.jobs = jobs
         payload = frame(jobs)
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._overseer.failed, self)
-        self.transport.writelines((LENGTH.pack(len(payload)), payload))
+        due = self._due = self._loop.time() + seconds
+        if self._timer is None or self._timer.when() > due:
+            self._watch(due)
+        self.transport.write(LENGTH.pack(len(payload)) + payload)
+
+    def _watch(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(when, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._due is None:
+            return
+        if self._loop.time() < self._due:
+            self._watch(self._due)
+        else:
+            self._overseer.failed(self)
 
     def data_received(self, data: bytes) -> None:
-        self._held += data
-        if len(self._held) < LENGTH.size:
-            return
-        (size,) = LENGTH.unpack_from(self._held)
-        if len(self._held) < LENGTH.size + size:
-            return
-        answer = decoded(bytes(self._held[LENGTH.size :]), self.jobs)
-        self._held.clear()
+        if self._held or not _is_whole(data):
+            self._held += data
+            if not _is_whole(self._held):
+                return
+            data = bytes(self._held)
+            self._held.clear()
+        answer = decoded(data[LENGTH.size :], self.jobs)
         if answer is None:
             self._overseer.failed(self)
         else:
-            self.settle()
+            self._due = None
             self._overseer.answered(self, answer)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -73,9 +90,18 @@ class Worker(asyncio.Protocol):
 
     def settle(self) -> None:
         """No deadline runs any more."""
+        self._due = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _is_whole(data: bytes | bytearray) -> bool:
+    """Whether all of a frame is there. One that is followed by more was not asked for, and is no answer."""
+    if len(data) < LENGTH.size:
+        return False
+    (size,) = LENGTH.unpack_from(data)
+    return len(data) >= LENGTH.size + int(size)
 
 
 def frame(jobs: Sequence[Job]) -> bytes:
