@@ -15,10 +15,10 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import orjson
+from msgspec import Struct
 
 from providers.document import MAX_NODES, Approved, Document, Encoded, Identifier, Opaque, Sealed, Value
 
@@ -44,8 +44,7 @@ class TooMany(ValueError):
     """More strings than a document may hold, JSON in strings included."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(Struct, frozen=True):
     """One string of a document.
 
     `path` leads to the string in the tree, or for a key to its member. `inside` are the spans of
@@ -57,9 +56,11 @@ class Slot:
     kind: Kind
     inside: tuple[tuple[int, int], ...] = ()
 
+    def __repr__(self) -> str:
+        return "<Slot>"
 
-@dataclass(frozen=True, slots=True)
-class Strings:
+
+class Strings(Struct, frozen=True):
     """`slots` in document order; `runs` are indices of slots that read on as one text."""
 
     slots: Sequence[Slot]
@@ -113,7 +114,9 @@ class _Finder:
                 if key not in self._known:
                     self._add(Slot((*path, key), key, Kind.KEY))
                 below = type(member)
-                if below is str or below is dict or below is list or isinstance(member, str):
+                if below is str:
+                    self._text(member, (*path, key))  # type: ignore[arg-type]
+                elif below is dict or below is list or isinstance(member, str):
                     self.visit(member, (*path, key))
         elif kind is list:
             self._list(value, path)  # type: ignore[arg-type]
