@@ -35,7 +35,7 @@ MAX_INTERIM: Final = 16
 """Interim (1xx) answers read before the provider is given up. RFC 9110 section 15.2 lets it send any number."""
 
 _ONE_WRITE: Final = 32 * 1024
-"""Bodies up to this size are copied behind the head; larger ones are written by themselves."""
+"""Bodies up to this size are copied behind the head; larger ones go beside it, uncopied, in one call of the system."""
 
 
 class Truncated(UpstreamError):
@@ -196,8 +196,7 @@ class Sending:
         if len(body) <= _ONE_WRITE:
             transport.write(head + body)
         else:
-            transport.write(head)
-            transport.write(body)
+            transport.writelines((head, body))
         message, payload = await _read_head(protocol)
         self._timer.cancel()
         if not payload.is_eof():  # a short answer is here already

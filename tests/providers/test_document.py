@@ -104,6 +104,26 @@ def test_what_parsers_read_differently_is_refused(name: str) -> None:
     assert caught.value.__context__ is None or caught.value.__suppress_context__
 
 
+LONG = b'{"long":"' + b"said and done " * 2_000
+
+
+@pytest.mark.parametrize("name", [name for name in REFUSED if name.startswith("duplicate")])
+@pytest.mark.parametrize("escaped", [0, 3, 500])
+def test_a_duplicate_is_seen_beside_a_long_text(name: str, escaped: int) -> None:
+    """Where strings are few and far between they are counted otherwise, to the same number."""
+    with pytest.raises(NotStrict):
+        parse(LONG + b'\\"' * escaped + b'",' + REFUSED[name][1:])
+
+
+@pytest.mark.parametrize("escaped", [0, 3, 500])
+def test_a_long_text_passes(escaped: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many quotes stand in it, and without a second parse."""
+    monkeypatch.setattr(module, "_parse_slowly", None)
+    data = LONG + b'\\"' * escaped + b'","a":1}'
+
+    assert parse(data) == json.loads(data)
+
+
 ACCEPTED: dict[str, bytes] = {
     "empty object": b"{}",
     "white space everywhere": b' {\t"a" :\r\n1 , "b": [ 1 , 2 ] } \n',
