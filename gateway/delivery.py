@@ -230,8 +230,8 @@ _TRIES = 16
 
 
 def _is_plain(seen: Observation) -> bool:
-    """Whether an event shows nothing but its type, the model and the answer's id, which another like it shows, too."""
-    return not (seen.kinds or seen.echoes or seen.finishes or seen.usage or seen.terminal or seen.error is not None)
+    """Whether an event shows nothing but its kind, the model and the answer's id: one like it shows the same."""
+    return not (seen.echoes or seen.finishes or seen.usage or seen.terminal or seen.error is not None)
 
 
 class Delivery:

@@ -72,9 +72,9 @@ def test_what_is_recognised_is_what_would_be_read(name: str, said: str, more: st
 SURFACE = cast("Surface", SimpleNamespace(check_answer=lambda _seen, _granted, _served: None))
 
 
-def delivery() -> Delivery:
-    """A stream of a chat on its way, nothing of which is cleaned."""
-    entry = SimpleNamespace(wire=OPENAI, operation=CHAT)
+def delivery(wire: Provider = OPENAI, operation: Operation = CHAT) -> Delivery:
+    """A stream on its way, nothing of which is cleaned."""
+    entry = SimpleNamespace(wire=wire, operation=operation)
     route = SimpleNamespace(served_models=frozenset({"m"}))
     grant = SimpleNamespace(granted=(), call=SimpleNamespace(entry=entry), route=route, hide_usage_event=False)
     return Delivery(StreamCheck(cast("Grant", grant), SURFACE), None)
@@ -97,6 +97,18 @@ def test_a_stream_shows_what_its_events_show_alone(said: list[str]) -> None:
 
     assert out == expected == events
     assert to_builtins(whole.tally) == to_builtins(apart.tally)
+
+
+def test_deltas_of_a_message_are_recognised() -> None:
+    """On the wire whose events have names and kinds, too."""
+    stream = delivery(ANTHROPIC, MESSAGES)
+    first, second = (written(delta(text), "content_block_delta") for text in ("Hello ", "there"))
+
+    assert stream.pass_on(first) == first
+    assert stream.check._like is not None
+    assert stream.check._like.has(second)
+    assert stream.pass_on(second) == second
+    assert stream.tally.events == 2
 
 
 LIKE_NONE = {
