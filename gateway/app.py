@@ -28,6 +28,7 @@ from gateway.audit.journal import Settings as JournalSettings
 from gateway.audit.language import Id, Mac, Sha
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Operator
+from gateway.audit.retention.erasure import Erasing
 from gateway.audit.sequencing import Plan
 from gateway.audit.store import StoreFault
 from gateway.audit.words import Act, Processor
@@ -42,6 +43,7 @@ from gateway.config.outlook import expiry_warnings
 from gateway.config.shelf import Shelf
 from gateway.disclosure.notices import Sent, SentUnreadable, read_sent
 from gateway.endpoints import Endpoint
+from gateway.erasing import Desk
 from gateway.errors import Code, ConfigurationError, Unavailable
 from gateway.keys import KeyFault, Keyring
 from gateway.limits import Limits
@@ -68,6 +70,9 @@ NOTED = "notices.noted"
 
 WATCH_SECONDS = 0.5
 """How long an approved schema, or a caller key, may take to be in force."""
+
+PUMP_SECONDS = 0.5
+"""Between two looks of an erasure at how far the log is."""
 
 RETIRE_SECONDS = 60.0
 """How long a detector lives on after a reload replaced it, for the calls that began with it."""
@@ -181,14 +186,19 @@ class Application:
         }
         self._metrics.calls_in_flight.set_function(lambda: limits.in_flight)
         self._metrics.streams_open.set_function(lambda: self._relay.streams)
+        desk = self._desk(state)
         self._publish(reload_ok=True)
         await self._note_changes()
         await self._note_tenants()
         await self._note_notices()
         await self._listener.start(self._relay.handle)
-        await self._operations.start(operations_handler(self._metrics, checks, self._warnings))
+        await self._operations.start(operations_handler(self._metrics, checks, self._warnings, desk.handle))
         self._sequencing.start()
-        self._tasks = [loop.create_task(self._watch(), name="watch"), loop.create_task(self._count(), name="strangers")]
+        self._tasks = [
+            loop.create_task(self._watch(), name="watch"),
+            loop.create_task(self._count(), name="strangers"),
+            loop.create_task(desk.run(), name="desk"),
+        ]
         self._log.event("start", port=self.port, operations=self.operations_port, policy=bundle.digest[:16])
 
     async def stop(self) -> None:
@@ -261,6 +271,13 @@ class Application:
         )
         require_approval(bundle, self._state or bundle.state, PROVIDERS)
         return bundle
+
+    def _desk(self, state: Path) -> Desk:
+        async def pause() -> None:
+            await asyncio.sleep(PUMP_SECONDS)
+
+        erasing = Erasing(state, self._keyring, self._journal, _now, pause)
+        return Desk(state, self._keyring, self._ledger, erasing, lambda: self._force.bundle, _now, self._log.event)
 
     async def _detect(self, bundle: Bundle) -> Detector | None:
         if bundle.settings.redaction.unsafe_redaction_off:

@@ -33,6 +33,7 @@ FLOORS: dict[str, int] = {
     "gateway.delivery": 3,
     "gateway.disclosure": 3,
     "gateway.endpoints": 3,
+    "gateway.erasing": 3,
     "gateway.intake": 3,
     "gateway.limits": 3,
     "gateway.listener": 3,
@@ -62,6 +63,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "aiohttp": (
         "gateway.answers",
         "gateway.endpoints",
+        "gateway.erasing",
         "gateway.intake",
         "gateway.listener",
         "gateway.operations",
@@ -74,6 +76,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "gateway.audit.exposure",
         "gateway.audit.log_store",
         "gateway.audit.reader",
+        "gateway.audit.retention.selection",
         "gateway.audit.store",
         "gateway.audit.tally",
     ),

@@ -18,7 +18,8 @@ import orjson
 from gateway.audit.configurations import kept_configuration
 from gateway.audit.leaf import placed
 from gateway.audit.log_store import Leaf, LogReader, Signed
-from gateway.audit.merkle import HASH_BYTES, inclusion, leaf_hash, peaks
+from gateway.audit.merkle import HASH_BYTES, consistency, inclusion, leaf_hash, peaks
+from gateway.audit.retention.spans import FOLDER
 from gateway.audit.store import FILE_NAME, RSEQ_BITS, Cipher, StoreFault, reading, translated
 from gateway.audit.tlog import TILE, verifier_key
 from gateway.audit.verify import Assertion, Policy
@@ -52,6 +53,8 @@ class Evidence:
         self.peaks = [(height, log.subtrees()(height, position)) for height, position in peaks(0, self.start)]
         self.prior = list(self._prior())
         self.configurations = self._configurations()
+        self.lists = {path.stem: path.read_bytes() for path in sorted((directory / FOLDER).glob("*.json"))}
+        self.later = self._later()
 
     @property
     def origin(self) -> str:
@@ -129,9 +132,28 @@ class Evidence:
                 (first, last),
             ).fetchall()
         for (seq,) in cast(list[tuple[int]], found):
-            index = self._log.index_of(seq)
-            entry = self._log.entries(index // TILE)[index % TILE]
-            yield index, entry, inclusion(index, self.end, self._log.subtrees())
+            yield self._proved(seq, self.end)
+
+    def _later(self) -> tuple[str, list[bytes], list[tuple[int, bytes, list[bytes]]]] | None:
+        """Deletions logged after B, which may be of records before it; proved under the last checkpoint."""
+        latest = self._log.latest()
+        if latest is None or latest.size <= self.end:
+            return None
+        with translated(self._directory):
+            found = self._journal.execute(
+                "SELECT seq FROM record WHERE seq > ? AND seq <= ? AND kind = 'p' AND (body ->> 'act' IN ('erase', "
+                "'prune', 'erased') OR (body ->> 'act' = 'gap' AND body ->> 'document' IS NOT NULL)) ORDER BY seq",
+                (self._log.last_seq_before(self.end), self._log.last_seq_before(latest.size)),
+            ).fetchall()
+        if not found:
+            return None
+        acts = [self._proved(seq, latest.size) for (seq,) in cast(list[tuple[int]], found)]
+        return latest.note, consistency(self.end, latest.size, self._log.subtrees()), acts
+
+    def _proved(self, seq: int, size: int) -> tuple[int, bytes, list[bytes]]:
+        index = self._log.index_of(seq)
+        entry = self._log.entries(index // TILE)[index % TILE]
+        return index, entry, inclusion(index, size, self._log.subtrees())
 
     def _configurations(self) -> dict[str, bytes]:
         """Those that operator records of the period, or before it, name."""

@@ -173,13 +173,21 @@ def _put_log(pack: _Pack, evidence: Evidence) -> None:
     for position in range(evidence.start // TILE, -(-evidence.end // TILE)):
         width = min(TILE, evidence.end - position * TILE)
         pack.put(f"log/{bundle_path(position, width)}", bundle(log.entries(position, width)), stored=True)
-    prior = [
-        {"index": index, "entry": entry.hex(), "path": [each.hex() for each in path]}
-        for index, entry, path in evidence.prior
-    ]
-    pack.put("operator/prior.json", orjson.dumps(prior))
+    pack.put("operator/prior.json", orjson.dumps(_proved(evidence.prior)))
+    if evidence.later is not None:
+        note, path, acts = evidence.later
+        later = {"checkpoint": note, "path": [each.hex() for each in path], "acts": _proved(acts)}
+        pack.put("operator/later.json", orjson.dumps(later))
+    for digest, written in evidence.lists.items():
+        pack.put(f"operator/erasures/{digest}.json", written)
     for digest, preimage in sorted(evidence.configurations.items()):
         pack.put(f"operator/configurations/{digest}.json", preimage)
+
+
+def _proved(records: list[tuple[int, bytes, list[bytes]]]) -> list[dict[str, object]]:
+    return [
+        {"index": index, "entry": entry.hex(), "path": [each.hex() for each in path]} for index, entry, path in records
+    ]
 
 
 _COLUMNS = (

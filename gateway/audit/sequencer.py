@@ -23,6 +23,7 @@ from gateway.audit.language import NotRecordable
 from gateway.audit.leaf import SALT_BYTES, TenantHead, clear, commitment, head, placed
 from gateway.audit.log_store import Batch, Leaf, LogStore, Signed, TenantCount
 from gateway.audit.record import Glimpse, glimpse
+from gateway.audit.retention.spans import kept_spans
 from gateway.audit.store import FILE_NAME, RSEQ_BITS, Cipher, StoreFault, reading, translated
 from gateway.audit.tlog import Checkpoint
 from gateway.audit.words import Tenant
@@ -47,6 +48,7 @@ class Sequencer:
         log: open for writing; closed by `close`.
         guard: where the last checkpoint is kept a second time.
         clock: microseconds since 1970, UTC.
+        cipher: of the journal.
 
     Raises:
         OutOfOrder: the log, its guard and the journal do not agree.
@@ -67,8 +69,10 @@ class Sequencer:
         self._log, self._signer, self._guard, self._clock = log, signer, guard, clock
         self._origin = log.origin
         self._boots, self._tenants = log.boots(), log.tenants()
+        self._greatest_tenant = max((tenant.id for tenant in self._tenants.values()), default=0)
         self._last = log.last_seq
         self._headed_on = -1
+        self._due = {document: -1 for document, done in log.erasures().items() if not done}
         try:
             self._edge = Edge.of(log)
         except ValueError as fault:
@@ -114,6 +118,7 @@ class Sequencer:
         for seq, body in cast(list[tuple[int, str]], found):
             entries.append(self._order(seq, body, now, batch))
         if not entries:
+            self.forget()
             return None
         self._edge.append(entries, batch)
         time = max(now, self._latest.time if self._latest else 0)
@@ -122,7 +127,26 @@ class Sequencer:
         self._log.add(batch, signed)
         self._latest = signed
         self._guard.keep(signed.note)
+        self._due |= batch.erasures
+        self.forget()
         return signed
+
+    def forget(self) -> None:
+        """Forget the salts that the log says must be forgotten; the journal's rows are the gateway's to delete.
+
+        A reader of old pages holds it up; it is then tried again at the next call.
+
+        Raises:
+            StoreFault: a list is not kept, or the log cannot be written.
+        """
+        for document in list(self._due):
+            spans = kept_spans(self._log.directory, document)
+            self._log.forget(spans)
+            if not self._log.forgotten(document, self._due[document]):
+                return
+            del self._due[document]
+            held = self._log.tenants()
+            self._tenants = {name: tenant for name, tenant in self._tenants.items() if name in held}
 
     def close(self) -> None:
         """Release both files."""
@@ -139,6 +163,8 @@ class Sequencer:
         boot = self._boot(number, rseq, record, batch)
         index = self._edge.size + len(batch.leaves)
         self._last = seq
+        if record.forgets is not None:
+            batch.erasures[record.forgets] = index
         if record.operator:
             batch.leaves.append(Leaf(index, seq, None, None, None))
             return clear(placed(body, boot, rseq, None))
@@ -167,7 +193,8 @@ class Sequencer:
     def _count(self, name: Tenant, now: int, batch: Batch) -> TenantCount:
         tenant = self._tenants.get(name)
         if tenant is None:
-            tenant = self._tenants[name] = TenantCount(len(self._tenants) + 1, name)
+            self._greatest_tenant += 1
+            tenant = self._tenants[name] = TenantCount(self._greatest_tenant, name)
         tenant.tseq += 1
         tenant.day = now // DAY
         batch.tenants[name] = tenant

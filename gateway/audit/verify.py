@@ -37,6 +37,8 @@ Point = Tuple[int, int, int, int]
 MONTHS_KEPT = 13
 NOTICE_DAYS = 30
 _CLOCK_SLACK = 5_000_000  # microseconds between judging a call and recording its intent
+_DAY = 86_400_000_000
+ERASED_WITHIN_DAYS = 30
 _OUTAGE = 600_000_000  # a heartbeat is due every minute; ten without one is worth a line
 
 TITLES = {
@@ -263,6 +265,32 @@ def included(entry: bytes, index: int, size: int, path: Iterable[bytes], root: b
     return last == 0 and node == root
 
 
+def consistent(old: int, new: int, path: Iterable[bytes], old_root: bytes, new_root: bytes) -> bool:
+    """Whether `path` proves that the tree of `new` leaves extends that of `old`. RFC 9162 section 2.1.4.2."""
+    proof = list(path)
+    if old in (0, new):
+        return not proof and (old == 0 or old_root == new_root)
+    if not 0 < old < new or not proof:
+        return False
+    at, last = old - 1, new - 1
+    while at & 1:
+        at, last = at >> 1, last >> 1
+    nodes = iter([old_root, *proof] if at == 0 else proof)
+    older = newer = next(nodes)
+    for node in nodes:
+        if last == 0:
+            return False
+        if at & 1 or at == last:
+            older = hashlib.sha256(b"\1" + node + older).digest()
+            newer = hashlib.sha256(b"\1" + node + newer).digest()
+            while at and not at & 1:
+                at, last = at >> 1, last >> 1
+        else:
+            newer = hashlib.sha256(b"\1" + newer + node).digest()
+        at, last = at >> 1, last >> 1
+    return last == 0 and older == old_root and newer == new_root
+
+
 # 4. The record language: every field a record may have, and the form of its value
 
 _WORD = "[A-Za-z0-9_][A-Za-z0-9._:/@+-]{0,79}"
@@ -313,7 +341,11 @@ ERRORS = """invalid_request_error authentication_error invalid_api_key permissio
 FINISHES = """stop length tool_calls function_call content_filter completed incomplete failed cancelled
  max_output_tokens end_turn max_tokens stop_sequence tool_use pause_turn refusal model_context_window_exceeded
  other"""
-ACTS = "boot shutdown configuration key gap recovery unauthenticated notice change tenant heartbeat"
+ACTS = """boot shutdown configuration key gap recovery unauthenticated notice change tenant heartbeat erase erased
+ prune export anchor reconciliation totals"""
+GROUNDS = "tenant subject cancelled"
+CATEGORIES = """RACIAL_ETHNIC_ORIGIN POLITICAL_OPINION RELIGION_BELIEF TRADE_UNION GENETIC BIOMETRIC HEALTH
+ SEX_LIFE_ORIENTATION"""
 
 _PLACE = {"boot": _HEX[32], "rseq": _INT, "v": "1"}
 _TIMED = {**_PLACE, "time": _INT}
@@ -342,11 +374,20 @@ FIELDS = {
         **_TIMED, "act": _one_of(ACTS), "configuration?": _HEX[64], "parent?": _HEX[64], "release?": _HEX[64],
         "started?": _ID, "previous?": _ID, "clean?": _BOOL, "key?": _ID, "enabled?": _BOOL, "closed?": _TOTAL,
         "refused?": _TOTAL, "start?": _INT, "end?": _INT, "processor?": _W, "document?": _HEX[64], "told?": _TOTAL,
-        "approvers?": _list_of(_ID), "subject?": _HEX[32],
+        "approvers?": _list_of(_ID), "subject?": _HEX[32], "ground?": _one_of(GROUNDS), "receipt?": _HEX[64],
+        "count?": _TOTAL, "totals?": _list_of(rf"\[{_one_of(CATEGORIES)},{_TOTAL}\]"),
     },
     "tenant_head": {"v": "1", "time": _INT, "tenant": _W, "tseq": _INT, "day": _INT},
 }  # fmt: skip
-_LISTS = {"countries": 40, "forced": 64, "conditionals": 32, "unscanned": 8, "finishes": 4, "approvers": 16}
+_LISTS = {
+    "countries": 40,
+    "forced": 64,
+    "conditionals": 32,
+    "unscanned": 8,
+    "finishes": 4,
+    "approvers": 16,
+    "totals": 8,
+}
 GREATEST_BYTES = 4096
 
 
@@ -516,6 +557,11 @@ class Verification:
         self._missing = 0
         self._missing_ranges: list[list[int]] = []
         self._covered: list[tuple[int, int]] = []
+        self._lost: list[tuple[int, int]] = []
+        self._executed: dict[str, list[tuple[int, int]]] = {}
+        self._asked: dict[str, tuple[int, int]] = {}  # what must be erased by when: list -> (index, asked at)
+        self._broken: tuple[int, str] | None = None
+        self.lists: dict[str, bytes] = {}
         self._refused: OrderedDict[str, None] = OrderedDict()
         self._last_time = 0
         self.first = self.latest = self._oldest = 0
@@ -574,10 +620,9 @@ class Verification:
             return
         time = record["time"]
         if not self.first:
-            self.first = self._oldest = time
-        if time > self.latest:
-            self.latest = time
-        elif time < self._oldest:
+            self.first = time
+        self.latest = max(self.latest, time)
+        if not clear and (time < self._oldest or not self._oldest):
             self._oldest = time
         if kind == "tenant_head":
             self._head(index, record)
@@ -726,8 +771,67 @@ class Verification:
         elif act == "gap":
             start, end = _iso(record.get("start", 0)), _iso(record.get("end", 0))
             self.losses.append(f"nothing could be written from {start} to {end}; {record.get('refused', 0)} refused")
+            if "document" in record:
+                self._loses(index, record)
         elif act == "unauthenticated":
             self.totals["strangers"] += record.get("refused", 0)
+        elif act in ("erase", "prune", "erased"):
+            self._forgets(index, record)
+
+    def deletes(self, index: int, record: Json) -> None:
+        """A deletion that was logged after B, proved to be in the log: it may cover what is missing before B."""
+        if record.get("act") in ("erase", "prune", "erased"):
+            self._forgets(index, record)
+        elif record.get("act") == "gap" and "document" in record:
+            self._loses(index, record)
+
+    def _forgets(self, index: int, record: Json) -> None:
+        """A4 and A14: what a logged deletion covers, and whether it was carried out."""
+        act, digest = record["act"], record.get("document", "")
+        if act == "erased":
+            held = self._asked.pop(digest, None)
+            if held is not None and record["time"] - held[1] > ERASED_WITHIN_DAYS * _DAY:
+                self.a["A14"].fail(f"index {index}", "an erasure that was carried out too late")
+            spans = self._listed(index, record)
+            if spans is not None:
+                self._executed[digest] = spans
+            return
+        spans = self._listed(index, record)
+        if spans is None:
+            return
+        self.totals["erasures" if act == "erase" else "prunes"] += 1
+        if record.get("count") != sum(end - start for start, end in spans):
+            self.a["A4"].fail(f"index {index}", "its list does not hold as many leaves as it says")
+        self._covered += spans
+        if act == "erase":
+            self.a["A14"].checked += 1
+            self._asked[digest] = (index, int(record.get("start") or record["time"]))
+
+    def _listed(self, index: int, record: Json) -> list[tuple[int, int]] | None:
+        """The spans that a record's list names, all of lower indices; None, and A4 fails, where there is none."""
+        a4, written = self.a["A4"], self.lists.get(record.get("document", ""), b"")
+        a4.checked += 1
+        if hashlib.sha256(written).hexdigest() != record.get("document"):
+            a4.fail(f"index {index}", "the list of what it deletes is not here, or was changed")
+            return None
+        try:
+            spans = [(int(start), int(end)) for start, end in json.loads(written)["spans"]]
+        except (ValueError, KeyError, TypeError):
+            spans = [(0, 0)]
+        edges = [0, *(edge for span in spans for edge in span), index]
+        if edges != sorted(edges) or any(start == end for start, end in spans):
+            a4.fail(f"index {index}", "the list of what it deletes is in disorder, or names what came after it")
+            return None
+        return spans
+
+    def _loses(self, index: int, record: Json) -> None:
+        """A disk was lost, and with it what its checkpoints had signed: listed as a loss, whatever it costs."""
+        spans = self._listed(index, record)
+        if spans is not None:
+            count = sum(end - start for start, end in spans)
+            self._lost += spans
+            self.losses.append(f"{count} records of the log were lost with a disk")
+            self._broken = None
 
     def _booted(self, index: int, record: Json) -> None:
         a5 = self.a["A5"]
@@ -735,11 +839,12 @@ class Verification:
         previous, known = record.get("previous"), self._boots.get(self._boot or "")
         if record["rseq"] != 0 or record.get("started") != record["boot"]:
             a5.fail(f"index {index}", "a boot record that is not the first of its boot")
-        if self._boot is not None and previous != self._boot and not self._missing:
-            a5.fail(f"index {index}", f"the boot before is not {self._boot[:8]}: a boot is missing")
+        self._still_broken()
+        if self._boot is not None and previous != self._boot:
+            self._broken = index, f"the boot before is not {self._boot[:8]}: a boot is missing"
         if self._boot is None and previous is not None and self.start == 0:
             a5.fail(f"index {index}", "a boot came before the log's first")
-        if known is not None and not self._missing and bool(record.get("clean")) != bool(known[2]):
+        if known is not None and self._broken is None and bool(record.get("clean")) != bool(known[2]):
             a5.fail(f"index {index}", "it says of the boot before what its records do not")
         if previous is not None and not record.get("clean"):
             since = _iso(self._last_time) if self._last_time else "before A"
@@ -748,6 +853,12 @@ class Verification:
         self._last_time = 0
         self._announced = {record.get("configuration")}
         self._in_force = record.get("configuration")
+
+    def _still_broken(self) -> None:
+        """A5: a boot that does not follow, and no record of a lost disk since."""
+        if self._broken is not None:
+            self.a["A5"].fail(f"index {self._broken[0]}", self._broken[1])
+            self._broken = None
 
     def _refuse_open(self, where: str, boot: str | None) -> None:
         """When a boot has ended or was recovered from, none of its calls may be open."""
@@ -759,24 +870,33 @@ class Verification:
     def end(self) -> None:
         """What can only be said at the end."""
         a4, a6, a14 = self.a["A4"], self.a["A6"], self.a["A14"]
-        for start, end in self._missing_ranges:
-            left = _uncovered(start, end, self._covered)
-            if left is not None:
-                a4.fail(f"index {left}", "no record, and no logged deletion covers it")
-        self.totals["erased"] = self._missing
+        self._still_broken()
+        missing, lost = _merged(self._missing_ranges), _merged(self._lost)
+        for start, _end in _minus(missing, _merged([*self._covered, *lost])):
+            a4.fail(f"index {start}", "no record, and no logged deletion covers it")
+        for spans in self._executed.values():
+            here = [(max(start, self.start), min(end, self.index)) for start, end in spans]
+            for start, _end in _minus([span for span in here if span[0] < span[1]], missing):
+                a14.fail(f"index {start}", "a record that was said to be deleted is here")
+        for index, asked in self._asked.values():
+            if self.latest > asked + ERASED_WITHIN_DAYS * _DAY:
+                a14.fail(f"index {index}", "an erasure that was not carried out in time")
+        self.totals["erased"] = sum(end - start for start, end in _minus(missing, lost))
+        self.totals["lost"] = self._missing - sum(end - start for start, end in _minus(missing, lost))
         for index, _tenant, boot in self._open.values():
             if boot != self._boot:
                 a6.fail(f"index {index}", "an intent without an outcome although its boot has ended")
         self.totals["open"] = len(self._open)
         if self._oldest:
             a14.checked = self.a["A9"].checked
-            if _month(self.latest) - _month(self._oldest) > MONTHS_KEPT:
+            # a call that lasted into the month stays whole
+            if _month(self.latest) - _month(self._oldest + _DAY) > MONTHS_KEPT:
                 a14.fail("the oldest record", f"is of {_iso(self._oldest)[:10]}")
 
     def facts(self) -> Json:
         """Every total, as the report has it."""
         names = ("calls", "attempts", "covered", "uncovered", "refused", "redactions", "indeterminate", "erased",
-                 "open", "strangers", "boots", "operator", "carried", "plaintext")  # fmt: skip
+                 "erasures", "prunes", "lost", "open", "strangers", "boots", "operator", "carried", "plaintext")  # fmt: skip
         by = {name: dict(sorted(counts.items())) for name, counts in self.by.items()}
         by["day"] = {_iso(day * 86_400_000_000)[:10]: count for day, count in by["day"].items()}
         return {
@@ -787,11 +907,31 @@ class Verification:
         }
 
 
-def _uncovered(start: int, end: int, ranges: Iterable[tuple[int, int]]) -> int | None:
-    for first, last in sorted(ranges):
-        if first <= start < last:
-            start = last
-    return start if start < end else None
+def _merged(spans: Iterable[Iterable[int]]) -> list[tuple[int, int]]:
+    """The same indices as spans in order, none touching the next."""
+    found: list[tuple[int, int]] = []
+    for start, end in sorted(tuple(span) for span in spans):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        else:
+            found.append((start, end))
+    return found
+
+
+def _minus(spans: list[tuple[int, int]], others: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """What of `spans` is in none of `others`; both are in order."""
+    at = 0
+    for first, end in spans:
+        while at < len(others) and others[at][1] <= first:
+            at += 1
+        here, start = at, first
+        while here < len(others) and others[here][0] < end:
+            if others[here][0] > start:
+                yield start, others[here][0]
+            start = others[here][1]
+            here += 1
+        if start < end:
+            yield start, end
 
 
 def _iso(time: int) -> str:
@@ -812,8 +952,8 @@ def sentence(facts: Json, since: str, until: str) -> str:
         f"Between {since} and {until} the gateway made {t['calls']} provider calls in {t['attempts']} attempts. "
         f"{t['covered']} went to endpoints under an agreement in force at that time; {t['uncovered']} did not. "
         f"{t['refused']} requests were denied ({reasons}). {t['redactions']} redactions. "
-        f"{t['indeterminate']} attempts are indeterminate. {t['erased']} records were deleted under logged "
-        f"erasures. Possible loss intervals: {losses}."
+        f"{t['indeterminate']} attempts are indeterminate. {t['erased']} records were deleted under "
+        f"{t['erasures']} logged erasures and {t['prunes']} ends of their months. Possible loss intervals: {losses}."
     )
 
 
@@ -822,6 +962,8 @@ class Evidence(Protocol):
 
     `note_a` and `note_b` are the checkpoints (the first None where A is 0), `peaks` those of A, `prior` the operator
     records in force at A as (index, entry, proof), `configurations` digest -> bytes, `report` the facts claimed.
+    `lists` are what deletions name, digest -> bytes; `later` the deletions that were logged after B: a checkpoint, the
+    proof that it extends B, and records as in `prior`, proved under it.
     """
 
     start: int
@@ -831,6 +973,8 @@ class Evidence(Protocol):
     peaks: list[tuple[int, bytes]]
     prior: list[tuple[int, bytes, list[bytes]]]
     configurations: dict[str, bytes]
+    lists: dict[str, bytes]
+    later: tuple[str, list[bytes], list[tuple[int, bytes, list[bytes]]]] | None
     report: Json | None
 
     def leaves(self) -> Iterator[tuple[bytes, bytes | None, str | None]]:
@@ -877,6 +1021,9 @@ def verify(
             run.a["A10"].fail(f"index {index}", "an earlier operator record is not proved to be in the log")
         else:
             run.announce(json.loads(entry[1:]))
+    run.lists = evidence.lists
+    if evidence.later is not None and b_root is not None:
+        _later(run, evidence.later, policy, b_origin, b_size, b_root)
     for digest, preimage in evidence.configurations.items():
         if hashlib.sha256(preimage).hexdigest() != digest:
             run.a["A10"].fail("configurations", "a file is not what its name says")
@@ -903,6 +1050,32 @@ def verify(
     run.a["A10"].notes.append("approvals stand in the agreements; changes of configuration carry none of their own")
     run.a["A13"].notes.append("no reconciliation in this period")
     return run
+
+
+def _later(
+    run: Verification,
+    later: tuple[str, list[bytes], list[tuple[int, bytes, list[bytes]]]],
+    policy: Policy,
+    b_origin: str | None,
+    b_size: int,
+    b_root: bytes,
+) -> None:
+    """A4: deletions logged after B, each proved to be in a log that extends B."""
+    note, path, acts = later
+    a4 = run.a["A4"]
+    try:
+        origin, size, root = read_checkpoint(note, policy)
+    except NotVerified as fault:
+        a4.fail("the checkpoint after B", str(fault))
+        return
+    if origin != b_origin or not consistent(b_size, size, path, b_root, root):
+        a4.fail("the checkpoint after B", "does not extend B")
+        return
+    for index, entry, proof in acts:
+        if index < b_size or entry[:1] != b"\2" or not included(entry, index, size, proof, root):
+            a4.fail(f"index {index}", "a later deletion is not proved to be in the log")
+        else:
+            run.deletes(index, json.loads(entry[1:]))
 
 
 def _kept(seen: Iterable[str], policy: Policy, a2: Assertion, start: int, end: int) -> dict[int, set[bytes]]:
@@ -957,10 +1130,13 @@ class Pack:
             self.note_b = self._zip.read("log/checkpoint.B").decode()
             self.note_a = self._zip.read("log/checkpoint.A").decode() if self.start else None
             self.report = json.loads(self._zip.read("report.json"))["facts"]
-            self.prior = [
-                (int(each["index"]), bytes.fromhex(each["entry"]), [bytes.fromhex(h) for h in each["path"]])
-                for each in json.loads(self._zip.read("operator/prior.json"))
-            ]
+            self.prior = _proved(json.loads(self._zip.read("operator/prior.json")))
+            self.lists = {
+                name[len("operator/erasures/") : -5]: self._zip.read(name)
+                for name in self._names
+                if name.startswith("operator/erasures/")
+            }
+            self.later = self._later() if "operator/later.json" in self._names else None
             self.policy = self._zip.read("trust/policy").decode()
             self.peaks = self._peaks()
             self.configurations = {
@@ -970,6 +1146,10 @@ class Pack:
             }
         except (KeyError, ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as fault:
             raise NotVerified(f"the pack cannot be read ({type(fault).__name__})") from None
+
+    def _later(self) -> tuple[str, list[bytes], list[tuple[int, bytes, list[bytes]]]]:
+        tree = json.loads(self._zip.read("operator/later.json"))
+        return str(tree["checkpoint"]), [bytes.fromhex(each) for each in tree["path"]], _proved(tree["acts"])
 
     def check_files(self, a1: Assertion, policy: Policy) -> None:
         """A1: nothing is missing, added or changed, and the manifest is signed by the log."""
@@ -1069,6 +1249,13 @@ class Pack:
             return text == expected and any(key.signed(f"{text}\n", raw[4:]) for key in keys)
         except (KeyError, ValueError, NotVerified, zipfile.BadZipFile, zlib.error, OSError, EOFError):
             return False
+
+
+def _proved(records: Iterable[Json]) -> list[tuple[int, bytes, list[bytes]]]:
+    return [
+        (int(each["index"]), bytes.fromhex(each["entry"]), [bytes.fromhex(node) for node in each["path"]])
+        for each in records
+    ]
 
 
 _LINE = re.compile(r'\{"index":(0|[1-9][0-9]{0,15}),"salt":"([0-9a-f]{64}|)","record":(?=\{)')

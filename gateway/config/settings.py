@@ -181,6 +181,13 @@ class MasterKey(Form):
     file: Prose
 
 
+class Erasure(Form):
+    """Which services may ask, by their own keys, for a copy of what is recorded of a tenant of theirs, or of one person
+    there, and that it be erased. Nobody approves that: it is the tenant's own word."""
+
+    callers: tuple[Id, ...] = ()
+
+
 class ConditionalGrant(Form):
     """A conditional verdict of a surface, switched on by name for these callers and purposes and no others."""
 
@@ -225,6 +232,7 @@ class Settings(Form):
     upstream: Upstream = Upstream()
     grants: tuple[ConditionalGrant, ...] = ()
     change: ChangeControl | None = None
+    erasure: Erasure = Erasure()
 
     def warnings(self) -> Iterator[str]:
         """What is in force and dangerous; said at every start and by `check`."""

@@ -62,6 +62,8 @@ class Evidence:
     start: int = 0
     peaks: list[tuple[int, bytes]] = field(default_factory=list)
     prior: list[tuple[int, bytes, list[bytes]]] = field(default_factory=list)
+    lists: dict[str, bytes] = field(default_factory=dict)
+    later: tuple[str, list[bytes], list[tuple[int, bytes, list[bytes]]]] | None = None
 
     @property
     def end(self) -> int:

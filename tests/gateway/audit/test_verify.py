@@ -20,7 +20,8 @@ from gateway.audit.language import Id
 from gateway.audit.record import KINDS, Operator, Row, canonical_row
 from gateway.audit.store import FILE_NAME, reading
 from gateway.audit.verify import NotVerified, Policy, ed25519, fault_of, read_checkpoint
-from gateway.audit.words import Act, Echo, ErrorClass, Finish, Result
+from gateway.audit.words import Act, Echo, ErrorClass, Finish, Ground, Result
+from gateway.categories import Category
 from gateway.errors import Code
 from gateway.keys import Signer
 from tests.gateway.audit.forgeries import FORGERIES, POLICY, Evidence, Leaf, checkpoint, failed
@@ -56,7 +57,7 @@ def test_what_holds_passes(genuine: Evidence) -> None:
     said = verifier.sentence(run.facts(), "then", "now")
     assert "made 25 provider calls in 25 attempts. 25 went" in said
     assert "; 0 did not" in said
-    assert "1 attempts are indeterminate. 0 records were deleted" in said
+    assert "1 attempts are indeterminate. 0 records were deleted under 0 logged" in said
     assert "ended without warning" in said
 
 
@@ -187,7 +188,7 @@ def test_its_record_language_is_the_gateways() -> None:
         assert fields.keys() - place == ours
     for text, words in (
         (verifier.CODES, Code), (verifier.RESULTS, Result), (verifier.ERRORS, ErrorClass), (verifier.FINISHES, Finish),
-        (verifier.ACTS, Act), ("confirmed absent contradicted", Echo),
+        (verifier.ACTS, Act), (verifier.GROUNDS, Ground), (verifier.CATEGORIES, Category), ("confirmed absent contradicted", Echo),
     ):  # fmt: skip
         assert set(text.split()) == {str(word.value) for word in words}
 
