@@ -29,6 +29,9 @@ from gateway.audit.language import Id, Mac, Sha
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Operator
 from gateway.audit.retention.erasure import Erasing
+from gateway.audit.retention.handouts import FILE as HANDOUTS
+from gateway.audit.retention.handouts import handouts
+from gateway.audit.retention.restoring import lost_before, reapply, recorded
 from gateway.audit.sequencing import Plan
 from gateway.audit.store import StoreFault
 from gateway.audit.words import Act, Processor
@@ -147,6 +150,7 @@ class Application:
         logger = detached_logger(handler)
         state = self._state = self._state or bundle.state
         keyring = self._keyring = Keyring.open(state / "keys", master=bundle.master_key, create=True)
+        await asyncio.to_thread(reapply, state, keyring, bundle.guard(state), bundle.tenants)
         self._detector, self._journal = await asyncio.gather(
             self._detect(bundle),
             Journal.open(
@@ -191,6 +195,8 @@ class Application:
         await self._note_changes()
         await self._note_tenants()
         await self._note_notices()
+        await self._note_handouts()
+        await self._note_lost(state)
         await self._listener.start(self._relay.handle)
         await self._operations.start(operations_handler(self._metrics, checks, self._warnings, desk.handle))
         self._sequencing.start()
@@ -460,6 +466,46 @@ class Application:
         except Unavailable:
             return  # what was not recorded comes again
 
+    async def _note_handouts(self) -> None:
+        """Record each copy and pack that left since the last time it was looked."""
+        state = self._state or self._force.bundle.state
+        noted = state / f"{HANDOUTS}.noted"
+        try:
+            left = await asyncio.to_thread(handouts, state)
+            done = int(noted.read_bytes()) if noted.exists() else 0
+            for item in left[done:]:
+                act = Operator(
+                    time=_now(),
+                    act=Act.EXPORT,
+                    document=Sha(item.document),
+                    count=item.count,
+                    start=item.made,
+                    end=item.delete_by,
+                )
+                await self._ledger.note(act)
+                done += 1
+                noted.write_text(str(done), encoding="ascii")
+        except (StoreFault, OSError, ValueError):
+            self._log.event("handouts_unreadable")
+        except Unavailable:
+            return  # what was not recorded comes again
+
+    async def _note_lost(self, state: Path) -> None:
+        """Record what a lost disk took, after a restore."""
+        lost = await asyncio.to_thread(lost_before, state)
+        if lost is not None:
+            act = Operator(
+                time=_now(),
+                act=Act.GAP,
+                document=Sha(lost.document),
+                count=lost.count,
+                start=lost.start,
+                end=lost.end,
+                refused=0,
+            )
+            await self._ledger.note(act)
+            await asyncio.to_thread(recorded, state)
+
     def _notice(self, item: Sent) -> Operator:
         about = None if item.processor is None else self._force.vocabulary.known(Processor, item.processor)
         at = round(item.at.timestamp() * 1_000_000)
@@ -473,6 +519,7 @@ class Application:
             await self._record_strangers()
             await self._note_changes()
             await self._note_notices()
+            await self._note_handouts()
             self._publish_dates()
             with contextlib.suppress(Unavailable):
                 # Once a minute, so that a quiet minute and a lost one do not look alike.
@@ -540,7 +587,7 @@ def _log_plan(bundle: Bundle, state: Path) -> Plan:
     return Plan(
         journal=str(state / "journal"),
         log=str(state / "log"),
-        guard=str(state / "keys" / "checkpoint" if log.guard is None else bundle.path(log.guard)),
+        guard=str(bundle.guard(state)),
         keys=str(state / "keys"),
         origin=bundle.origin,
         master=None if bundle.master_key is None else str(bundle.master_key),

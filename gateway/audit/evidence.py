@@ -152,7 +152,7 @@ class Evidence:
 
     def _proved(self, seq: int, size: int) -> tuple[int, bytes, list[bytes]]:
         index = self._log.index_of(seq)
-        entry = self._log.entries(index // TILE)[index % TILE]
+        entry = self._log.entry(index)
         return index, entry, inclusion(index, size, self._log.subtrees())
 
     def _configurations(self) -> dict[str, bytes]:

@@ -16,6 +16,7 @@ from typing import cast
 
 import apsw
 
+from gateway.audit.leaf import CLEAR
 from gateway.audit.merkle import HASH_BYTES, Subtree, perfect_root
 from gateway.audit.store import Cipher, StoreFault, keyed, lock, refuse_open_to_others, translated
 from gateway.audit.tlog import TILE, unbundle
@@ -207,10 +208,28 @@ class LogReader:
         )
         return [cast(int, index) for (index,) in rows]
 
+    def last_kept(self, seq: int) -> int:
+        """The last journal row at or before `seq` that was not forgotten: a commitment without its salt was."""
+        rows = self._connection.execute(
+            "SELECT idx, seq, salt IS NULL FROM leaf WHERE seq <= ? ORDER BY seq DESC", (seq,)
+        )
+        for index, each, bare in cast(Iterator[tuple[int, int, int]], rows):
+            if not bare or self.entry(index)[:1] == CLEAR:
+                return each
+        return seq
+
     def erasures(self) -> dict[str, bool]:
         """The digest of each list of what the log says must be forgotten, in order -> whether that was done."""
         rows = cast(list[tuple[str, int]], self._all("SELECT document, done FROM erasure ORDER BY idx"))
         return {document: bool(done) for document, done in rows}
+
+    def due(self) -> dict[str, int]:
+        """Of those, what is not done yet -> the index of the act."""
+        return dict(cast(list[tuple[str, int]], self._all("SELECT document, idx FROM erasure WHERE NOT done")))
+
+    def entry(self, index: int) -> bytes:
+        """One entry."""
+        return self.entries(index // TILE)[index % TILE]
 
     def tile(self, level: int, position: int) -> bytes:
         """A tile's hashes, as many as there are; nothing if there is none."""

@@ -23,7 +23,7 @@ from gateway.audit.language import NotRecordable
 from gateway.audit.leaf import SALT_BYTES, TenantHead, clear, commitment, head, placed
 from gateway.audit.log_store import Batch, Leaf, LogStore, Signed, TenantCount
 from gateway.audit.record import Glimpse, glimpse
-from gateway.audit.retention.spans import kept_spans
+from gateway.audit.retention.spans import kept_spans, written_spans
 from gateway.audit.store import FILE_NAME, RSEQ_BITS, Cipher, StoreFault, reading, translated
 from gateway.audit.tlog import Checkpoint
 from gateway.audit.words import Tenant
@@ -72,7 +72,7 @@ class Sequencer:
         self._greatest_tenant = max((tenant.id for tenant in self._tenants.values()), default=0)
         self._last = log.last_seq
         self._headed_on = -1
-        self._due = {document: -1 for document, done in log.erasures().items() if not done}
+        self._due = log.due()
         try:
             self._edge = Edge.of(log)
         except ValueError as fault:
@@ -139,8 +139,10 @@ class Sequencer:
         Raises:
             StoreFault: a list is not kept, or the log cannot be written.
         """
-        for document in list(self._due):
+        for document, index in list(self._due.items()):
             spans = kept_spans(self._log.directory, document)
+            listed = written_spans(spans).decode()
+            self._guard.keep_act(document, self._log.entry(index)[1:].decode(), listed)
             self._log.forget(spans)
             if not self._log.forgotten(document, self._due[document]):
                 return
@@ -225,7 +227,7 @@ class Sequencer:
             raise OutOfOrder("the log's leaves and its last checkpoint differ; nothing is signed")
         if self._latest is not None:
             ours = Checkpoint(self._origin, self._edge.size, self._edge.root)
-            if ours.sign(self._signer) != self._latest.note:
+            if not self._latest.note.startswith(ours.sign(self._signer)):  # witnesses' lines may follow
                 raise OutOfOrder("the log's tiles, key and last checkpoint do not fit each other; nothing is signed")
         self._guard.refuse_older(self._origin, self._edge.size, self._log.subtrees())
 
@@ -237,8 +239,8 @@ class Sequencer:
         name, rows = self._boots[number]
         with translated(self._path):
             first, last = (
-                self._journal.execute("SELECT body FROM record WHERE seq = ?", (number << RSEQ_BITS | rseq,)).fetchone()
-                for rseq in (0, rows - 1)
+                self._journal.execute("SELECT body FROM record WHERE seq = ?", (seq,)).fetchone()
+                for seq in (number << RSEQ_BITS, self._log.last_kept(number << RSEQ_BITS | rows - 1))
             )
         if first is None or last is None:
             raise OutOfOrder(f"{self._path}: older than the log; restore the journal, nothing is signed")

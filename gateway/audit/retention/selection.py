@@ -31,6 +31,10 @@ SELECT intent.seq FROM record AS outcome JOIN record AS intent
   ON intent.call = outcome.call AND intent.attempt = outcome.attempt AND intent.kind = 'i'
 WHERE outcome.time >= ?1 AND outcome.time < ?2 AND outcome.kind = 'o' AND intent.seq < ?3
 """
+_AFTER = """
+SELECT record.seq, first.body ->> 'started' FROM record JOIN record AS first ON first.seq = (record.seq >> 40) << 40
+WHERE record.seq > ?1 ORDER BY record.seq
+"""
 _LONGEST_CALL = 86_400_000_000
 _Row = tuple[int, str, str, int, str | None]
 
@@ -65,6 +69,12 @@ class Rows:
         with translated(self._path):
             row = self._connection.execute(_EARLIEST, (time,)).fetchone()
         return None if row is None else cast(int, row[0])
+
+    def after(self, seq: int) -> list[tuple[int, str]]:
+        """(key, id of its boot) of each row after `seq`."""
+        with translated(self._path):
+            found = self._connection.execute(_AFTER, (seq,)).fetchall()
+        return cast(list[tuple[int, str]], found)
 
     def across(self, edge: int, time: int) -> list[int]:
         """The keys of intents before row `edge` whose outcome came at or after `time`: at most a day after."""

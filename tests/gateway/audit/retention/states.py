@@ -17,7 +17,7 @@ from gateway.audit.guard import Guard
 from gateway.audit.journal import Journal, Settings
 from gateway.audit.language import Id, Mac, Sha
 from gateway.audit.ledger import Ledger
-from gateway.audit.log_store import LogStore
+from gateway.audit.log_store import LogReader, LogStore
 from gateway.audit.record import Intent
 from gateway.audit.retention.erasure import Erasing
 from gateway.audit.sequencer import Sequencer
@@ -85,6 +85,12 @@ class State:
             raise
         with contextlib.closing(made):
             yield made
+
+    @contextlib.contextmanager
+    def log_read(self) -> Iterator[LogReader]:
+        """The log, for reading."""
+        with LogReader.read(self.directory / "log", self.keyring.log_key()) as log:
+            yield log
 
     def tick(self) -> int:
         """Let a second pass; what time it is then."""
