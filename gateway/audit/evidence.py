@@ -25,6 +25,10 @@ from gateway.audit.tlog import TILE, verifier_key
 from gateway.audit.verify import Assertion, Policy
 from gateway.keys import Keyring
 
+_COUNTS = """
+SELECT coalesce(sum(kind = 'i'), 0), coalesce(sum(kind = 'i' AND attempt = 0), 0), coalesce(sum(kind = 'r'), 0),
+  coalesce(sum(kind = 'p'), 0) FROM record WHERE seq > ? AND seq <= ?
+"""
 _RSEQ = (1 << RSEQ_BITS) - 1
 
 
@@ -87,6 +91,13 @@ class Evidence:
         """Every leaf, as the verifier takes it."""
         for row in self.rows():
             yield row.entry, row.salt, row.text
+
+    def counted(self) -> dict[str, int]:
+        """Attempts, calls, refusals and operator records of the period, by columns of the journal alone."""
+        span = self._log.last_seq_before(self.start), self._log.last_seq_before(self.end)
+        with translated(self._directory):
+            found = cast(tuple[int, ...], self._journal.execute(_COUNTS, span).fetchone())
+        return dict(zip(("attempts", "calls", "refused", "operator"), found, strict=True))
 
     def check_files(self, a1: Assertion, _policy: Policy) -> None:
         """A1 for a state: the tiles that are served hold the hashes of the entries."""

@@ -210,13 +210,17 @@ class LogReader:
 
     def last_kept(self, seq: int) -> int:
         """The last journal row at or before `seq` that was not forgotten: a commitment without its salt was."""
-        rows = self._connection.execute(
-            "SELECT idx, seq, salt IS NULL FROM leaf WHERE seq <= ? ORDER BY seq DESC", (seq,)
-        )
-        for index, each, bare in cast(Iterator[tuple[int, int, int]], rows):
-            if not bare or self.entry(index)[:1] == CLEAR:
-                return each
-        return seq
+        at = seq
+        while True:
+            rows = self._all(
+                "SELECT idx, seq, salt IS NULL FROM leaf WHERE seq <= ? ORDER BY seq DESC LIMIT 64", (at,)
+            )
+            for index, each, bare in cast(list[tuple[int, int, int]], rows):
+                if not bare or self.entry(index)[:1] == CLEAR:
+                    return each
+                at = each - 1
+            if not rows:
+                return seq
 
     def erasures(self) -> dict[str, bool]:
         """The digest of each list of what the log says must be forgotten, in order -> whether that was done."""

@@ -75,6 +75,11 @@ class Evidence:
     def check_files(self, a1: Assertion, policy: Policy) -> None:
         """Files are the pack's own tests."""
 
+    def counted(self) -> dict[str, int]:
+        """What a database would count."""
+        records = [each.record for each in self.rows if each.clear or each.text]
+        return {"operator": sum(record["kind"] == "operator" for record in records)}
+
     def verify(self) -> Verification:
         return verify(self, POLICY)
 

@@ -271,7 +271,7 @@ async def test_what_was_said_to_be_erased_must_be_gone(state: State) -> None:
         leaves = list(evidence.leaves())
         evidence.leaves = lambda: iter([rows.get(at, leaf) for at, leaf in enumerate(leaves)])  # type: ignore[method-assign]
         run = verify(evidence, state.policy())
-    assert failed(run) == {"A14"}
+    assert failed(run) == {"A12", "A14"}
 
 
 async def test_an_erasure_that_is_not_carried_out_is_found(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,3 +370,17 @@ def test_a_list_that_was_changed_is_refused(tmp_path: Path) -> None:
     (tmp_path / "erasures" / f"{digest}.json").write_bytes(written_spans([(1, 5)]))
     with pytest.raises(StoreFault):
         kept_spans(tmp_path, digest)
+
+
+async def test_a_row_beside_the_log_is_counted(state: State) -> None:
+    """A12 of a state: a row that the journal has and the log does not is a difference in the totals."""
+    async with state.open():
+        await state.live(2)
+        store = state.journal._store
+        assert isinstance(store, SqliteStore)
+        assert "A12" not in first(state)
+        store._connection.execute(
+            "INSERT INTO record SELECT 5, time, kind, randomblob(16), attempt, floor, body FROM record "
+            "WHERE kind = 'i' LIMIT 1"
+        )
+        assert first(state) == {"A12": "attempts: the database counts 5, the log 4"}
