@@ -23,6 +23,7 @@ import uvloop
 
 from gateway.aside import aside
 from gateway.audit.configurations import keep_configuration
+from gateway.audit.cosigning import keep_trust
 from gateway.audit.journal import Journal
 from gateway.audit.journal import Settings as JournalSettings
 from gateway.audit.language import Id, Mac, Sha
@@ -54,6 +55,7 @@ from gateway.listener import Listener, ListenerOptions
 from gateway.logs import CallLine, Log, detached_logger, loop_exception_handler, silence
 from gateway.metrics import Metrics
 from gateway.operations import operations_handler
+from gateway.outside import Outside
 from gateway.passage import InForce, Passage
 from gateway.policy.entries import Entry
 from gateway.policy.halts import Halts
@@ -66,6 +68,7 @@ from gateway.sequencing import Sequencing
 from gateway.targets import Targets
 from gateway.upstream import Upstream, UpstreamOptions
 from gateway.vocabulary import vocabulary_of
+from gateway.witnessing import RolledBack, Witnessing
 from providers import PROVIDERS
 
 NOTED = "notices.noted"
@@ -117,6 +120,7 @@ class Application:
         self._shelf = Shelf()
         self._reloading = asyncio.Lock()
         self._noting = asyncio.Lock()
+        self._outside: Outside | None = None
 
     @property
     def port(self) -> int:
@@ -199,12 +203,15 @@ class Application:
         await self._note_lost(state)
         await self._listener.start(self._relay.handle)
         await self._operations.start(operations_handler(self._metrics, checks, self._warnings, desk.handle))
+        witnessing = await self._witnessed(bundle, state)
         self._sequencing.start()
         self._tasks = [
             loop.create_task(self._watch(), name="watch"),
             loop.create_task(self._count(), name="strangers"),
             loop.create_task(desk.run(), name="desk"),
         ]
+        if witnessing is not None:
+            self._tasks.append(loop.create_task(witnessing.run(self._sign_no_more), name="witnesses"))
         self._log.event("start", port=self.port, operations=self.operations_port, policy=bundle.digest[:16])
 
     async def stop(self) -> None:
@@ -220,6 +227,8 @@ class Application:
         await self._ledger.drain(5.0)
         await self._record_strangers()
         await self._upstream.close()
+        if self._outside is not None:
+            await self._outside.close()
         if self._detector is not None:
             await self._detector.stop()
         await self._journal.close()
@@ -277,6 +286,32 @@ class Application:
         )
         require_approval(bundle, self._state or bundle.state, PROVIDERS)
         return bundle
+
+    async def _witnessed(self, bundle: Bundle, state: Path) -> Witnessing | None:
+        """The log's witnesses, if it has any, who are asked before anything is signed: one of them may know better."""
+        log = bundle.settings.log
+        keep_trust(state / "log", [each.key for each in log.witnesses], log.quorum)
+        if not log.witnesses:
+            return None
+        upstream = bundle.settings.upstream
+        roots = None if upstream.authorities is None else bundle.path(upstream.authorities)
+        self._outside = Outside([each.url for each in log.witnesses], roots)
+        made = Witnessing(
+            state, self._keyring.log_key(), log.witnesses, log.quorum, self._outside, self._witness_failed
+        )
+        try:
+            await made.look()
+        except RolledBack as fault:
+            self._sign_no_more(str(fault))
+        return made
+
+    def _sign_no_more(self, reason: str) -> None:
+        self._sequencing.forbid()
+        self._log_stands_still(reason)
+
+    def _witness_failed(self, reason: str) -> None:
+        self._log.event("witness_failed")
+        sys.stderr.write(f"gateway: {reason}\n")
 
     def _desk(self, state: Path) -> Desk:
         async def pause() -> None:

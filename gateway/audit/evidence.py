@@ -16,6 +16,7 @@ import apsw
 import orjson
 
 from gateway.audit.configurations import kept_configuration
+from gateway.audit.cosigning import cosigned, cosigned_before, trust
 from gateway.audit.leaf import placed
 from gateway.audit.log_store import Leaf, LogReader, Signed
 from gateway.audit.merkle import HASH_BYTES, consistency, inclusion, leaf_hash, peaks
@@ -91,6 +92,10 @@ class Evidence:
         """Every leaf, as the verifier takes it."""
         for row in self.rows():
             yield row.entry, row.salt, row.text
+
+    def policy(self, keyring: Keyring) -> str:
+        """The trust in this log: its own key, and the witnesses that gateway.yaml names."""
+        return own_policy(self.origin, keyring).replace("quorum none\n", trust(self._directory))
 
     def counted(self) -> dict[str, int]:
         """Attempts, calls, refusals and operator records of the period, by columns of the journal alone."""
@@ -195,11 +200,21 @@ def open_evidence(
         LogReader.read(state / "log", keyring.log_key(), cipher) as log,
         contextlib.closing(reading(state / "journal" / FILE_NAME, keyring.journal_key(), cipher)) as journal,
     ):
-        start = None if since is None else log.signed_before(since)
-        end = (None if until is None else log.signed_after(until)) or log.latest()
+        start = None if since is None else _cosigned_before(log, since) or log.signed_before(since)
+        end = _cosigned(log, until) or (None if until is None else log.signed_after(until)) or log.latest()
         if end is None:
             raise StoreFault(f"{state}: nothing was signed yet")
         yield Evidence(log, journal, state / "log", start if start is None or start.size < end.size else None, end)
+
+
+def _cosigned(log: LogReader, until: int | None) -> Signed | None:
+    found = cosigned(log.directory, 0, until)
+    return None if found is None or found[0] > log.size else Signed(found[0], 0, found[1])
+
+
+def _cosigned_before(log: LogReader, since: int) -> Signed | None:
+    found = cosigned_before(log.directory, since)
+    return None if found is None or found[0] > log.size else Signed(found[0], 0, found[1])
 
 
 def own_policy(origin: str, keyring: Keyring) -> str:

@@ -212,9 +212,7 @@ class LogReader:
         """The last journal row at or before `seq` that was not forgotten: a commitment without its salt was."""
         at = seq
         while True:
-            rows = self._all(
-                "SELECT idx, seq, salt IS NULL FROM leaf WHERE seq <= ? ORDER BY seq DESC LIMIT 64", (at,)
-            )
+            rows = self._all("SELECT idx, seq, salt IS NULL FROM leaf WHERE seq <= ? ORDER BY seq DESC LIMIT 64", (at,))
             for index, each, bare in cast(list[tuple[int, int, int]], rows):
                 if not bare or self.entry(index)[:1] == CLEAR:
                     return each

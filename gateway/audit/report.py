@@ -23,7 +23,7 @@ from typing import IO, cast
 import orjson
 
 from gateway.audit import verify
-from gateway.audit.evidence import Evidence, Row, own_policy
+from gateway.audit.evidence import Evidence, Row
 from gateway.audit.merkle import HASH_BYTES
 from gateway.audit.tlog import ED25519, TILE, bundle, bundle_path, signature_line, tile_path, widths
 from gateway.keys import Keyring
@@ -108,7 +108,7 @@ def build(
         NotVerified: the state cannot even be verified.
         OSError: `out` cannot be written.
     """
-    policy = own_policy(evidence.origin, keyring)
+    policy = evidence.policy(keyring)
     run = verify.verify(evidence, verify.Policy(policy), progress)
     facts = run.facts()
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".pack-") as scratch:

@@ -35,13 +35,13 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _verify_state(options: argparse.Namespace, state: Path) -> int:
     from gateway.audit import verify  # noqa: PLC0415
-    from gateway.audit.evidence import open_evidence, own_policy  # noqa: PLC0415
+    from gateway.audit.evidence import open_evidence  # noqa: PLC0415
     from gateway.audit.store import StoreFault  # noqa: PLC0415
 
     keyring = _keyring(options, state)
     try:
         with open_evidence(state, keyring) as evidence:
-            policy = own_policy(evidence.origin, keyring) if options.policy is None else options.policy.read_text()
+            policy = evidence.policy(keyring) if options.policy is None else options.policy.read_text()
             seen = [Path(name).read_text(encoding="utf-8") for name in options.seen]
             run = verify.verify(evidence, verify.Policy(policy), verify.show_progress, seen)
     except StoreFault as fault:
