@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import apsw
 import orjson
+from msgspec import Struct
 
 from gateway.audit.configurations import kept_configuration
 from gateway.audit.cosigning import cosigned, cosigned_before, trust
-from gateway.audit.leaf import placed
+from gateway.audit.leaf import spelled
 from gateway.audit.log_store import Leaf, LogReader, Signed
 from gateway.audit.merkle import HASH_BYTES, consistency, inclusion, leaf_hash, peaks
 from gateway.audit.retention.spans import FOLDER
@@ -33,8 +33,7 @@ SELECT coalesce(sum(kind = 'i'), 0), coalesce(sum(kind = 'i' AND attempt = 0), 0
 _RSEQ = (1 << RSEQ_BITS) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One leaf with what stands behind it; `salt` and `text` are None for an erased record."""
 
     index: int
@@ -122,7 +121,7 @@ class Evidence:
             return None
         boot = self._boots.get(leaf.seq >> RSEQ_BITS, "")
         try:
-            return placed(body, boot, leaf.seq & _RSEQ, leaf.tseq).decode("ascii", "replace")
+            return spelled(orjson.loads(body), boot, leaf.seq & _RSEQ, leaf.tseq).decode("ascii", "replace")
         except (orjson.JSONDecodeError, TypeError):
             return "not a record"
 

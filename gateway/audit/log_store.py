@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import cast
 
 import apsw
+from msgspec import Struct
 
 from gateway.audit.leaf import CLEAR
 from gateway.audit.merkle import HASH_BYTES, Subtree, perfect_root
@@ -45,8 +46,7 @@ CREATE TABLE IF NOT EXISTS erasure(document TEXT PRIMARY KEY, idx INTEGER NOT NU
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(Struct, frozen=True):
     """One leaf: where its record is (`seq` in the journal, or `note` here), whose it is, and its salt."""
 
     index: int

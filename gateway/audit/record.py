@@ -534,38 +534,59 @@ def parse(written: bytes) -> Record:
 
 
 class Glimpse(Struct, frozen=True):
-    """What the order of records depends on: whose it is, the boot that it begins, the list that it deletes by."""
+    """What the order of records depends on: whose it is, the boot that it begins, the list that it deletes by.
+
+    `values` is all of it, as JSON has it.
+    """
 
     operator: bool
     tenant: Tenant | None
     started: Id | None
-    forgets: Sha | None = None
+    forgets: Sha | None
+    values: dict[str, object]
 
 
 def glimpse(written: bytes) -> Glimpse:
     """Look at a record without reading its values: a tenth of the time of `parse`, for who orders thousands a second.
 
+    What is committed to is spelled anew from `values`, so how this one is spelled does not matter.
+
     Raises:
-        NotRecordable: it is not canonical JSON with the keys of a record.
+        NotRecordable: it is not JSON with the keys of a record.
     """
     values = _read(written)
     kind = _BY_NAME.get(values.get("kind"))
-    if kind is None or values.get("v") != VERSION or orjson.dumps(values, option=_OPTIONS) != written:
+    if kind is None or values.get("v") != VERSION:
         raise NotRecordable("form")
-    codec, keys = _CODECS[kind], values.keys() - _ALWAYS
-    if not codec.required <= keys <= codec.domains.keys():
+    codec = _CODECS[kind]
+    if not codec.required_in_json <= values.keys() <= codec.known_in_json:
         raise NotRecordable("form")
-    act = values.get("act")
     try:
-        tenant = codec.domains["tenant"].decode(values["tenant"]) if "tenant" in values else None
+        if kind is not Operator:
+            name = values.get("tenant")
+            tenant = _SEEN.get(name) if type(name) is str else None  # a few thousand names make up all records
+            if tenant is None and name is not None:
+                tenant = _seen(cast(Tenant, codec.domains["tenant"].decode(name)))
+            return Glimpse(False, tenant, None, None, values)
+        act = values.get("act")
         started = codec.domains["started"].decode(values["started"]) if act == "boot" and "started" in values else None
         forgets = codec.domains["document"].decode(values.get("document")) if act in _FORGETTING else None
     except ValueError:
         raise NotRecordable("form") from None
-    return Glimpse(kind is Operator, cast(Tenant | None, tenant), cast(Id | None, started), cast(Sha | None, forgets))
+    return Glimpse(True, None, cast(Id | None, started), cast(Sha | None, forgets), values)
 
 
-_ALWAYS = frozenset({"kind", "v"})
+_SEEN: dict[str, Tenant] = {}
+_MOST_SEEN = 10_000
+
+
+def _seen(tenant: Tenant) -> Tenant:
+    if len(_SEEN) >= _MOST_SEEN:
+        _SEEN.clear()
+    _SEEN[tenant] = tenant
+    return tenant
+
+
 _FORGETTING = frozenset({Act.ERASE.value, Act.PRUNE.value})
 
 

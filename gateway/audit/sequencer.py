@@ -12,7 +12,6 @@ record, a journal or a log that is older than what was signed before (a restored
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -20,14 +19,14 @@ from typing import cast
 from gateway.audit.edge import Edge
 from gateway.audit.guard import Guard
 from gateway.audit.language import NotRecordable
-from gateway.audit.leaf import SALT_BYTES, TenantHead, clear, commitment, head, placed
+from gateway.audit.leaf import SALT_BYTES, TenantHead, clear, commitment, head, spelled
 from gateway.audit.log_store import Batch, Leaf, LogStore, Signed, TenantCount
 from gateway.audit.record import Glimpse, glimpse
 from gateway.audit.retention.spans import kept_spans, written_spans
 from gateway.audit.store import FILE_NAME, RSEQ_BITS, Cipher, StoreFault, reading, translated
 from gateway.audit.tlog import Checkpoint
 from gateway.audit.words import Tenant
-from gateway.keys import Signer
+from gateway.keys import Entropy, Signer
 
 MOST = 4096
 """Leaves of one checkpoint."""
@@ -69,9 +68,11 @@ class Sequencer:
         self._log, self._signer, self._guard, self._clock = log, signer, guard, clock
         self._origin = log.origin
         self._boots, self._tenants = log.boots(), log.tenants()
+        self._newest = max(self._boots, default=0)
         self._greatest_tenant = max((tenant.id for tenant in self._tenants.values()), default=0)
         self._last = log.last_seq
         self._headed_on = -1
+        self._entropy = Entropy()
         self._due = log.due()
         try:
             self._edge = Edge.of(log)
@@ -169,26 +170,34 @@ class Sequencer:
             batch.erasures[record.forgets] = index
         if record.operator:
             batch.leaves.append(Leaf(index, seq, None, None, None))
-            return clear(placed(body, boot, rseq, None))
-        salt = os.urandom(SALT_BYTES)
+            return clear(self._in_place(body, record, boot, rseq, None))
+        salt = self._entropy(SALT_BYTES)
         tenant = None if record.tenant is None else self._count(record.tenant, now, batch)
         whose, tseq = (None, None) if tenant is None else (tenant.id, tenant.tseq)
         batch.leaves.append(Leaf(index, seq, whose, tseq, salt))
-        return commitment(salt, placed(body, boot, rseq, tseq))
+        return commitment(salt, self._in_place(body, record, boot, rseq, tseq))
+
+    def _in_place(self, body: str, record: Glimpse, boot: str, rseq: int, tseq: int | None) -> bytes:
+        """The committed form; `body` must be as much shorter as the place is long, or it was not in its one form."""
+        made = spelled(record.values, boot, rseq, tseq)
+        place = f'"boot":"{boot}","rseq":{rseq},' if tseq is None else f'"boot":"{boot}","rseq":{rseq},"tseq":{tseq},'
+        if len(made) != len(body) + len(place):
+            raise OutOfOrder(f"{self._path}: row {rseq} of boot {boot[:8]} is not a record in its one form")
+        return made
 
     def _boot(self, number: int, rseq: int, record: Glimpse, batch: Batch) -> str:
         """The id of the boot that a row is of, which must be its next row."""
         if number in self._boots:
             name, rows = self._boots[number]
-            if number != max(self._boots) or rseq != rows:
+            if number != self._newest or rseq != rows:
                 raise OutOfOrder(f"{self._path}: row {rows} of boot {number} is missing")
         else:
-            if number != max(self._boots, default=number - 1) + 1 or rseq != 0:
+            if (self._boots and number != self._newest + 1) or rseq != 0:
                 raise OutOfOrder(f"{self._path}: a boot before {number}, or its first row, is missing")
             started = record.started
             if started is None:
                 raise OutOfOrder(f"{self._path}: boot {number} does not begin with a boot record")
-            name = started
+            name, self._newest = started, number
         self._boots[number] = batch.boots[number] = (name, rseq + 1)
         return name
 
@@ -213,7 +222,7 @@ class Sequencer:
             if tenant.tseq > tenant.headed and tenant.day < today:
                 word = str.__new__(Tenant, tenant.name)
                 body = head(TenantHead(time=now, tenant=word, tseq=tenant.tseq, day=tenant.day))
-                salt = os.urandom(SALT_BYTES)
+                salt = self._entropy(SALT_BYTES)
                 index = self._edge.size + len(batch.leaves)
                 batch.leaves.append(Leaf(index, None, tenant.id, None, salt, body.decode("ascii")))
                 tenant.headed = tenant.tseq

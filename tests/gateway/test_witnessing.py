@@ -63,6 +63,26 @@ async def test_every_checkpoint_extends_what_the_witness_saw(tmp_path: Path) -> 
         assert failed(verify.verify(evidence, verify.Policy(policy))) >= {"A2"}
 
 
+async def test_a_witness_that_signed_earlier_shows_a_record_that_is_dated_later(tmp_path: Path) -> None:
+    """A3: what a witness cosigned cannot hold a record of an hour after, nor one of long before the checkpoint A."""
+    state, witness = State(tmp_path / "state"), TestWitness()
+    async with witness.serve(), witnessed(state, witness) as (witnessing, _), state.open():
+        await state.live(1)
+        assert await witnessing.look() == 1
+        with state.evidence() as evidence:
+            policy = verify.Policy(evidence.policy(state.keyring))
+            run = verify.verify(evidence, policy)
+        assert (failed(run), run.a["A3"].checked) == (set(), 1)
+        state.time += 3_600_000_000
+        await state.live(1)
+        assert await witnessing.look() == 1
+    with state.evidence() as evidence:
+        run = verify.verify(evidence, policy)
+    assert failed(run) == {"A3"}
+    note = evidence.note_b
+    assert verify.cosigned_at(note[: note.rindex("— ")], policy) == []
+
+
 async def test_a_log_behind_its_witness_is_not_signed_on(tmp_path: Path) -> None:
     """Who restores an old state, guard and all, is told by the witness."""
     state, witness = State(tmp_path / "state"), TestWitness()
