@@ -35,6 +35,7 @@ from gateway.audit.retention.handouts import handouts
 from gateway.audit.retention.restoring import lost_before, reapply, recorded
 from gateway.audit.sequencing import Plan
 from gateway.audit.store import StoreFault
+from gateway.audit.totals import Taken
 from gateway.audit.words import Act, Processor
 from gateway.change.chain import Chain, ChainBroken
 from gateway.change.control import require_approval
@@ -120,6 +121,7 @@ class Application:
         self._shelf = Shelf()
         self._reloading = asyncio.Lock()
         self._noting = asyncio.Lock()
+        self._taken = Taken()
         self._outside: Outside | None = None
 
     @property
@@ -226,6 +228,7 @@ class Application:
         await self._operations.close(1.0)
         await self._ledger.drain(5.0)
         await self._record_strangers()
+        await self._note_totals(ending=True)
         await self._upstream.close()
         if self._outside is not None:
             await self._outside.close()
@@ -402,6 +405,7 @@ class Application:
         redactions = 0
         for category, count in passage.redactions.items():
             redactions += count
+            self._taken.add(category, count)
             metrics.redacted(category, count)
         if passage.redaction_seconds is not None:
             metrics.redaction_seconds.observe(passage.redaction_seconds)
@@ -555,10 +559,18 @@ class Application:
             await self._note_changes()
             await self._note_notices()
             await self._note_handouts()
+            await self._note_totals()
             self._publish_dates()
             with contextlib.suppress(Unavailable):
                 # Once a minute, so that a quiet minute and a lost one do not look alike.
                 await self._ledger.note(Operator(time=_now(), act=Act.HEARTBEAT))
+
+    async def _note_totals(self, *, ending: bool = False) -> None:
+        """Record what was taken out, by category, once its day is over or we end."""
+        act = self._taken.due(_now(), ending=ending)
+        if act is not None:
+            with contextlib.suppress(Unavailable):
+                await self._ledger.note(act)
 
     async def _record_strangers(self) -> None:
         refused, self._strangers = self._strangers, 0

@@ -20,6 +20,7 @@ from gateway.audit.cosigning import cosigned, cosigned_before, trust
 from gateway.audit.leaf import spelled
 from gateway.audit.log_store import Leaf, LogReader, Signed
 from gateway.audit.merkle import HASH_BYTES, consistency, inclusion, leaf_hash, peaks
+from gateway.audit.reconciliation import kept_reports
 from gateway.audit.retention.spans import FOLDER
 from gateway.audit.store import FILE_NAME, RSEQ_BITS, Cipher, StoreFault, reading, translated
 from gateway.audit.tlog import TILE, verifier_key
@@ -58,6 +59,7 @@ class Evidence:
         self.prior = list(self._prior())
         self.configurations = self._configurations()
         self.lists = {path.stem: path.read_bytes() for path in sorted((directory / FOLDER).glob("*.json"))}
+        self.reports = kept_reports(directory)
         self.later = self._later()
 
     @property

@@ -182,6 +182,8 @@ def _put_log(pack: _Pack, evidence: Evidence) -> None:
         pack.put("operator/later.json", orjson.dumps(later))
     for digest, written in evidence.lists.items():
         pack.put(f"operator/erasures/{digest}.json", written)
+    for digest, written in evidence.reports.items():
+        pack.put(f"reconcile/{digest}.json", written)
     for digest, preimage in sorted(evidence.configurations.items()):
         pack.put(f"operator/configurations/{digest}.json", preimage)
 

@@ -40,6 +40,7 @@ NOTICE_DAYS = 30
 _CLOCK_SLACK = 5_000_000  # microseconds between judging a call and recording its intent
 _DAY = 86_400_000_000
 ERASED_WITHIN_DAYS = 30
+MOST_TOLERANCE_PERMILLE = 10
 _WITNESS_SLACK = 600_000_000  # between clocks, and until a record is in the log
 _OUTAGE = 600_000_000  # a heartbeat is due every minute; ten without one is worth a line
 
@@ -559,7 +560,7 @@ class Verification:
         self.start = self.index = first_index
         self.totals: Counter[str] = Counter()
         self.by: dict[str, Counter[Any]] = {
-            name: Counter() for name in ("reason", "processor", "model", "result", "day")
+            name: Counter() for name in ("reason", "processor", "model", "result", "day", "redacted")
         }
         self.losses: list[str] = []
         self.indeterminate: list[int] = []
@@ -581,6 +582,8 @@ class Verification:
         self._broken: tuple[int, str] | None = None
         self._unended: dict[tuple[str, int], tuple[int, str]] = {}
         self.lists: dict[str, bytes] = {}
+        self.reports: dict[str, bytes] = {}
+        self._sent: Counter[tuple[str, int]] = Counter()
         self._refused: OrderedDict[str, None] = OrderedDict()
         self._last_time = 0
         self.first = self.latest = self.oldest = 0
@@ -706,7 +709,9 @@ class Verification:
         self.totals["redactions"] += record["redactions"]
         self.by["processor"][record["processor"]] += 1
         self.by["model"][record["model"]] += 1
-        self.by["day"][record["time"] // 86_400_000_000] += 1
+        day = record["time"] // _DAY
+        self.by["day"][day] += 1
+        self._sent[record["processor"], day] += 1
         configuration = self._in_effect(index, record)
         self._covered_by(index, record, configuration)
 
@@ -796,6 +801,45 @@ class Verification:
             self.totals["strangers"] += record.get("refused", 0)
         elif act in ("erase", "prune", "erased"):
             self._forgets(index, record)
+        elif act == "reconciliation":
+            self._reconciles(index, record)
+        elif act == "totals":
+            self.by["redacted"].update(dict(record.get("totals", [])))
+
+    def _reconciles(self, index: int, record: Json) -> None:
+        """A13: the report is what the record names, our side is what this log says, and no difference is silent."""
+        a13, written = self.a["A13"], self.reports.get(record.get("document", ""), b"")
+        a13.checked += 1
+        if hashlib.sha256(written).hexdigest() != record.get("document"):
+            a13.fail(f"index {index}", "its report is not here, or was changed")
+            return
+        try:
+            tree = json.loads(written)
+            processor, permille, days = tree["processor"], int(tree["tolerance_permille"]), tree["days"]
+            for row in days:
+                self._reconciled_day(index, processor, permille, row)
+            clean = all(row["within"] is True for row in days)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            a13.fail(f"index {index}", "its report has another form")
+            return
+        if processor != record.get("processor") or bool(record.get("clean")) != clean:
+            a13.fail(f"index {index}", "it says otherwise than its report")
+
+    def _reconciled_day(self, index: int, processor: str, permille: int, row: Json) -> None:
+        a13, day, attempts, requests = self.a["A13"], row["day"], row["attempts"], row["requests"]
+        a13.checked += 1
+        whole = self.start == 0 or self.first <= day * _DAY  # of an earlier day the log before A knows more
+        if whole and not self._missing and attempts != self._sent[processor, day]:
+            sent = self._sent[processor, day]
+            a13.fail(f"index {index}", f"day {day} had {sent} attempts, and the report says {attempts}")
+        room = max(1, attempts * permille // 1000)
+        within = -row["explained"] - room <= requests - attempts <= room
+        if requests != sum(row["keys"].values()) or permille > MOST_TOLERANCE_PERMILLE:
+            a13.fail(f"index {index}", f"day {day} does not add up, or more is tolerated than may be")
+        elif not within and row["within"]:
+            a13.fail(f"index {index}", f"day {day} differs beyond tolerance, and is not listed")
+        elif not within:
+            a13.notes.append(f"{processor}, day {day}: {attempts} attempts, and the provider counted {requests}")
 
     def deletes(self, index: int, record: Json) -> None:
         """A deletion that was logged after B, proved to be in the log: it may cover what is missing before B."""
@@ -986,8 +1030,8 @@ class Evidence(Protocol):
 
     `note_a` and `note_b` are the checkpoints (the first None where A is 0), `peaks` those of A, `prior` the operator
     records in force at A as (index, entry, proof), `configurations` digest -> bytes, `report` the facts claimed.
-    `lists` are what deletions name, digest -> bytes; `later` the deletions that were logged after B: a checkpoint, the
-    proof that it extends B, and records as in `prior`, proved under it.
+    `lists` are what deletions name and `reports` the reconciliations, digest -> bytes; `later` the deletions that were
+    logged after B: a checkpoint, the proof that it extends B, and records as in `prior`, proved under it.
     """
 
     start: int
@@ -998,6 +1042,7 @@ class Evidence(Protocol):
     prior: list[tuple[int, bytes, list[bytes]]]
     configurations: dict[str, bytes]
     lists: dict[str, bytes]
+    reports: dict[str, bytes]
     later: tuple[str, list[bytes], list[tuple[int, bytes, list[bytes]]]] | None
     report: Json | None
 
@@ -1048,7 +1093,7 @@ def verify(
             run.a["A10"].fail(f"index {index}", "an earlier operator record is not proved to be in the log")
         else:
             run.announce(json.loads(entry[1:]))
-    run.lists = evidence.lists
+    run.lists, run.reports = evidence.lists, evidence.reports
     if evidence.later is not None and b_root is not None:
         _later(run, evidence.later, policy, b_origin, b_size, b_root)
     for digest, preimage in evidence.configurations.items():
@@ -1069,7 +1114,8 @@ def verify(
         a2.notes.append("the policy asks for no witness: only the log's own key stands for A and B")
     _bounded(run, evidence, policy)
     run.a["A10"].notes.append("approvals stand in the agreements; changes of configuration carry none of their own")
-    run.a["A13"].notes.append("no reconciliation in this period")
+    if not run.a["A13"].checked:
+        run.a["A13"].notes.append("no reconciliation in this period: nothing here speaks against a bypass")
     return run
 
 
@@ -1210,6 +1256,11 @@ class Pack:
                 name[len("operator/erasures/") : -5]: self._zip.read(name)
                 for name in self._names
                 if name.startswith("operator/erasures/")
+            }
+            self.reports = {
+                name[len("reconcile/") : -5]: self._zip.read(name)
+                for name in self._names
+                if name.startswith("reconcile/")
             }
             self.later = self._later() if "operator/later.json" in self._names else None
             self.policy = self._zip.read("trust/policy").decode()

@@ -63,6 +63,7 @@ class Evidence:
     peaks: list[tuple[int, bytes]] = field(default_factory=list)
     prior: list[tuple[int, bytes, list[bytes]]] = field(default_factory=list)
     lists: dict[str, bytes] = field(default_factory=dict)
+    reports: dict[str, bytes] = field(default_factory=dict)
     later: tuple[str, list[bytes], list[tuple[int, bytes, list[bytes]]]] | None = None
 
     @property
