@@ -203,9 +203,13 @@ def test_what_the_gateway_writes_is_of_the_language() -> None:
             text = json.dumps({**json.loads(text), "tseq": 3}, sort_keys=True, separators=(",", ":"))
 
         assert fault_of(record.KIND, text, json.loads(text)) is None
+        read = verifier.read_record(text)
+        assert isinstance(read, dict)
+        assert {name: json.loads(text)[name] for name in read} == read
         for at in range(0, len(text), 7):
             broken = f"{text[:at]} {text[at:]}"
             assert fault_of(record.KIND, broken, json.loads(text)) is not None
+            assert isinstance(verifier.read_record(broken), str)
 
 
 @pytest.mark.parametrize(
@@ -224,6 +228,10 @@ def test_domains_end_where_they_should(change: dict[str, object], allowed: bool)
     text = json.dumps(record, sort_keys=True, separators=(",", ":"))
 
     assert (fault_of("intent", text, record) is None) is allowed
+    read = verifier.read_record(text)
+    assert isinstance(read, dict) is allowed
+    if isinstance(read, dict):
+        assert read.items() <= record.items()
 
 
 def test_a_quorum_of_witnesses_is_asked_for() -> None:
