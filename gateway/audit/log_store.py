@@ -284,7 +284,7 @@ class LogStore(LogReader):
         StoreFault: another writer, a wrong key, another log's file, a damaged file.
     """
 
-    def __init__(self, directory: Path, key: bytes, origin: str, cipher: Cipher = Cipher.AEGIS) -> None:
+    def __init__(self, directory: Path, key: bytes, origin: str, cipher: Cipher = Cipher.AEGIS, vfs: str = "") -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         refuse_open_to_others(directory)
         path = directory / LOG_FILE
@@ -294,7 +294,7 @@ class LogStore(LogReader):
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             refuse_open_to_others(path)
             with translated(path):
-                connection = keyed(path, apsw.SQLITE_OPEN_READWRITE, key, cipher, "")
+                connection = keyed(path, apsw.SQLITE_OPEN_READWRITE, key, cipher, vfs)
                 super().__init__(connection, path)
                 self._prepare(origin)
         except BaseException:

@@ -444,8 +444,8 @@ def fault_of(kind: str, text: str, record: Json) -> str | None:
 _RECENT = 65_536
 _scan: Callable[[str, int], tuple[Json, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _NEEDED = {
-    "intent": "agreement attempt boot call conditionals configuration countries forced model processor purpose redactions"
-    " rseq size tenant time tls tseq unscanned",
+    "intent": "agreement attempt boot call conditionals configuration countries forced model processor purpose "
+    "redactions rseq size tenant time tls tseq unscanned",
     "outcome": "attempt boot call finishes result rseq size tenant time tseq",
     "refusal": "boot call code configuration rseq size tenant time tseq",
 }
