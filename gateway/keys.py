@@ -176,6 +176,15 @@ class Keyring:
         """The 256-bit database key of the log, made at first use."""
         return self._secret("log")
 
+    def data_keys(self, purpose: str) -> tuple[bytes, bytes]:
+        """A database's key, and the one that is to replace it, made at first use and kept until `promote`."""
+        return self._secret(purpose), self._secret(f"{purpose}-next")
+
+    def promote(self, purpose: str) -> None:
+        """Put the new key of a database in the place of the old one, which is forgotten."""
+        _replace(self._directory / f"{purpose}.sealed", self.seal(purpose, self._secret(f"{purpose}-next")))
+        self.drop(f"{purpose}-next")
+
     def log_signer(self) -> Signer:
         """What signs the log's checkpoints, made at first use."""
         return Signer(self._secret("log-signer"))

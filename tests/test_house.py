@@ -79,6 +79,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "gateway.audit.exposure",
         "gateway.audit.log_store",
         "gateway.audit.reader",
+        "gateway.audit.rekeying",
         "gateway.audit.retention.selection",
         "gateway.audit.store",
         "gateway.audit.tally",
