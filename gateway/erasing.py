@@ -39,6 +39,9 @@ from gateway.keys import KeyFault, Keyring
 LOOK_SECONDS = 1.0
 """How long what was asked at the command line waits."""
 
+TELL_EVERY = 30
+"""How many failures in a row are worth a line in the operator's log."""
+
 GRACES_SECONDS = 60
 """How often it is looked which tenants are cancelled."""
 
@@ -147,6 +150,7 @@ class Desk:
 
     async def run(self) -> None:
         """See to what is due, for ever."""
+        failed = 0
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
@@ -156,11 +160,13 @@ class Desk:
                 await asyncio.to_thread(self._end_graces)
                 await self._erasing.due()
                 await self._prune()
+                failed = 0
             except (NotYet, Unavailable):
                 continue  # what was asked is kept
             except (KeyFault, StoreFault, OSError):
-                self._tell("erasure_unavailable")
-                await asyncio.sleep(60)
+                failed += 1  # once or twice at a first start, while there is no log yet
+                if failed % TELL_EVERY == 0:
+                    self._tell("erasure_unavailable")
 
     def _end_graces(self) -> None:
         """Note since when a tenant is cancelled, and ask for its erasure once its grace has ended."""

@@ -83,7 +83,7 @@ def _keys_rotate(options: argparse.Namespace) -> int:
             count = keyring.reseal()
             rewritten = rekey(bundle.state, keyring) if options.data else 0
     except StoreFault as fault:
-        raise Unusable(f"{fault}; stop a gateway that runs on this state first") from None
+        raise Unusable(f"{fault}: if a gateway runs on this state, stop it first") from None
     if options.data:
         complain(f"{rewritten} databases written anew under new keys; run again if this is fewer than there are")
     complain(f"{count} files sealed anew; older lines of the master file may go once no backup needs them")
