@@ -23,13 +23,19 @@ import uvloop
 
 from gateway.aside import aside
 from gateway.audit.configurations import keep_configuration
+from gateway.audit.cosigning import keep_trust
 from gateway.audit.journal import Journal
 from gateway.audit.journal import Settings as JournalSettings
 from gateway.audit.language import Id, Mac, Sha
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Operator
+from gateway.audit.retention.erasure import Erasing
+from gateway.audit.retention.handouts import FILE as HANDOUTS
+from gateway.audit.retention.handouts import handouts
+from gateway.audit.retention.restoring import lost_before, reapply, recorded
 from gateway.audit.sequencing import Plan
 from gateway.audit.store import StoreFault
+from gateway.audit.totals import Taken
 from gateway.audit.words import Act, Processor
 from gateway.change.chain import Chain, ChainBroken
 from gateway.change.control import require_approval
@@ -42,6 +48,7 @@ from gateway.config.outlook import expiry_warnings
 from gateway.config.shelf import Shelf
 from gateway.disclosure.notices import Sent, SentUnreadable, read_sent
 from gateway.endpoints import Endpoint
+from gateway.erasing import Desk
 from gateway.errors import Code, ConfigurationError, Unavailable
 from gateway.keys import KeyFault, Keyring
 from gateway.limits import Limits
@@ -49,6 +56,7 @@ from gateway.listener import Listener, ListenerOptions
 from gateway.logs import CallLine, Log, detached_logger, loop_exception_handler, silence
 from gateway.metrics import Metrics
 from gateway.operations import operations_handler
+from gateway.outside import Outside
 from gateway.passage import InForce, Passage
 from gateway.policy.entries import Entry
 from gateway.policy.halts import Halts
@@ -61,6 +69,7 @@ from gateway.sequencing import Sequencing
 from gateway.targets import Targets
 from gateway.upstream import Upstream, UpstreamOptions
 from gateway.vocabulary import vocabulary_of
+from gateway.witnessing import RolledBack, Witnessing
 from providers import PROVIDERS
 
 NOTED = "notices.noted"
@@ -68,6 +77,9 @@ NOTED = "notices.noted"
 
 WATCH_SECONDS = 0.5
 """How long an approved schema, or a caller key, may take to be in force."""
+
+PUMP_SECONDS = 0.5
+"""Between two looks of an erasure at how far the log is."""
 
 RETIRE_SECONDS = 60.0
 """How long a detector lives on after a reload replaced it, for the calls that began with it."""
@@ -109,6 +121,8 @@ class Application:
         self._shelf = Shelf()
         self._reloading = asyncio.Lock()
         self._noting = asyncio.Lock()
+        self._taken = Taken()
+        self._outside: Outside | None = None
 
     @property
     def port(self) -> int:
@@ -142,6 +156,7 @@ class Application:
         logger = detached_logger(handler)
         state = self._state = self._state or bundle.state
         keyring = self._keyring = Keyring.open(state / "keys", master=bundle.master_key, create=True)
+        await asyncio.to_thread(reapply, state, keyring, bundle.guard(state), bundle.tenants)
         self._detector, self._journal = await asyncio.gather(
             self._detect(bundle),
             Journal.open(
@@ -181,14 +196,24 @@ class Application:
         }
         self._metrics.calls_in_flight.set_function(lambda: limits.in_flight)
         self._metrics.streams_open.set_function(lambda: self._relay.streams)
+        desk = self._desk(state)
         self._publish(reload_ok=True)
         await self._note_changes()
         await self._note_tenants()
         await self._note_notices()
+        await self._note_handouts()
+        await self._note_lost(state)
         await self._listener.start(self._relay.handle)
-        await self._operations.start(operations_handler(self._metrics, checks, self._warnings))
+        await self._operations.start(operations_handler(self._metrics, checks, self._warnings, desk.handle))
+        witnessing = await self._witnessed(bundle, state)
         self._sequencing.start()
-        self._tasks = [loop.create_task(self._watch(), name="watch"), loop.create_task(self._count(), name="strangers")]
+        self._tasks = [
+            loop.create_task(self._watch(), name="watch"),
+            loop.create_task(self._count(), name="strangers"),
+            loop.create_task(desk.run(), name="desk"),
+        ]
+        if witnessing is not None:
+            self._tasks.append(loop.create_task(witnessing.run(self._sign_no_more), name="witnesses"))
         self._log.event("start", port=self.port, operations=self.operations_port, policy=bundle.digest[:16])
 
     async def stop(self) -> None:
@@ -203,7 +228,10 @@ class Application:
         await self._operations.close(1.0)
         await self._ledger.drain(5.0)
         await self._record_strangers()
+        await self._note_totals(ending=True)
         await self._upstream.close()
+        if self._outside is not None:
+            await self._outside.close()
         if self._detector is not None:
             await self._detector.stop()
         await self._journal.close()
@@ -261,6 +289,39 @@ class Application:
         )
         require_approval(bundle, self._state or bundle.state, PROVIDERS)
         return bundle
+
+    async def _witnessed(self, bundle: Bundle, state: Path) -> Witnessing | None:
+        """The log's witnesses, if it has any, who are asked before anything is signed: one of them may know better."""
+        log = bundle.settings.log
+        keep_trust(state / "log", [each.key for each in log.witnesses], log.quorum)
+        if not log.witnesses:
+            return None
+        upstream = bundle.settings.upstream
+        roots = None if upstream.authorities is None else bundle.path(upstream.authorities)
+        self._outside = Outside([each.url for each in log.witnesses], roots)
+        made = Witnessing(
+            state, self._keyring.log_key(), log.witnesses, log.quorum, self._outside, self._witness_failed
+        )
+        try:
+            await made.look()
+        except RolledBack as fault:
+            self._sign_no_more(str(fault))
+        return made
+
+    def _sign_no_more(self, reason: str) -> None:
+        self._sequencing.forbid()
+        self._log_stands_still(reason)
+
+    def _witness_failed(self, reason: str) -> None:
+        self._log.event("witness_failed")
+        sys.stderr.write(f"gateway: {reason}\n")
+
+    def _desk(self, state: Path) -> Desk:
+        async def pause() -> None:
+            await asyncio.sleep(PUMP_SECONDS)
+
+        erasing = Erasing(state, self._keyring, self._journal, _now, pause)
+        return Desk(state, self._keyring, self._ledger, erasing, lambda: self._force.bundle, _now, self._log.event)
 
     async def _detect(self, bundle: Bundle) -> Detector | None:
         if bundle.settings.redaction.unsafe_redaction_off:
@@ -344,6 +405,7 @@ class Application:
         redactions = 0
         for category, count in passage.redactions.items():
             redactions += count
+            self._taken.add(category, count)
             metrics.redacted(category, count)
         if passage.redaction_seconds is not None:
             metrics.redaction_seconds.observe(passage.redaction_seconds)
@@ -443,6 +505,46 @@ class Application:
         except Unavailable:
             return  # what was not recorded comes again
 
+    async def _note_handouts(self) -> None:
+        """Record each copy and pack that left since the last time it was looked."""
+        state = self._state or self._force.bundle.state
+        noted = state / f"{HANDOUTS}.noted"
+        try:
+            left = await asyncio.to_thread(handouts, state)
+            done = int(noted.read_bytes()) if noted.exists() else 0
+            for item in left[done:]:
+                act = Operator(
+                    time=_now(),
+                    act=Act.EXPORT,
+                    document=Sha(item.document),
+                    count=item.count,
+                    start=item.made,
+                    end=item.delete_by,
+                )
+                await self._ledger.note(act)
+                done += 1
+                noted.write_text(str(done), encoding="ascii")
+        except (StoreFault, OSError, ValueError):
+            self._log.event("handouts_unreadable")
+        except Unavailable:
+            return  # what was not recorded comes again
+
+    async def _note_lost(self, state: Path) -> None:
+        """Record what a lost disk took, after a restore."""
+        lost = await asyncio.to_thread(lost_before, state)
+        if lost is not None:
+            act = Operator(
+                time=_now(),
+                act=Act.GAP,
+                document=Sha(lost.document),
+                count=lost.count,
+                start=lost.start,
+                end=lost.end,
+                refused=0,
+            )
+            await self._ledger.note(act)
+            await asyncio.to_thread(recorded, state)
+
     def _notice(self, item: Sent) -> Operator:
         about = None if item.processor is None else self._force.vocabulary.known(Processor, item.processor)
         at = round(item.at.timestamp() * 1_000_000)
@@ -456,10 +558,19 @@ class Application:
             await self._record_strangers()
             await self._note_changes()
             await self._note_notices()
+            await self._note_handouts()
+            await self._note_totals()
             self._publish_dates()
             with contextlib.suppress(Unavailable):
                 # Once a minute, so that a quiet minute and a lost one do not look alike.
                 await self._ledger.note(Operator(time=_now(), act=Act.HEARTBEAT))
+
+    async def _note_totals(self, *, ending: bool = False) -> None:
+        """Record what was taken out, by category, once its day is over or we end."""
+        act = self._taken.due(_now(), ending=ending)
+        if act is not None:
+            with contextlib.suppress(Unavailable):
+                await self._ledger.note(act)
 
     async def _record_strangers(self) -> None:
         refused, self._strangers = self._strangers, 0
@@ -523,7 +634,7 @@ def _log_plan(bundle: Bundle, state: Path) -> Plan:
     return Plan(
         journal=str(state / "journal"),
         log=str(state / "log"),
-        guard=str(state / "keys" / "checkpoint" if log.guard is None else bundle.path(log.guard)),
+        guard=str(bundle.guard(state)),
         keys=str(state / "keys"),
         origin=bundle.origin,
         master=None if bundle.master_key is None else str(bundle.master_key),

@@ -176,6 +176,15 @@ class Keyring:
         """The 256-bit database key of the log, made at first use."""
         return self._secret("log")
 
+    def data_keys(self, purpose: str) -> tuple[bytes, bytes]:
+        """A database's key, and the one that is to replace it, made at first use and kept until `promote`."""
+        return self._secret(purpose), self._secret(f"{purpose}-next")
+
+    def promote(self, purpose: str) -> None:
+        """Put the new key of a database in the place of the old one, which is forgotten."""
+        _replace(self._directory / f"{purpose}.sealed", self.seal(purpose, self._secret(f"{purpose}-next")))
+        self.drop(f"{purpose}-next")
+
     def log_signer(self) -> Signer:
         """What signs the log's checkpoints, made at first use."""
         return Signer(self._secret("log-signer"))
@@ -189,6 +198,61 @@ class Keyring:
         keyed = self._tenants.get(tenant) or self._tenant_key(tenant)
         words = label.encode()
         return keyed.digest(len(words).to_bytes(2) + words + value.encode("utf-8", "surrogatepass"))[:16].hex()
+
+    def seal_for(self, tenant: str, purpose: str, plain: bytes) -> bytes:
+        """Encrypt under the tenant's own key, bound to `purpose`: nonce, AES-256-GCM text and tag."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + AESGCM(self._cipher_key(tenant)).encrypt(nonce, plain, purpose.encode())
+
+    def unseal_for(self, tenant: str, purpose: str, sealed: bytes) -> bytes:
+        """Decrypt what `seal_for` made for the same tenant and purpose.
+
+        Raises:
+            KeyFault: damaged, of another tenant or purpose, or that tenant's key was destroyed.
+        """
+        if not self.has_tenant(tenant):
+            raise KeyFault(f"{purpose}: the tenant has no key")
+        try:
+            cipher = AESGCM(self._cipher_key(tenant))
+            return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], purpose.encode())
+        except (InvalidTag, ValueError):
+            raise KeyFault(f"{purpose}: damaged, or sealed for something else") from None
+
+    def _cipher_key(self, tenant: str) -> bytes:
+        return (self._tenants.get(tenant) or self._tenant_key(tenant)).digest(b"zr-tenant-cipher/1")
+
+    def keep(self, purpose: str, plain: bytes) -> None:
+        """Keep something sealed, durably, in place of what was kept under this purpose; `reseal` takes it along.
+
+        Args:
+            purpose: a path below the key directory, made of our own names and digests alone.
+            plain: what to keep.
+        """
+        path = self._directory / f"{purpose}.sealed"
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        _replace(path, self.seal(purpose, plain))
+
+    def kept(self, folder: str) -> dict[str, bytes]:
+        """Everything that `keep` keeps under purposes `folder/NAME`, by purpose, in order.
+
+        Raises:
+            KeyFault: one is damaged.
+        """
+        found = {}
+        for path in sorted((self._directory / folder).glob("*.sealed")):
+            purpose = f"{folder}/{path.stem}"
+            found[purpose] = self.unseal(purpose, _read(path))
+        return found
+
+    def drop(self, purpose: str) -> bool:
+        """Keep it no longer; whether it was kept. What a disk holds of the unlinked file stays sealed."""
+        path = self._directory / f"{purpose}.sealed"
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        _sync_directory(path.parent)
+        return True
 
     def has_tenant(self, tenant: str) -> bool:
         """Whether this tenant has a key: none that was destroyed, and none that was never needed, has."""
@@ -376,9 +440,14 @@ def sha256_hex(public: bytes) -> str:
     return hashlib.sha256(public).hexdigest()
 
 
+def tenant_digest(tenant: str) -> str:
+    """What stands for a tenant in a file name, 32 hex digits."""
+    return hashlib.sha256(b"zr-tenant/1" + tenant.encode()).hexdigest()[:32]
+
+
 def _tenant_name(tenant: str) -> str:
     # A digest, because a file name must neither be steered by an id nor show it.
-    return f"tenants/{hashlib.sha256(b'zr-tenant/1' + tenant.encode()).hexdigest()[:32]}"
+    return f"tenants/{tenant_digest(tenant)}"
 
 
 def _new_master_line() -> str:

@@ -1,8 +1,8 @@
-"""The operations port: health, readiness, metrics. It holds no content and decides nothing by its caller."""
+"""The operations port: health, readiness, metrics, and the desk where a tenant's erasure is asked for. No content."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import orjson
@@ -19,11 +19,16 @@ Warnings: TypeAlias = Callable[[], Sequence[str]]
 Check: TypeAlias = Callable[[], bool]
 """Says whether a part can do its duty now. It returns at once."""
 
+Desk: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | None]]
+"""Answers a request whose path is its own, and gives None for any other. It looks at who asks by itself."""
+
 _NOTHING = b'{"error":"not found"}'
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def operations_handler(metrics: Metrics, checks: Mapping[str, Check], warnings: Warnings = list) -> Handler:
+def operations_handler(
+    metrics: Metrics, checks: Mapping[str, Check], warnings: Warnings = list, desk: Desk | None = None
+) -> Handler:
     """The handler of the port, for a `Listener` with `any_name`.
 
     `/healthz` says that the process answers. `/readyz` says each check by name, 503 when any is
@@ -42,7 +47,8 @@ def operations_handler(metrics: Metrics, checks: Mapping[str, Check], warnings: 
             return _readiness(checks, warnings())
         if target == "/metrics":
             return web.Response(body=metrics.render(), headers={"Content-Type": _METRICS_TYPE})
-        return _json(404, _NOTHING)
+        answered = None if desk is None else await desk(request)
+        return _json(404, _NOTHING) if answered is None else answered
 
     return handle
 

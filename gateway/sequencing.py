@@ -41,12 +41,19 @@ class Sequencing:
         self._task: asyncio.Task[None] | None = None
         self._heard = monotonic()
         self._stopping = False
+        self._forbidden = False
         self.size = 0
 
     @property
     def healthy(self) -> bool:
         """Whether the log was brought up to the journal lately."""
-        return monotonic() - self._heard < STALE_SECONDS
+        return not self._forbidden and monotonic() - self._heard < STALE_SECONDS
+
+    def forbid(self) -> None:
+        """Let nothing be signed any more, before the start or after it, until the gateway starts anew."""
+        self._forbidden = True
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
 
     def start(self) -> None:
         """Start the process."""
@@ -70,7 +77,7 @@ class Sequencing:
 
     async def _keep(self) -> None:
         pause = 0.5
-        while not self._stopping:
+        while not self._stopping and not self._forbidden:
             began = monotonic()
             await self._run()
             if not self._stopping:

@@ -8,27 +8,33 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import apsw
 import orjson
+from msgspec import Struct
 
 from gateway.audit.configurations import kept_configuration
-from gateway.audit.leaf import placed
+from gateway.audit.cosigning import cosigned, cosigned_before, trust
+from gateway.audit.leaf import spelled
 from gateway.audit.log_store import Leaf, LogReader, Signed
-from gateway.audit.merkle import HASH_BYTES, inclusion, leaf_hash, peaks
+from gateway.audit.merkle import HASH_BYTES, consistency, inclusion, leaf_hash, peaks
+from gateway.audit.reconciliation import kept_reports
+from gateway.audit.retention.spans import FOLDER
 from gateway.audit.store import FILE_NAME, RSEQ_BITS, Cipher, StoreFault, reading, translated
 from gateway.audit.tlog import TILE, verifier_key
 from gateway.audit.verify import Assertion, Policy
 from gateway.keys import Keyring
 
+_COUNTS = """
+SELECT coalesce(sum(kind = 'i'), 0), coalesce(sum(kind = 'i' AND attempt = 0), 0), coalesce(sum(kind = 'r'), 0),
+  coalesce(sum(kind = 'p'), 0) FROM record WHERE seq > ? AND seq <= ?
+"""
 _RSEQ = (1 << RSEQ_BITS) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One leaf with what stands behind it; `salt` and `text` are None for an erased record."""
 
     index: int
@@ -52,6 +58,9 @@ class Evidence:
         self.peaks = [(height, log.subtrees()(height, position)) for height, position in peaks(0, self.start)]
         self.prior = list(self._prior())
         self.configurations = self._configurations()
+        self.lists = {path.stem: path.read_bytes() for path in sorted((directory / FOLDER).glob("*.json"))}
+        self.reports = kept_reports(directory)
+        self.later = self._later()
 
     @property
     def origin(self) -> str:
@@ -85,6 +94,17 @@ class Evidence:
         for row in self.rows():
             yield row.entry, row.salt, row.text
 
+    def policy(self, keyring: Keyring) -> str:
+        """The trust in this log: its own key, and the witnesses that gateway.yaml names."""
+        return own_policy(self.origin, keyring).replace("quorum none\n", trust(self._directory))
+
+    def counted(self) -> dict[str, int]:
+        """Attempts, calls, refusals and operator records of the period, by columns of the journal alone."""
+        span = self._log.last_seq_before(self.start), self._log.last_seq_before(self.end)
+        with translated(self._directory):
+            found = cast(tuple[int, ...], self._journal.execute(_COUNTS, span).fetchone())
+        return dict(zip(("attempts", "calls", "refused", "operator"), found, strict=True))
+
     def check_files(self, a1: Assertion, _policy: Policy) -> None:
         """A1 for a state: the tiles that are served hold the hashes of the entries."""
         for position in range(self.start // TILE, -(-self.end // TILE)):
@@ -103,7 +123,7 @@ class Evidence:
             return None
         boot = self._boots.get(leaf.seq >> RSEQ_BITS, "")
         try:
-            return placed(body, boot, leaf.seq & _RSEQ, leaf.tseq).decode("ascii", "replace")
+            return spelled(orjson.loads(body), boot, leaf.seq & _RSEQ, leaf.tseq).decode("ascii", "replace")
         except (orjson.JSONDecodeError, TypeError):
             return "not a record"
 
@@ -129,9 +149,28 @@ class Evidence:
                 (first, last),
             ).fetchall()
         for (seq,) in cast(list[tuple[int]], found):
-            index = self._log.index_of(seq)
-            entry = self._log.entries(index // TILE)[index % TILE]
-            yield index, entry, inclusion(index, self.end, self._log.subtrees())
+            yield self._proved(seq, self.end)
+
+    def _later(self) -> tuple[str, list[bytes], list[tuple[int, bytes, list[bytes]]]] | None:
+        """Deletions logged after B, which may be of records before it; proved under the last checkpoint."""
+        latest = self._log.latest()
+        if latest is None or latest.size <= self.end:
+            return None
+        with translated(self._directory):
+            found = self._journal.execute(
+                "SELECT seq FROM record WHERE seq > ? AND seq <= ? AND kind = 'p' AND (body ->> 'act' IN ('erase', "
+                "'prune', 'erased') OR (body ->> 'act' = 'gap' AND body ->> 'document' IS NOT NULL)) ORDER BY seq",
+                (self._log.last_seq_before(self.end), self._log.last_seq_before(latest.size)),
+            ).fetchall()
+        if not found:
+            return None
+        acts = [self._proved(seq, latest.size) for (seq,) in cast(list[tuple[int]], found)]
+        return latest.note, consistency(self.end, latest.size, self._log.subtrees()), acts
+
+    def _proved(self, seq: int, size: int) -> tuple[int, bytes, list[bytes]]:
+        index = self._log.index_of(seq)
+        entry = self._log.entry(index)
+        return index, entry, inclusion(index, size, self._log.subtrees())
 
     def _configurations(self) -> dict[str, bytes]:
         """Those that operator records of the period, or before it, name."""
@@ -162,11 +201,21 @@ def open_evidence(
         LogReader.read(state / "log", keyring.log_key(), cipher) as log,
         contextlib.closing(reading(state / "journal" / FILE_NAME, keyring.journal_key(), cipher)) as journal,
     ):
-        start = None if since is None else log.signed_before(since)
-        end = (None if until is None else log.signed_after(until)) or log.latest()
+        start = None if since is None else _cosigned_before(log, since) or log.signed_before(since)
+        end = _cosigned(log, until) or (None if until is None else log.signed_after(until)) or log.latest()
         if end is None:
             raise StoreFault(f"{state}: nothing was signed yet")
         yield Evidence(log, journal, state / "log", start if start is None or start.size < end.size else None, end)
+
+
+def _cosigned(log: LogReader, until: int | None) -> Signed | None:
+    found = cosigned(log.directory, 0, until)
+    return None if found is None or found[0] > log.size else Signed(found[0], 0, found[1])
+
+
+def _cosigned_before(log: LogReader, since: int) -> Signed | None:
+    found = cosigned_before(log.directory, since)
+    return None if found is None or found[0] > log.size else Signed(found[0], 0, found[1])
 
 
 def own_policy(origin: str, keyring: Keyring) -> str:

@@ -7,17 +7,19 @@ histories the same name, which is the one thing that a log must never do (c2sp.o
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 
+import orjson
+
 from gateway.audit.merkle import EMPTY, Subtree, root
+from gateway.audit.retention.spans import write_durably
 from gateway.audit.store import StoreFault
 from gateway.audit.tlog import Checkpoint, NotACheckpoint
 
 
 class Guard:
-    """The file of the last checkpoint."""
+    """The file of the last checkpoint; beside it, what was deleted, so that a restored backup cannot bring it back."""
 
     def __init__(self, path: Path) -> None:
         """`path` is made at the first checkpoint; its directory must be there."""
@@ -39,18 +41,59 @@ class Guard:
         except OSError as error:
             raise StoreFault(f"{self._path}: errno {error.errno}") from None
 
+    def seen(self) -> Checkpoint | None:
+        """The last checkpoint, if there was one.
+
+        Raises:
+            StoreFault: the file is not a checkpoint.
+        """
+        try:
+            return Checkpoint.parse(self._path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (NotACheckpoint, UnicodeDecodeError):
+            raise StoreFault(f"{self._path}: not a checkpoint; nothing is signed") from None
+
+    def keep_act(self, document: str, act: str, listed: str) -> None:
+        """Remember what must stay deleted, durably: the record that says so, and the list that it names.
+
+        Raises:
+            StoreFault: it cannot be written; nothing may be deleted then that a restored backup would bring back.
+        """
+        path = self._acts / f"{document}.json"
+        try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            if not path.exists():
+                write_durably(path, orjson.dumps({"act": act, "list": listed}))
+        except OSError as error:
+            raise StoreFault(f"{path}: errno {error.errno}") from None
+
+    def acts(self) -> dict[str, tuple[str, str]]:
+        """Everything that must stay deleted: digest of the list -> (record, list).
+
+        Raises:
+            StoreFault: one cannot be read.
+        """
+        found = {}
+        for path in sorted(self._acts.glob("*.json")):
+            try:
+                tree = orjson.loads(path.read_bytes())
+                found[path.stem] = str(tree["act"]), str(tree["list"])
+            except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
+                raise StoreFault(f"{path}: cannot be read") from None
+        return found
+
+    @property
+    def _acts(self) -> Path:
+        return self._path.with_name(f"{self._path.name}.deletions")
+
     def refuse_older(self, origin: str, size: int, subtree: Subtree) -> None:
         """Compare a log with what was signed before.
 
         Raises:
             StoreFault: the log lacks what the guard saw, or the guard cannot be read.
         """
-        seen = None
-        with contextlib.suppress(FileNotFoundError):
-            try:
-                seen = Checkpoint.parse(self._path.read_text(encoding="utf-8"))
-            except (NotACheckpoint, UnicodeDecodeError):
-                raise StoreFault(f"{self._path}: not a checkpoint; nothing is signed") from None
+        seen = self.seen()
         if seen is None:
             return
         if seen.origin != origin:

@@ -22,7 +22,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,7 @@ from gateway.audit.boot import first_records, indeterminate, row_line
 from gateway.audit.language import Id, Sha
 from gateway.audit.open_calls import Key, OpenCall, OpenCalls
 from gateway.audit.record import Intent, Operator, Outcome, Record, Refusal
-from gateway.audit.store import OutOfSpace, SqliteStore, Store, StoreFault
+from gateway.audit.store import RSEQ_BITS, OutOfSpace, SqliteStore, Store, StoreFault
 from gateway.audit.words import Act, Tenant
 from gateway.audit.worker import Done, Job, Worker
 from gateway.errors import Code, Unavailable
@@ -62,6 +62,9 @@ class Settings:
     batch: int = 512
     check_every: float = 5.0
     ballast: int = 64 * 2**20
+
+
+_JOB_SECONDS = 60.0
 
 
 def now() -> int:
@@ -197,6 +200,56 @@ class Journal:
         else:
             held.also.append(durable)
         return durable
+
+    @property
+    def place(self) -> int:
+        """The rseq of the next row that becomes durable."""
+        return self._next
+
+    @property
+    def last_seq(self) -> int:
+        """The key of the last durable row."""
+        return self._store.boot << RSEQ_BITS | self._next - 1
+
+    def open_of(self, tenant: str, before: int) -> bool:
+        """Whether an attempt of the tenant that began before this rseq has no durable outcome yet."""
+        return self._open.any_of(tenant, before)
+
+    async def forget(self, seqs: Sequence[int]) -> None:
+        """Delete rows by their keys, between two commits. Operator rows stay.
+
+        Raises:
+            Unavailable: it is not known that they are gone; the journal is poisoned, full or closed.
+        """
+        await self._done(partial(self._store.forget, seqs))
+
+    async def truncate(self) -> bool:
+        """Leave nothing deleted in the write-ahead log; False while somebody reads it.
+
+        Raises:
+            Unavailable: as `forget`.
+        """
+        return await self._done(self._store.truncate) is True
+
+    async def _done(self, job: Job) -> object:
+        """Do a job of the store in its turn, and wait for its end."""
+        ended: asyncio.Future[object] = self._loop.create_future()
+
+        def settle(result: object, fault: StoreFault | None) -> None:
+            if fault is not None:
+                self._checked(None, fault)
+                _fail(ended)
+            elif not ended.done():
+                ended.set_result(result)
+
+        if self.fault is not None or self._closing or self._stalled:
+            raise unavailable()
+        self._do(job, settle)
+        try:
+            async with asyncio.timeout(_JOB_SECONDS):
+                return await ended
+        except TimeoutError:
+            raise unavailable() from None
 
     async def settled(self) -> None:
         """Wait until every intent has a durable outcome."""
@@ -556,7 +609,7 @@ def _tell(waiters: list[asyncio.Future[int]] | None, rseq: int) -> None:
             durable.set_result(rseq)
 
 
-def _fail(durable: asyncio.Future[int]) -> None:
+def _fail(durable: asyncio.Future[int] | asyncio.Future[object]) -> None:
     if not durable.done():
         durable.set_exception(unavailable())
         durable.exception()  # marks it as seen: the waiter may have gone, and that is no news

@@ -398,13 +398,15 @@ def _pair(key: Domain, count: Domain) -> Domain:
 class Codec:
     """How one record type is checked, written and read: its fields by name, in canonical order."""
 
-    __slots__ = ("domains", "encode", "kind", "required")
+    __slots__ = ("domains", "encode", "kind", "known_in_json", "required", "required_in_json")
 
     def __init__(self, kind: type[Struct]) -> None:
         hints = typing.get_type_hints(kind, include_extras=True)
         self.kind = kind
         self.domains = {name: domain_of(hints[name]) for name in sorted(kind.__struct_fields__)}
         self.required = frozenset(name for name in self.domains if not _optional(hints[name]))
+        self.required_in_json = self.required | {"kind", "v"}
+        self.known_in_json = self.domains.keys() | {"kind", "v"}
         self.encode = _compiled(self.domains, self.required)
         """Adds the fields of a record to a mapping, in order; absent values are left out.
 

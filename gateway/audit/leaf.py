@@ -58,8 +58,12 @@ def placed(body: str, boot: str, rseq: int, tseq: int | None) -> bytes:
     Raises:
         NotRecordable: the boot is no id.
     """
-    values = orjson.loads(body)
-    values["boot"], values["rseq"] = Id(boot), rseq
+    return spelled(orjson.loads(body), Id(boot), rseq, tseq)
+
+
+def spelled(values: dict[str, object], boot: str, rseq: int, tseq: int | None) -> bytes:
+    """The committed form of a record's JSON values, to which its place is added; `boot` is an id."""
+    values["boot"], values["rseq"] = boot, rseq
     if tseq is not None:
         values["tseq"] = tseq
     return orjson.dumps(values, option=orjson.OPT_SORT_KEYS)

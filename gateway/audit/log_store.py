@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import cast
 
 import apsw
+from msgspec import Struct
 
+from gateway.audit.leaf import CLEAR
 from gateway.audit.merkle import HASH_BYTES, Subtree, perfect_root
 from gateway.audit.store import Cipher, StoreFault, keyed, lock, refuse_open_to_others, translated
 from gateway.audit.tlog import TILE, unbundle
 
 LOG_FILE = "log.db"
+_FORGET_AT_ONCE = 4096
 APPLICATION_ID = 0x7A726C31  # "zrl1"
 
 _SCHEMA = """
@@ -37,10 +40,13 @@ CREATE TABLE boot(number INTEGER PRIMARY KEY, id TEXT NOT NULL, rows INTEGER NOT
 CREATE TABLE tenant(id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, tseq INTEGER NOT NULL,
   headed INTEGER NOT NULL, day INTEGER NOT NULL) STRICT;
 """
+# What the log says must be forgotten, by the digest of its list: the act's index, and whether that was done.
+_ADDED_SCHEMA = """
+CREATE TABLE IF NOT EXISTS erasure(document TEXT PRIMARY KEY, idx INTEGER NOT NULL, done INTEGER NOT NULL) STRICT;
+"""
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(Struct, frozen=True):
     """One leaf: where its record is (`seq` in the journal, or `note` here), whose it is, and its salt."""
 
     index: int
@@ -83,6 +89,7 @@ class Batch:
     bundles: dict[int, bytes] = field(default_factory=dict)
     boots: dict[int, tuple[str, int]] = field(default_factory=dict)
     tenants: dict[str, TenantCount] = field(default_factory=dict)
+    erasures: dict[str, int] = field(default_factory=dict)
 
 
 class LogReader:
@@ -107,6 +114,11 @@ class LogReader:
                 raise StoreFault(f"{path}: not a log")
             with made:
                 yield cls(made, path)
+
+    @property
+    def directory(self) -> Path:
+        """Where the file is, and what belongs to it."""
+        return self._path.parent
 
     @property
     def origin(self) -> str:
@@ -174,6 +186,53 @@ class LogReader:
         )
         return [Leaf(*row) for row in cast(list[_LeafRow], rows)]
 
+    def seqs(self, start: int, end: int) -> list[int]:
+        """The keys of the journal rows behind leaves [start, end)."""
+        found = self._all("SELECT seq FROM leaf WHERE idx >= ? AND idx < ? AND seq IS NOT NULL", (start, end))
+        return [cast(int, seq) for (seq,) in found]
+
+    def of_tenant(self, name: str) -> list[tuple[int, int | None]]:
+        """(index, journal row) of each leaf about a tenant that is not forgotten, in order; no row for a count."""
+        rows = self._all(
+            "SELECT leaf.idx, leaf.seq FROM leaf JOIN tenant ON tenant.id = leaf.tenant "
+            "WHERE tenant.name = ? AND leaf.salt IS NOT NULL ORDER BY leaf.idx",
+            (name,),
+        )
+        return cast(list[tuple[int, int | None]], rows)
+
+    def committed(self, start: int, below: int, most: int) -> list[int]:
+        """The indices of the first `most` leaves in [start, below) that commit to a record and are not forgotten."""
+        rows = self._all(
+            "SELECT idx FROM leaf WHERE idx >= ? AND idx < ? AND salt IS NOT NULL ORDER BY idx LIMIT ?",
+            (start, below, most),
+        )
+        return [cast(int, index) for (index,) in rows]
+
+    def last_kept(self, seq: int) -> int:
+        """The last journal row at or before `seq` that was not forgotten: a commitment without its salt was."""
+        at = seq
+        while True:
+            rows = self._all("SELECT idx, seq, salt IS NULL FROM leaf WHERE seq <= ? ORDER BY seq DESC LIMIT 64", (at,))
+            for index, each, bare in cast(list[tuple[int, int, int]], rows):
+                if not bare or self.entry(index)[:1] == CLEAR:
+                    return each
+                at = each - 1
+            if not rows:
+                return seq
+
+    def erasures(self) -> dict[str, bool]:
+        """The digest of each list of what the log says must be forgotten, in order -> whether that was done."""
+        rows = cast(list[tuple[str, int]], self._all("SELECT document, done FROM erasure ORDER BY idx"))
+        return {document: bool(done) for document, done in rows}
+
+    def due(self) -> dict[str, int]:
+        """Of those, what is not done yet -> the index of the act."""
+        return dict(cast(list[tuple[str, int]], self._all("SELECT document, idx FROM erasure WHERE NOT done")))
+
+    def entry(self, index: int) -> bytes:
+        """One entry."""
+        return self.entries(index // TILE)[index % TILE]
+
     def tile(self, level: int, position: int) -> bytes:
         """A tile's hashes, as many as there are; nothing if there is none."""
         found = self._all("SELECT hashes FROM tile WHERE level = ? AND position = ?", (level, position))
@@ -213,7 +272,7 @@ class LogReader:
     def _row(self, sql: str) -> tuple[object, ...]:
         return self._all(sql)[0]
 
-    def _all(self, sql: str, bindings: tuple[int, ...] = ()) -> list[tuple[object, ...]]:
+    def _all(self, sql: str, bindings: tuple[int | str, ...] = ()) -> list[tuple[object, ...]]:
         with translated(self._path):
             return cast(list[tuple[object, ...]], self._connection.execute(sql, bindings).fetchall())
 
@@ -225,7 +284,7 @@ class LogStore(LogReader):
         StoreFault: another writer, a wrong key, another log's file, a damaged file.
     """
 
-    def __init__(self, directory: Path, key: bytes, origin: str, cipher: Cipher = Cipher.AEGIS) -> None:
+    def __init__(self, directory: Path, key: bytes, origin: str, cipher: Cipher = Cipher.AEGIS, vfs: str = "") -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         refuse_open_to_others(directory)
         path = directory / LOG_FILE
@@ -235,7 +294,7 @@ class LogStore(LogReader):
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             refuse_open_to_others(path)
             with translated(path):
-                connection = keyed(path, apsw.SQLITE_OPEN_READWRITE, key, cipher, "")
+                connection = keyed(path, apsw.SQLITE_OPEN_READWRITE, key, cipher, vfs)
                 super().__init__(connection, path)
                 self._prepare(origin)
         except BaseException:
@@ -259,11 +318,51 @@ class LogStore(LogReader):
             many("REPLACE INTO bundle VALUES(?,?)", batch.bundles.items())
             many("REPLACE INTO boot VALUES(?,?,?)", [(number, *rest) for number, rest in batch.boots.items()])
             many("REPLACE INTO tenant VALUES(?,?,?,?,?)", _tenant_rows(batch.tenants.values()))
+            many("INSERT OR IGNORE INTO erasure VALUES(?,?,0)", batch.erasures.items())
             self._connection.execute(
                 "DELETE FROM checkpoint WHERE size = (SELECT max(size) FROM checkpoint) AND time / ?1 = ?2 / ?1",
                 (3_600_000_000, signed.time),
             )
             self._connection.execute("INSERT INTO checkpoint VALUES(?,?,?)", (signed.size, signed.time, signed.note))
+
+    def forget(self, spans: Iterable[tuple[int, int]]) -> None:
+        """Forget the salts of leaves [start, end) and whose they were; what is left cannot be tested against a guess.
+
+        A tenant of whom no leaf is left goes, too. What was there is in old pages until `forgotten`.
+
+        Raises:
+            StoreFault: how far it came is unknown; do it again, which changes nothing more.
+        """
+        for start, end in spans:
+            for first in range(start, end, _FORGET_AT_ONCE):
+                span = first, min(end, first + _FORGET_AT_ONCE)
+                with translated(self._path), self._connection:
+                    self._connection.execute(
+                        "UPDATE leaf SET tenant = NULL, tseq = NULL, salt = NULL "
+                        "WHERE idx >= ? AND idx < ? AND salt IS NOT NULL",
+                        span,
+                    )
+                    self._connection.execute("DELETE FROM note WHERE idx >= ? AND idx < ?", span)
+        with translated(self._path), self._connection:
+            self._connection.execute(
+                "DELETE FROM tenant WHERE NOT EXISTS (SELECT 1 FROM leaf WHERE leaf.tenant = tenant.id)"
+            )
+
+    def forgotten(self, document: str, index: int = -1) -> bool:
+        """Cut the write-ahead log and note that a list was carried out; False while a reader holds old pages.
+
+        Raises:
+            StoreFault: whether it was noted is unknown.
+        """
+        with translated(self._path):
+            try:
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            except apsw.BusyError:
+                return False
+            self._connection.execute(
+                "INSERT INTO erasure VALUES(?1,?2,1) ON CONFLICT(document) DO UPDATE SET done = 1", (document, index)
+            )
+        return True
 
     def close(self) -> None:
         """Release the file. Calling it twice is fine."""
@@ -287,6 +386,7 @@ class LogStore(LogReader):
             raise StoreFault(f"{self._path}: not a log")
         elif self.origin != origin:
             raise StoreFault(f"{self._path}: this is the log of another origin; an origin never changes")
+        connection.execute(_ADDED_SCHEMA)
 
 
 def _columns(leaf: Leaf) -> Sequence[int | bytes | None]:

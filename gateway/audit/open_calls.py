@@ -77,6 +77,10 @@ class OpenCalls:
         """Those that nothing closes yet."""
         return [(key, held.tenant) for key, held in self._calls.items() if not held.closing]
 
+    def any_of(self, tenant: str, before: int) -> bool:
+        """Whether an attempt of the tenant is open whose intent is before this rseq, or not durable yet."""
+        return any(held.tenant == tenant and (held.rseq is None or held.rseq < before) for held in self._calls.values())
+
     def floor(self, otherwise: int) -> int:
         """The lowest rseq of a durable intent that is open; `otherwise` if there is none."""
         oldest = next(iter(self._calls.values()), None)

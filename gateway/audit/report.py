@@ -23,7 +23,7 @@ from typing import IO, cast
 import orjson
 
 from gateway.audit import verify
-from gateway.audit.evidence import Evidence, Row, own_policy
+from gateway.audit.evidence import Evidence, Row
 from gateway.audit.merkle import HASH_BYTES
 from gateway.audit.tlog import ED25519, TILE, bundle, bundle_path, signature_line, tile_path, widths
 from gateway.keys import Keyring
@@ -57,10 +57,11 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What a pack says: its sentence, and the assertions that do not hold."""
+    """What a pack says: its sentence, and the assertions that do not hold; and its manifest's digest."""
 
     sentence: str
     failed: tuple[str, ...]
+    digest: str = ""
 
 
 class _Pack:
@@ -89,11 +90,12 @@ class _Pack:
             yield write
         self.files[name] = digest.hexdigest()
 
-    def finish(self, manifest: dict[str, object], sign: Callable[[bytes], str]) -> None:
+    def finish(self, manifest: dict[str, object], sign: Callable[[bytes], str]) -> str:
         written = orjson.dumps({**manifest, "files": self.files}, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
         self._zip.writestr(zipfile.ZipInfo("manifest.json", (1980, 1, 1, 0, 0, 0)), written)
         self._zip.writestr(zipfile.ZipInfo("manifest.note", (1980, 1, 1, 0, 0, 0)), sign(written))
         self._zip.close()
+        return hashlib.sha256(written).hexdigest()
 
 
 def build(
@@ -106,7 +108,7 @@ def build(
         NotVerified: the state cannot even be verified.
         OSError: `out` cannot be written.
     """
-    policy = own_policy(evidence.origin, keyring)
+    policy = evidence.policy(keyring)
     run = verify.verify(evidence, verify.Policy(policy), progress)
     facts = run.facts()
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".pack-") as scratch:
@@ -131,10 +133,10 @@ def build(
             "not_proved": NOT_PROVED,
         }
         pack.put("report.json", orjson.dumps(report, option=orjson.OPT_INDENT_2))
-        pack.put("report.html", _page(report, run, evidence.origin, since, until).encode())
+        pack.put("report.html", _page(report, run, evidence.origin, since, until, now).encode())
         source = Path(verify.__file__).read_bytes()
         pack.put("verify/zr_verify.py", source)
-        pack.finish(
+        digest = pack.finish(
             {
                 "v": 1,
                 "origin": evidence.origin,
@@ -151,7 +153,7 @@ def build(
         )
         out.touch(mode=0o600, exist_ok=False)
         staged.replace(out)
-    return Built(str(report["sentence"]), tuple(name for name, held in run.a.items() if held.failed))
+    return Built(str(report["sentence"]), tuple(name for name, held in run.a.items() if held.failed), digest)
 
 
 def _sign(manifest: bytes, origin: str, keyring: Keyring) -> str:
@@ -173,13 +175,23 @@ def _put_log(pack: _Pack, evidence: Evidence) -> None:
     for position in range(evidence.start // TILE, -(-evidence.end // TILE)):
         width = min(TILE, evidence.end - position * TILE)
         pack.put(f"log/{bundle_path(position, width)}", bundle(log.entries(position, width)), stored=True)
-    prior = [
-        {"index": index, "entry": entry.hex(), "path": [each.hex() for each in path]}
-        for index, entry, path in evidence.prior
-    ]
-    pack.put("operator/prior.json", orjson.dumps(prior))
+    pack.put("operator/prior.json", orjson.dumps(_proved(evidence.prior)))
+    if evidence.later is not None:
+        note, path, acts = evidence.later
+        later = {"checkpoint": note, "path": [each.hex() for each in path], "acts": _proved(acts)}
+        pack.put("operator/later.json", orjson.dumps(later))
+    for digest, written in evidence.lists.items():
+        pack.put(f"operator/erasures/{digest}.json", written)
+    for digest, written in evidence.reports.items():
+        pack.put(f"reconcile/{digest}.json", written)
     for digest, preimage in sorted(evidence.configurations.items()):
         pack.put(f"operator/configurations/{digest}.json", preimage)
+
+
+def _proved(records: list[tuple[int, bytes, list[bytes]]]) -> list[dict[str, object]]:
+    return [
+        {"index": index, "entry": entry.hex(), "path": [each.hex() for each in path]} for index, entry, path in records
+    ]
 
 
 _COLUMNS = (
@@ -287,7 +299,7 @@ _STYLE = (
 )
 
 
-def _page(report: dict[str, object], run: verify.Verification, origin: str, since: str, until: str) -> str:
+def _page(report: dict[str, object], run: verify.Verification, origin: str, since: str, until: str, now: int) -> str:
     """The report for people: no script, nothing fetched, readable in print."""
     facts = cast(dict[str, dict[str, dict[str, int]]], report["facts"])
     tables = "".join(_table(f"By {name}", (name, "number"), counts.items()) for name, counts in facts["by"].items())
@@ -300,6 +312,8 @@ def _page(report: dict[str, object], run: verify.Verification, origin: str, sinc
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Evidence of {escape(origin)}</title>'
         f"<style>{_STYLE}</style><h1>Evidence of {escape(origin)}</h1><p>{escape(since)} to {escape(until)}, UTC.</p>"
         f"<p>{escape(str(report['sentence']))}</p>"
+        f"<p>Made on {_when(now)[:10]}. This pack holds records that may be erased at their source; whoever holds it "
+        f"deletes it by {_when(now + DAYS_KEPT * 86_400_000_000)[:10]}, {DAYS_KEPT} days after.</p>"
         + _table("Assertions", ("", "result", "checked", "what", "first failure"), held)
         + _table("Totals", ("what", "number"), facts["totals"].items())
         + tables

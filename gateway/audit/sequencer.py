@@ -12,7 +12,6 @@ record, a journal or a log that is older than what was signed before (a restored
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -20,13 +19,14 @@ from typing import cast
 from gateway.audit.edge import Edge
 from gateway.audit.guard import Guard
 from gateway.audit.language import NotRecordable
-from gateway.audit.leaf import SALT_BYTES, TenantHead, clear, commitment, head, placed
+from gateway.audit.leaf import SALT_BYTES, TenantHead, clear, commitment, head, spelled
 from gateway.audit.log_store import Batch, Leaf, LogStore, Signed, TenantCount
 from gateway.audit.record import Glimpse, glimpse
+from gateway.audit.retention.spans import kept_spans, written_spans
 from gateway.audit.store import FILE_NAME, RSEQ_BITS, Cipher, StoreFault, reading, translated
 from gateway.audit.tlog import Checkpoint
 from gateway.audit.words import Tenant
-from gateway.keys import Signer
+from gateway.keys import Entropy, Signer
 
 MOST = 4096
 """Leaves of one checkpoint."""
@@ -47,6 +47,7 @@ class Sequencer:
         log: open for writing; closed by `close`.
         guard: where the last checkpoint is kept a second time.
         clock: microseconds since 1970, UTC.
+        cipher: of the journal.
 
     Raises:
         OutOfOrder: the log, its guard and the journal do not agree.
@@ -67,8 +68,12 @@ class Sequencer:
         self._log, self._signer, self._guard, self._clock = log, signer, guard, clock
         self._origin = log.origin
         self._boots, self._tenants = log.boots(), log.tenants()
+        self._newest = max(self._boots, default=0)
+        self._greatest_tenant = max((tenant.id for tenant in self._tenants.values()), default=0)
         self._last = log.last_seq
         self._headed_on = -1
+        self._entropy = Entropy()
+        self._due = log.due()
         try:
             self._edge = Edge.of(log)
         except ValueError as fault:
@@ -114,6 +119,7 @@ class Sequencer:
         for seq, body in cast(list[tuple[int, str]], found):
             entries.append(self._order(seq, body, now, batch))
         if not entries:
+            self.forget()
             return None
         self._edge.append(entries, batch)
         time = max(now, self._latest.time if self._latest else 0)
@@ -122,7 +128,28 @@ class Sequencer:
         self._log.add(batch, signed)
         self._latest = signed
         self._guard.keep(signed.note)
+        self._due |= batch.erasures
+        self.forget()
         return signed
+
+    def forget(self) -> None:
+        """Forget the salts that the log says must be forgotten; the journal's rows are the gateway's to delete.
+
+        A reader of old pages holds it up; it is then tried again at the next call.
+
+        Raises:
+            StoreFault: a list is not kept, or the log cannot be written.
+        """
+        for document, index in list(self._due.items()):
+            spans = kept_spans(self._log.directory, document)
+            listed = written_spans(spans).decode()
+            self._guard.keep_act(document, self._log.entry(index)[1:].decode(), listed)
+            self._log.forget(spans)
+            if not self._log.forgotten(document, self._due[document]):
+                return
+            del self._due[document]
+            held = self._log.tenants()
+            self._tenants = {name: tenant for name, tenant in self._tenants.items() if name in held}
 
     def close(self) -> None:
         """Release both files."""
@@ -139,35 +166,46 @@ class Sequencer:
         boot = self._boot(number, rseq, record, batch)
         index = self._edge.size + len(batch.leaves)
         self._last = seq
+        if record.forgets is not None:
+            batch.erasures[record.forgets] = index
         if record.operator:
             batch.leaves.append(Leaf(index, seq, None, None, None))
-            return clear(placed(body, boot, rseq, None))
-        salt = os.urandom(SALT_BYTES)
+            return clear(self._in_place(body, record, boot, rseq, None))
+        salt = self._entropy(SALT_BYTES)
         tenant = None if record.tenant is None else self._count(record.tenant, now, batch)
         whose, tseq = (None, None) if tenant is None else (tenant.id, tenant.tseq)
         batch.leaves.append(Leaf(index, seq, whose, tseq, salt))
-        return commitment(salt, placed(body, boot, rseq, tseq))
+        return commitment(salt, self._in_place(body, record, boot, rseq, tseq))
+
+    def _in_place(self, body: str, record: Glimpse, boot: str, rseq: int, tseq: int | None) -> bytes:
+        """The committed form; `body` must be as much shorter as the place is long, or it was not in its one form."""
+        made = spelled(record.values, boot, rseq, tseq)
+        place = f'"boot":"{boot}","rseq":{rseq},' if tseq is None else f'"boot":"{boot}","rseq":{rseq},"tseq":{tseq},'
+        if len(made) != len(body) + len(place):
+            raise OutOfOrder(f"{self._path}: row {rseq} of boot {boot[:8]} is not a record in its one form")
+        return made
 
     def _boot(self, number: int, rseq: int, record: Glimpse, batch: Batch) -> str:
         """The id of the boot that a row is of, which must be its next row."""
         if number in self._boots:
             name, rows = self._boots[number]
-            if number != max(self._boots) or rseq != rows:
+            if number != self._newest or rseq != rows:
                 raise OutOfOrder(f"{self._path}: row {rows} of boot {number} is missing")
         else:
-            if number != max(self._boots, default=number - 1) + 1 or rseq != 0:
+            if (self._boots and number != self._newest + 1) or rseq != 0:
                 raise OutOfOrder(f"{self._path}: a boot before {number}, or its first row, is missing")
             started = record.started
             if started is None:
                 raise OutOfOrder(f"{self._path}: boot {number} does not begin with a boot record")
-            name = started
+            name, self._newest = started, number
         self._boots[number] = batch.boots[number] = (name, rseq + 1)
         return name
 
     def _count(self, name: Tenant, now: int, batch: Batch) -> TenantCount:
         tenant = self._tenants.get(name)
         if tenant is None:
-            tenant = self._tenants[name] = TenantCount(len(self._tenants) + 1, name)
+            self._greatest_tenant += 1
+            tenant = self._tenants[name] = TenantCount(self._greatest_tenant, name)
         tenant.tseq += 1
         tenant.day = now // DAY
         batch.tenants[name] = tenant
@@ -184,7 +222,7 @@ class Sequencer:
             if tenant.tseq > tenant.headed and tenant.day < today:
                 word = str.__new__(Tenant, tenant.name)
                 body = head(TenantHead(time=now, tenant=word, tseq=tenant.tseq, day=tenant.day))
-                salt = os.urandom(SALT_BYTES)
+                salt = self._entropy(SALT_BYTES)
                 index = self._edge.size + len(batch.leaves)
                 batch.leaves.append(Leaf(index, None, tenant.id, None, salt, body.decode("ascii")))
                 tenant.headed = tenant.tseq
@@ -198,7 +236,7 @@ class Sequencer:
             raise OutOfOrder("the log's leaves and its last checkpoint differ; nothing is signed")
         if self._latest is not None:
             ours = Checkpoint(self._origin, self._edge.size, self._edge.root)
-            if ours.sign(self._signer) != self._latest.note:
+            if not self._latest.note.startswith(ours.sign(self._signer)):  # witnesses' lines may follow
                 raise OutOfOrder("the log's tiles, key and last checkpoint do not fit each other; nothing is signed")
         self._guard.refuse_older(self._origin, self._edge.size, self._log.subtrees())
 
@@ -210,8 +248,8 @@ class Sequencer:
         name, rows = self._boots[number]
         with translated(self._path):
             first, last = (
-                self._journal.execute("SELECT body FROM record WHERE seq = ?", (number << RSEQ_BITS | rseq,)).fetchone()
-                for rseq in (0, rows - 1)
+                self._journal.execute("SELECT body FROM record WHERE seq = ?", (seq,)).fetchone()
+                for seq in (number << RSEQ_BITS, self._log.last_kept(number << RSEQ_BITS | rows - 1))
             )
         if first is None or last is None:
             raise OutOfOrder(f"{self._path}: older than the log; restore the journal, nothing is signed")

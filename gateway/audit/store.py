@@ -18,6 +18,7 @@ import enum
 import fcntl
 import os
 import stat
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ FILE_NAME = "journal.db"
 RSEQ_BITS = 40
 KIND_LETTERS = {"intent": "i", "outcome": "o", "refusal": "r", "operator": "p"}
 APPLICATION_ID = 0x7A726731  # "zrg1"
+BUSY_MILLISECONDS = 1000
 
 _SCHEMA = """
 CREATE TABLE record(
@@ -46,6 +48,8 @@ INSERT INTO record SELECT ?2 + rowid, CAST(substr(value, 1, 16) AS INTEGER), sub
   unhex(substr(value, 19, 32)), instr('123456789abcdef', substr(value, 18, 1)), ?3, substr(value, 51)
 FROM carray(?1)
 """
+
+_FORGET = "DELETE FROM record WHERE seq IN carray(?1) AND kind <> 'p'"
 
 _OPEN_INTENTS = """
 SELECT intent.body FROM record AS intent WHERE intent.seq BETWEEN ?1 AND ?2 AND intent.kind = 'i' AND NOT EXISTS (
@@ -92,10 +96,13 @@ class Store(Protocol):
     """What the journal needs of its file. Called from one thread."""
 
     found: Found
+    boot: int
 
     def begin(self, lines: Sequence[str]) -> None: ...
     def commit(self, lines: Sequence[str], first: int, floor: int) -> None: ...
     def checkpoint(self) -> None: ...
+    def forget(self, seqs: Sequence[int]) -> None: ...
+    def truncate(self) -> bool: ...
     def check(self, last: int) -> None: ...
     def release_ballast(self) -> bool: ...
     def restore_ballast(self) -> bool: ...
@@ -180,6 +187,33 @@ class SqliteStore:
         """
         with translated(self._path):
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def forget(self, seqs: Sequence[int]) -> None:
+        """Delete rows by their keys, whatever boot wrote them; operator rows stay. Overwritten with zeros, on the disk.
+
+        What was there is in the log's old pages until `truncate`.
+
+        Raises:
+            OutOfSpace, StoreFault: as `commit`.
+        """
+        with translated(self._path):
+            self._connection.execute(_FORGET, (apsw.carray(array("q", seqs)),))
+
+    def truncate(self) -> bool:
+        """Bring the whole log into the database and cut it to nothing; False while somebody reads older pages.
+
+        Raises:
+            OutOfSpace, StoreFault: as `commit`.
+        """
+        with translated(self._path):
+            self._connection.set_busy_timeout(0)  # this thread also commits: it never waits for a reader
+            try:
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            except apsw.BusyError:
+                return False
+            finally:
+                self._connection.set_busy_timeout(BUSY_MILLISECONDS)
+        return True
 
     def check(self, last: int) -> None:
         """Ask whether the open files are still the ones in the directory, and read row `last` back.
@@ -283,7 +317,7 @@ def _prepare(connection: apsw.Connection, path: Path) -> None:
     """Set durability, and make the table in a new file."""
     if connection.pragma("journal_mode", "wal") != "wal":
         raise StoreFault(f"{path}: the file system does not carry a write-ahead log")
-    connection.execute("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0").fetchall()
+    connection.execute("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = ON").fetchall()
     if connection.pragma("application_id") == 0:
         with connection:
             connection.execute(_SCHEMA)
@@ -327,7 +361,7 @@ def keyed(path: Path, flags: int, key: bytes, cipher: Cipher, vfs: str) -> apsw.
             connection.pragma("legacy", 0)
         # A raw key: it is random already, so stretching it would only cost time.
         connection.execute(f"PRAGMA key = 'raw:{key.hex()}'").fetchall()
-        connection.set_busy_timeout(1000)
+        connection.set_busy_timeout(BUSY_MILLISECONDS)
         connection.execute("SELECT 1 FROM sqlite_schema").fetchone()  # the first page must decrypt
     except BaseException:
         connection.close()

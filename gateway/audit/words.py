@@ -198,6 +198,21 @@ class Act(enum.StrEnum):
     CHANGE = "change"
     TENANT = "tenant"
     HEARTBEAT = "heartbeat"
+    ERASE = "erase"
+    ERASED = "erased"
+    PRUNE = "prune"
+    EXPORT = "export"
+    ANCHOR = "anchor"
+    RECONCILIATION = "reconciliation"
+    TOTALS = "totals"
+
+
+class Ground(enum.StrEnum):
+    """Why records were erased: a tenant's word, one about a single person, or the end of a cancelled one's grace."""
+
+    TENANT = "tenant"
+    SUBJECT = "subject"
+    CANCELLED = "cancelled"
 
 
 E = TypeVar("E", ErrorClass, Finish)

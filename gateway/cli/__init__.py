@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.caller_keys import KeysUnreadable
-from gateway.cli import audit, change, disclosure, evidence, keys, processors, redaction, schemas, serving
+from gateway.cli import audit, change, disclosure, evidence, keys, processors, redaction, retention, schemas, serving
 from gateway.cli.verb import OK, UNUSABLE, Unusable, Verb, complain
 from gateway.config.approval import NotApproved
 from gateway.errors import ConfigurationError
@@ -23,6 +23,8 @@ GROUPS = {
     "processors": "the sub-processor registry",
     "keys": "caller keys: issue, list, revoke, effective without restart; and the master key",
     "change": "change control: propose, approve and apply configurations",
+    "tenant": "tenants: their names, copies of what is recorded of them, and its erasure",
+    "subject": "one person of a tenant: a copy of what is recorded, and its erasure",
     "schemas": "structured-output schemas that may leave",
 }
 VERBS: tuple[Verb, ...] = (
@@ -35,6 +37,7 @@ VERBS: tuple[Verb, ...] = (
     *change.VERBS,
     *audit.VERBS,
     *evidence.VERBS,
+    *retention.VERBS,
 )
 """Every verb, in the order of `--help`."""
 

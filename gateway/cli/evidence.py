@@ -35,13 +35,13 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _verify_state(options: argparse.Namespace, state: Path) -> int:
     from gateway.audit import verify  # noqa: PLC0415
-    from gateway.audit.evidence import open_evidence, own_policy  # noqa: PLC0415
+    from gateway.audit.evidence import open_evidence  # noqa: PLC0415
     from gateway.audit.store import StoreFault  # noqa: PLC0415
 
     keyring = _keyring(options, state)
     try:
         with open_evidence(state, keyring) as evidence:
-            policy = own_policy(evidence.origin, keyring) if options.policy is None else options.policy.read_text()
+            policy = evidence.policy(keyring) if options.policy is None else options.policy.read_text()
             seen = [Path(name).read_text(encoding="utf-8") for name in options.seen]
             run = verify.verify(evidence, verify.Policy(policy), verify.show_progress, seen)
     except StoreFault as fault:
@@ -60,6 +60,7 @@ def _report(options: argparse.Namespace) -> int:
     from gateway.audit import verify  # noqa: PLC0415
     from gateway.audit.evidence import open_evidence  # noqa: PLC0415
     from gateway.audit.report import Period, build  # noqa: PLC0415
+    from gateway.audit.retention.handouts import hand_out  # noqa: PLC0415
     from gateway.audit.store import StoreFault  # noqa: PLC0415
 
     bundle = bundle_of(options)
@@ -69,7 +70,9 @@ def _report(options: argparse.Namespace) -> int:
     period = Period(_microseconds(options.start), _microseconds(options.end), options.recipient)
     try:
         with open_evidence(bundle.state, keyring, period.since, period.until) as evidence:
-            built = build(evidence, keyring, options.out, period, time.time_ns() // 1000, verify.show_progress)
+            now = time.time_ns() // 1000
+            built = build(evidence, keyring, options.out, period, now, verify.show_progress)
+            hand_out(bundle.state, built.digest, evidence.end - evidence.start, now)
     except (StoreFault, verify.NotVerified) as fault:
         raise Unusable(str(fault)) from None
     except OSError as error:

@@ -64,7 +64,12 @@ def _keys_revoke(options: argparse.Namespace) -> int:
     return OK
 
 
+def _keys_rotate_arguments(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--data", action="store_true", help="also write journal and log anew under keys of their own")
+
+
 def _keys_rotate(options: argparse.Namespace) -> int:
+    from gateway.audit.rekeying import rekey  # noqa: PLC0415
     from gateway.audit.store import StoreFault, apart  # noqa: PLC0415
 
     bundle = bundle_of(options)
@@ -74,9 +79,13 @@ def _keys_rotate(options: argparse.Namespace) -> int:
         with apart(bundle.state / "journal"):
             Keyring.open(keys, master=bundle.master_key)  # every seal must open before anything changes
             newest = add_master(master)
-            count = Keyring.open(keys, master=bundle.master_key).reseal()
-    except StoreFault:
-        raise Unusable("a gateway runs on this state: stop it first") from None
+            keyring = Keyring.open(keys, master=bundle.master_key)
+            count = keyring.reseal()
+            rewritten = rekey(bundle.state, keyring) if options.data else 0
+    except StoreFault as fault:
+        raise Unusable(f"{fault}: if a gateway runs on this state, stop it first") from None
+    if options.data:
+        complain(f"{rewritten} databases written anew under new keys; run again if this is fewer than there are")
     complain(f"{count} files sealed anew; older lines of the master file may go once no backup needs them")
     say([newest])
     return OK
@@ -103,5 +112,6 @@ VERBS = (
         "make a new master key and seal every key of the state under it, while the gateway is stopped",
         "gateway keys rotate --config /etc/gateway",
         _keys_rotate,
+        _keys_rotate_arguments,
     ),
 )

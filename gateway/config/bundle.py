@@ -63,6 +63,11 @@ class Bundle:
         """The log's name: as the settings say, or made of the region's."""
         return self.settings.log.origin or f"zero-retention-gateway.invalid/{self.settings.region}"
 
+    def guard(self, state: Path | None = None) -> Path:
+        """The file where the log's last checkpoint is kept a second time; in the keys of the state if not elsewhere."""
+        kept = self.settings.log.guard
+        return (state or self.state) / "keys" / "checkpoint" if kept is None else self.path(kept)
+
     @property
     def master_key(self) -> Path | None:
         """The file of the master key, or None where it is kept in the state."""

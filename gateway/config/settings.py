@@ -55,6 +55,20 @@ def _origin(value: str) -> str:
     return value
 
 
+def _cosigner(value: str) -> str:
+    if not re.fullmatch(r"[!-*,-~]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}", value):
+        raise misfit("write the witness's verifier key: NAME+ID+KEY")
+    return value
+
+
+def _outside(value: str) -> str:
+    if not re.fullmatch(
+        r"https://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*|http://127\.0\.0\.1:[0-9]{1,5}", value
+    ):
+        raise misfit("write https://HOST[/PATH], without a slash at the end; http is for 127.0.0.1 alone")
+    return value
+
+
 PersonalKind = Annotated[str, AfterValidator(_kind)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 HostName = Annotated[str, AfterValidator(_host_name)]
@@ -156,9 +170,17 @@ class Journal(Form):
     ballast_bytes: Annotated[int, Field(ge=0, le=2**40)] = 64 * 2**20
 
 
+class Witness(Form):
+    """Somebody else who cosigns the log's checkpoints (c2sp.org/tlog-witness): a verifier key and where to submit."""
+
+    key: Annotated[str, AfterValidator(_cosigner)]
+    url: Annotated[str, AfterValidator(_outside)]
+
+
 class Log(Form):
     """The signed log. Never change `origin` once there is a log: it is the log's name.
 
+    Its checkpoints are sent to the `witnesses` once a minute; an auditor asks for the cosignatures of `quorum` of them.
     `guard` is a file on another volume than the state, where the last checkpoint is kept a second time;
     `tiles` a directory for a web server, from which anybody can read the log without its records.
     """
@@ -166,6 +188,8 @@ class Log(Form):
     origin: Annotated[str, AfterValidator(_origin)] | None = None
     guard: Prose | None = None
     tiles: Prose | None = None
+    witnesses: Annotated[tuple[Witness, ...], Field(max_length=16)] = ()
+    quorum: Annotated[int, Field(ge=0, le=16)] = 0
 
 
 class Upstream(Form):
@@ -179,6 +203,13 @@ class MasterKey(Form):
     """Where the master key is; best outside the state, so that a copy of the state is useless by itself."""
 
     file: Prose
+
+
+class Erasure(Form):
+    """Which services may ask, by their own keys, for a copy of what is recorded of a tenant of theirs, or of one person
+    there, and that it be erased. Nobody approves that: it is the tenant's own word."""
+
+    callers: tuple[Id, ...] = ()
 
 
 class ConditionalGrant(Form):
@@ -225,6 +256,7 @@ class Settings(Form):
     upstream: Upstream = Upstream()
     grants: tuple[ConditionalGrant, ...] = ()
     change: ChangeControl | None = None
+    erasure: Erasure = Erasure()
 
     def warnings(self) -> Iterator[str]:
         """What is in force and dangerous; said at every start and by `check`."""
@@ -252,6 +284,8 @@ def parse_settings(tree: object, report: Report) -> Settings | None:
         for at, purpose in enumerate(item.purposes):
             if purpose not in settings.purposes:
                 fault(("grants", index, "purposes", at), "`purposes:` does not list this purpose")
+    if settings.log.quorum > len(settings.log.witnesses):
+        fault(("log", "quorum"), "there are fewer witnesses than it asks for")
     if settings.change is not None:
         _check_approvers(settings.change.approvers, fault)
     return None if fault.faults else settings

@@ -62,6 +62,9 @@ class Evidence:
     start: int = 0
     peaks: list[tuple[int, bytes]] = field(default_factory=list)
     prior: list[tuple[int, bytes, list[bytes]]] = field(default_factory=list)
+    lists: dict[str, bytes] = field(default_factory=dict)
+    reports: dict[str, bytes] = field(default_factory=dict)
+    later: tuple[str, list[bytes], list[tuple[int, bytes, list[bytes]]]] | None = None
 
     @property
     def end(self) -> int:
@@ -72,6 +75,11 @@ class Evidence:
 
     def check_files(self, a1: Assertion, policy: Policy) -> None:
         """Files are the pack's own tests."""
+
+    def counted(self) -> dict[str, int]:
+        """What a database would count."""
+        records = [each.record for each in self.rows if each.clear or each.text]
+        return {"operator": sum(record["kind"] == "operator" for record in records)}
 
     def verify(self) -> Verification:
         return verify(self, POLICY)

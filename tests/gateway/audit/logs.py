@@ -120,9 +120,9 @@ class House:
         self._store = None
 
     @contextlib.contextmanager
-    def sequencer(self, signer: Signer = SIGNER) -> Iterator[Sequencer]:
+    def sequencer(self, signer: Signer = SIGNER, vfs: str = "") -> Iterator[Sequencer]:
         """The sequencer over this state."""
-        log = LogStore(self.directory / "log", LOG_KEY, ORIGIN)
+        log = LogStore(self.directory / "log", LOG_KEY, ORIGIN, vfs=vfs)
         try:
             made = Sequencer(
                 self.directory / "journal", KEY, log, signer, Guard(self.directory / "guard"), lambda: self.time

@@ -35,7 +35,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
         changed.setattr(logs, "KEY", keyring.journal_key())
         changed.setattr(logs, "LOG_KEY", keyring.log_key())
         changed.setattr(logs, "SIGNER", keyring.log_signer())
-        changed.setattr(logs.House.sequencer.__wrapped__, "__defaults__", (keyring.log_signer(),))  # type: ignore[attr-defined]
+        changed.setattr(logs.House.sequencer.__wrapped__, "__defaults__", (keyring.log_signer(), ""))  # type: ignore[attr-defined]
         lived_in(directory, calls=120)
     return directory
 

@@ -20,7 +20,8 @@ from gateway.audit.language import Id
 from gateway.audit.record import KINDS, Operator, Row, canonical_row
 from gateway.audit.store import FILE_NAME, reading
 from gateway.audit.verify import NotVerified, Policy, ed25519, fault_of, read_checkpoint
-from gateway.audit.words import Act, Echo, ErrorClass, Finish, Result
+from gateway.audit.words import Act, Echo, ErrorClass, Finish, Ground, Result
+from gateway.categories import Category
 from gateway.errors import Code
 from gateway.keys import Signer
 from tests.gateway.audit.forgeries import FORGERIES, POLICY, Evidence, Leaf, checkpoint, failed
@@ -56,7 +57,7 @@ def test_what_holds_passes(genuine: Evidence) -> None:
     said = verifier.sentence(run.facts(), "then", "now")
     assert "made 25 provider calls in 25 attempts. 25 went" in said
     assert "; 0 did not" in said
-    assert "1 attempts are indeterminate. 0 records were deleted" in said
+    assert "1 attempts are indeterminate. 0 records were deleted under 0 logged" in said
     assert "ended without warning" in said
 
 
@@ -187,7 +188,7 @@ def test_its_record_language_is_the_gateways() -> None:
         assert fields.keys() - place == ours
     for text, words in (
         (verifier.CODES, Code), (verifier.RESULTS, Result), (verifier.ERRORS, ErrorClass), (verifier.FINISHES, Finish),
-        (verifier.ACTS, Act), ("confirmed absent contradicted", Echo),
+        (verifier.ACTS, Act), (verifier.GROUNDS, Ground), (verifier.CATEGORIES, Category), ("confirmed absent contradicted", Echo),
     ):  # fmt: skip
         assert set(text.split()) == {str(word.value) for word in words}
 
@@ -202,9 +203,13 @@ def test_what_the_gateway_writes_is_of_the_language() -> None:
             text = json.dumps({**json.loads(text), "tseq": 3}, sort_keys=True, separators=(",", ":"))
 
         assert fault_of(record.KIND, text, json.loads(text)) is None
+        read = verifier.read_record(text)
+        assert isinstance(read, dict)
+        assert {name: json.loads(text)[name] for name in read} == read
         for at in range(0, len(text), 7):
             broken = f"{text[:at]} {text[at:]}"
             assert fault_of(record.KIND, broken, json.loads(text)) is not None
+            assert isinstance(verifier.read_record(broken), str)
 
 
 @pytest.mark.parametrize(
@@ -223,6 +228,10 @@ def test_domains_end_where_they_should(change: dict[str, object], allowed: bool)
     text = json.dumps(record, sort_keys=True, separators=(",", ":"))
 
     assert (fault_of("intent", text, record) is None) is allowed
+    read = verifier.read_record(text)
+    assert isinstance(read, dict) is allowed
+    if isinstance(read, dict):
+        assert read.items() <= record.items()
 
 
 def test_a_quorum_of_witnesses_is_asked_for() -> None:

@@ -1,0 +1,1 @@
+"""Tests of what is kept and for how long."""
