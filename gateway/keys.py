@@ -176,6 +176,10 @@ class Keyring:
         """The 256-bit database key of the log, made at first use."""
         return self._secret("log")
 
+    def index_key(self) -> bytes:
+        """The 256-bit database key of what the auditor's pages keep beside the journal; it follows from the journal's."""
+        return hmac.digest(self.journal_key(), b"zr-index/1", "sha256")
+
     def log_signer(self) -> Signer:
         """What signs the log's checkpoints, made at first use."""
         return Signer(self._secret("log-signer"))
