@@ -22,6 +22,7 @@ from typing import BinaryIO
 import uvloop
 
 from gateway.aside import aside
+from gateway.audit.access import Looked, access_mark, looks_after
 from gateway.audit.configurations import keep_configuration
 from gateway.audit.journal import Journal
 from gateway.audit.journal import Settings as JournalSettings
@@ -30,7 +31,7 @@ from gateway.audit.ledger import Ledger
 from gateway.audit.record import Operator
 from gateway.audit.sequencing import Plan
 from gateway.audit.store import StoreFault
-from gateway.audit.words import Act, Processor
+from gateway.audit.words import Act, Processor, Role
 from gateway.change.chain import Chain, ChainBroken
 from gateway.change.control import require_approval
 from gateway.change.control import warnings as change_warnings
@@ -65,6 +66,11 @@ from providers import PROVIDERS
 
 NOTED = "notices.noted"
 """How many lines of the notices that were sent are in the record."""
+
+SEEN = "looks.noted"
+"""The number of the last view or export of the auditor's pages that is in the record."""
+
+_MOST_LOOKS = 256
 
 WATCH_SECONDS = 0.5
 """How long an approved schema, or a caller key, may take to be in force."""
@@ -185,6 +191,7 @@ class Application:
         await self._note_changes()
         await self._note_tenants()
         await self._note_notices()
+        await self._note_looks()
         await self._listener.start(self._relay.handle)
         await self._operations.start(operations_handler(self._metrics, checks, self._warnings))
         self._sequencing.start()
@@ -382,8 +389,12 @@ class Application:
         chain = Chain(self._state or self._force.bundle.state, PROVIDERS)
         seen = (schemas_mark(self._directory), chain.mark())
         keys = self._force.bundle.callers.key_ids()
+        looked = None
         while True:
             await asyncio.sleep(WATCH_SECONDS)
+            if looked != (mark := access_mark(self._state or self._force.bundle.state)):
+                looked = mark
+                await self._note_looks()
             self._metrics.journal_healthy.set(1 if self._journal.healthy else 0)
             known, keys = keys, self._force.bundle.callers.key_ids()
             for key in sorted(known ^ keys):
@@ -440,6 +451,24 @@ class Application:
                 noted.write_text(str(done), encoding="ascii")
         except (SentUnreadable, OSError, ValueError):
             self._log.event("notices_unreadable")
+        except Unavailable:
+            return  # what was not recorded comes again
+
+    async def _note_looks(self) -> None:
+        """Record each view and export of the auditor's pages since the last time it was looked, once."""
+        state = self._state or self._force.bundle.state
+        noted = state / SEEN
+        try:
+            done = int(noted.read_bytes()) if noted.exists() else 0
+            key = self._keyring.index_key()
+            while looks := await asyncio.to_thread(looks_after, state, key, done, _MOST_LOOKS):
+                for item in looks:
+                    if item.act in _LOOKS and item.role in _ROLES:
+                        await self._ledger.note(_look(item))
+                    done = item.id
+                    noted.write_text(str(done), encoding="ascii")
+        except (StoreFault, OSError, ValueError):
+            self._log.event("looks_unreadable")
         except Unavailable:
             return  # what was not recorded comes again
 
@@ -541,6 +570,22 @@ def _change(link: Proposal) -> Operator:
         document=Sha(statement.id),
         approvers=tuple(sorted({Id(item.key) for item in link.approvals})),
     )
+
+
+def _look(item: Looked) -> Operator:
+    return Operator(
+        time=_now(),
+        act=Act(item.act),
+        role=Role(item.role),
+        session=Id(item.session),
+        query=Sha(item.digest),
+        rows=item.rows,
+        start=item.time,
+    )
+
+
+_LOOKS = frozenset({Act.VIEW.value, Act.EXPORT.value})
+_ROLES = frozenset(Role)
 
 
 def _now() -> int:

@@ -177,7 +177,7 @@ class Keyring:
         return self._secret("log")
 
     def index_key(self) -> bytes:
-        """The 256-bit database key of what the auditor's pages keep beside the journal; it follows from the journal's."""
+        """The 256-bit database key of what the auditor's pages keep; it follows from the journal's."""
         return hmac.digest(self.journal_key(), b"zr-index/1", "sha256")
 
     def log_signer(self) -> Signer:

@@ -51,7 +51,7 @@ def stretches(since: int, until: int) -> list[Stretch]:
 
 
 def edges(since: int, until: int, most: int) -> list[int]:
-    """Where the bars of a timeline begin and the last one ends: hours of two days; days while `most` suffice; months."""
+    """Where the bars of a timeline begin and the last ends: hours of two days, days while `most` suffice, or months."""
     if until - since <= 48 * HOUR:
         return list(range(since // HOUR * HOUR, until + HOUR - 1, HOUR))[:50] or [since, until]
     if until - since <= most * DAY:

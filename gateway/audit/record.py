@@ -36,6 +36,7 @@ from gateway.audit.words import (
     Processor,
     Purpose,
     Result,
+    Role,
     RuleSource,
     Tenant,
     Tls,
@@ -417,6 +418,8 @@ class Operator(Struct, frozen=True, kw_only=True):
     tenant: a tenant came, changed or went, and is now served or not (`enabled`); `subject` is its keyed hash, absent
         where it is gone and so is its key.
     heartbeat: nothing; once a minute, so that a quiet minute and a lost one do not look alike.
+    view, export: of the auditor's pages, at `start`: as which `role`, in which `session` (a random id; who it was is
+        kept apart and can be erased), the digest of the `query`, and how many `rows` matched.
     """
 
     KIND: ClassVar[str] = "operator"
@@ -440,6 +443,10 @@ class Operator(Struct, frozen=True, kw_only=True):
     told: Total | None = None
     approvers: Annotated[tuple[Id, ...], Subset(16), Derived()] | None = None
     subject: Annotated[Mac, Derived()] | None = None
+    role: Annotated[Role, Derived()] | None = None
+    session: Id | None = None
+    query: Sha | None = None
+    rows: Total | None = None
 
 
 Record = Intent | Outcome | Refusal | Operator

@@ -313,7 +313,8 @@ ERRORS = """invalid_request_error authentication_error invalid_api_key permissio
 FINISHES = """stop length tool_calls function_call content_filter completed incomplete failed cancelled
  max_output_tokens end_turn max_tokens stop_sequence tool_use pause_turn refusal model_context_window_exceeded
  other"""
-ACTS = "boot shutdown configuration key gap recovery unauthenticated notice change tenant heartbeat"
+ACTS = "boot shutdown configuration key gap recovery unauthenticated notice change tenant heartbeat view export"
+ROLES = "security privacy_officer tenant_admin tenant_auditor external_auditor"
 
 _PLACE = {"boot": _HEX[32], "rseq": _INT, "v": "1"}
 _TIMED = {**_PLACE, "time": _INT}
@@ -342,7 +343,8 @@ FIELDS = {
         **_TIMED, "act": _one_of(ACTS), "configuration?": _HEX[64], "parent?": _HEX[64], "release?": _HEX[64],
         "started?": _ID, "previous?": _ID, "clean?": _BOOL, "key?": _ID, "enabled?": _BOOL, "closed?": _TOTAL,
         "refused?": _TOTAL, "start?": _INT, "end?": _INT, "processor?": _W, "document?": _HEX[64], "told?": _TOTAL,
-        "approvers?": _list_of(_ID), "subject?": _HEX[32],
+        "approvers?": _list_of(_ID), "subject?": _HEX[32], "role?": _one_of(ROLES), "session?": _ID, "query?": _HEX[64],
+        "rows?": _TOTAL,
     },
     "tenant_head": {"v": "1", "time": _INT, "tenant": _W, "tseq": _INT, "day": _INT},
 }  # fmt: skip

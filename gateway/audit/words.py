@@ -198,6 +198,18 @@ class Act(enum.StrEnum):
     CHANGE = "change"
     TENANT = "tenant"
     HEARTBEAT = "heartbeat"
+    VIEW = "view"
+    EXPORT = "export"
+
+
+class Role(enum.StrEnum):
+    """As whom somebody looked at the auditor's pages."""
+
+    SECURITY = "security"
+    PRIVACY_OFFICER = "privacy_officer"
+    TENANT_ADMIN = "tenant_admin"
+    TENANT_AUDITOR = "tenant_auditor"
+    EXTERNAL_AUDITOR = "external_auditor"
 
 
 E = TypeVar("E", ErrorClass, Finish)
