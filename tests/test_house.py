@@ -54,6 +54,7 @@ FLOORS: dict[str, int] = {
     "gateway.demo": 4,
     "gateway.simulator": 4,
     "gateway.trial": 4,
+    "gateway.web": 4,
     "gateway.__main__": 4,
 }
 PEERS = ("gateway.policy", "gateway.redaction", "gateway.audit")
@@ -68,16 +69,25 @@ DOORS: dict[str, tuple[str, ...]] = {
         "gateway.relay",
         "gateway.simulator",
         "gateway.upstream",
+        "gateway.web",
     ),
     "apsw": (
+        "gateway.audit.access",
         "gateway.audit.evidence",
         "gateway.audit.exposure",
+        "gateway.audit.index",
         "gateway.audit.log_store",
+        "gateway.audit.pages",
         "gateway.audit.reader",
+        "gateway.audit.scope",
         "gateway.audit.store",
         "gateway.audit.tally",
     ),
     "cryptography": ("gateway.keys",),
+    "jinja2": ("gateway.web.frame",),
+    "joserfc": ("gateway.web.sign_in",),
+    "markupsafe": ("gateway.web.charts", "gateway.web.frame"),
+    "numpy": ("gateway.audit.tallies",),
     "presidio_analyzer": (
         "gateway.redaction.engine",
         "gateway.redaction.recognizers",

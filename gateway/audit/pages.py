@@ -18,7 +18,7 @@ import apsw
 import orjson
 
 from gateway.audit.index import APPLICATION_ID, INDEX_FILE, INDEX_FOLDER
-from gateway.audit.periods import DAY, EVER, HOUR, edges, month_of, month_start, stretches
+from gateway.audit.periods import DAY, EVER, HOUR, Stretch, edges, month_of, month_start, stretches
 from gateway.audit.scope import Scope, confine
 from gateway.audit.store import FILE_NAME, Cipher, StoreFault, keyed, reading, translated
 from gateway.audit.tallies import DIMENSIONS, Kinds, Sums, Tally
@@ -356,8 +356,7 @@ class View:
         held = self._memory.tallies.get(key)
         if held is None:
             parts: list[tuple[int, bytes]] = []
-            hourly = until - since <= 48 * HOUR
-            for grain, low, high in [("hour", since, until)] if hourly else stretches(since, until):
+            for grain, low, high in _grains(since, until):
                 parts += self._raw(low, high) if grain == "hour" else self._parts(grain, low, high)
             held = Tally.of(parts)
             if len(self._memory.tallies) >= _REMEMBERED:
@@ -398,6 +397,13 @@ class View:
 
 
 _LineRow: TypeAlias = "tuple[int, int, int, str, int, int | None, int, int | None, int | None, int | None, int | None]"
+
+
+def _grains(since: int, until: int) -> list[Stretch]:
+    """A period in stretches as fine as the bars of its timeline."""
+    if until - since <= 48 * HOUR:
+        return [("hour", since, until)]
+    return stretches(since, until, months=until - since > _BARS * DAY)
 
 
 def _numbers(values: Iterable[int]) -> object:

@@ -28,8 +28,8 @@ Stretch = tuple[str, int, int]
 """(`hour`, `day` or `month`, first, end): in microseconds, days, months; `end` is not included."""
 
 
-def stretches(since: int, until: int) -> list[Stretch]:
-    """A period (microseconds) in whole months, whole days, and what is left at both ends."""
+def stretches(since: int, until: int, *, months: bool = True) -> list[Stretch]:
+    """A period (microseconds) in whole months (unless days are wanted), whole days, and what is left at both ends."""
     if since >= until:
         return []
     first, end = -(-since // DAY), until // DAY
@@ -39,7 +39,7 @@ def stretches(since: int, until: int) -> list[Stretch]:
     if month_start(start_month) < first:
         start_month += 1
     found: list[Stretch] = [("hour", since, first * DAY), ("hour", end * DAY, until)]
-    if start_month < end_month:
+    if months and start_month < end_month:
         found += [
             ("day", first, month_start(start_month)),
             ("month", start_month, end_month),

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.caller_keys import KeysUnreadable
-from gateway.cli import audit, change, disclosure, evidence, keys, processors, redaction, schemas, serving
+from gateway.cli import audit, change, disclosure, evidence, keys, processors, redaction, schemas, serving, web
 from gateway.cli.verb import OK, UNUSABLE, Unusable, Verb, complain
 from gateway.config.approval import NotApproved
 from gateway.errors import ConfigurationError
@@ -35,6 +35,7 @@ VERBS: tuple[Verb, ...] = (
     *change.VERBS,
     *audit.VERBS,
     *evidence.VERBS,
+    *web.VERBS,
 )
 """Every verb, in the order of `--help`."""
 

@@ -25,6 +25,32 @@ class BadParameter(Exception):
         self.name, self.reason = name, reason
 
 
+def instant(text: str) -> datetime:
+    """A day (its beginning), or an instant to the minute or second, in UTC.
+
+    Raises:
+        ValueError: it is none.
+    """
+    for form in ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"):
+        try:
+            at = datetime.strptime(text.removesuffix("Z"), form).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+        if 1970 < at.year < 9999:
+            return at
+    raise ValueError("a day such as 2026-11-25, or 2026-11-25T09:30, in UTC")
+
+
+def instant_text(value: str) -> str:
+    """The text of an instant, as it is.
+
+    Raises:
+        ValueError: it is none.
+    """
+    instant(value)
+    return value
+
+
 def _matching(pattern: str, reason: str) -> Callable[[str], str]:
     form = re.compile(pattern, re.ASCII)
 
@@ -48,8 +74,8 @@ _one_of = {
 }
 
 GRAMMARS: Mapping[str, Callable[[str], str]] = {
-    "from": lambda value: _instant_text(value),
-    "to": lambda value: _instant_text(value),
+    "from": instant_text,
+    "to": instant_text,
     **dict.fromkeys(
         ("tenant", "end", "caller", "purpose", "wire", "operation", "processor", "agreement", "model", "source"), _word
     ),
@@ -86,7 +112,9 @@ def parse(query: str, takes: Iterable[str]) -> dict[str, str]:
     allowed, found = frozenset(takes), dict[str, str]()
     for name, value in pairs:
         if name not in allowed:
-            raise BadParameter("", f"This page takes {', '.join(sorted(allowed)) or 'no parameters'}, and nothing else.")
+            raise BadParameter(
+                "", f"This page takes {', '.join(sorted(allowed)) or 'no parameters'}, and nothing else."
+            )
         if name in found:
             raise BadParameter(name, f"{name} is given twice.")
         try:
@@ -112,7 +140,7 @@ def filters_of(given: Mapping[str, str], now: datetime) -> Filters:
 
 
 def place(text: str | None) -> tuple[int, int] | None:
-    """A place in the list of calls. A forged one is a place like any other: it shows nothing that a filter would not."""
+    """A place in the list of calls. A forged one is a place like any other: it shows nothing more than a filter."""
     if text is None:
         return None
     time, _dash, seq = text.partition("-")
@@ -126,22 +154,6 @@ def address(path: str, given: Mapping[str, str], **changed: str | None) -> str:
     return f"{path}?{urlencode(ordered)}" if ordered else path
 
 
-def instant(text: str) -> datetime:
-    """A day (its beginning), or an instant to the minute or second, in UTC.
-
-    Raises:
-        ValueError: it is none.
-    """
-    for form in ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"):
-        try:
-            at = datetime.strptime(text.removesuffix("Z"), form).replace(tzinfo=UTC)
-        except ValueError:
-            continue
-        if 1970 < at.year < 9999:
-            return at
-    raise ValueError("a day such as 2026-11-25, or 2026-11-25T09:30, in UTC")
-
-
 def microseconds(at: datetime) -> int:
     """Since 1970."""
     return round(at.timestamp()) * 1_000_000
@@ -151,8 +163,3 @@ def shown(instant_us: int) -> str:
     """An instant as `from` and `to` take it: a day where it is the beginning of one."""
     at = datetime.fromtimestamp(instant_us // 1_000_000, UTC)
     return f"{at:%Y-%m-%d}" if instant_us % DAY == 0 else f"{at:%Y-%m-%dT%H:%M:%S}"
-
-
-def _instant_text(value: str) -> str:
-    instant(value)
-    return value
