@@ -152,14 +152,18 @@ class Index:
             if not found:
                 return 0
             rows = cast(list[tuple[int, int, str, str]], found)
-            with self._connection:
-                batch = _Batch()
-                for seq, time, kind, text in rows:
-                    self._take(batch, seq, time, kind, text)
-                self._write(batch)
-                self._mark("last", rows[-1][0])
-                if batch.erased:
-                    self._sweep()
+            try:
+                with self._connection:
+                    batch = _Batch()
+                    for seq, time, kind, text in rows:
+                        self._take(batch, seq, time, kind, text)
+                    self._write(batch)
+                    self._mark("last", rows[-1][0])
+                    if batch.erased:
+                        self._sweep()
+            except BaseException:
+                self._remember()  # what was numbered in a transaction that did not come about
+                raise
             self._last = rows[-1][0]
             if batch.erased:  # no page of what was erased stays in the log's file
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)

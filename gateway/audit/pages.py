@@ -19,7 +19,7 @@ import orjson
 
 from gateway.audit.index import APPLICATION_ID, INDEX_FILE, INDEX_FOLDER
 from gateway.audit.periods import DAY, EVER, HOUR, Stretch, edges, month_of, month_start, stretches
-from gateway.audit.scope import Scope, confine
+from gateway.audit.scope import Confined, Scope
 from gateway.audit.store import FILE_NAME, Cipher, StoreFault, keyed, reading, translated
 from gateway.audit.tallies import DIMENSIONS, Kinds, Sums, Tally
 
@@ -190,9 +190,9 @@ class Pages:
             with translated(self._path):
                 index.authorizer = None
                 self._learn(index)
-                confine(index, scope)
+                confined = Confined(index, scope)
                 with index:
-                    yield View(index, journal, scope, self._memory, self._path)
+                    yield View(confined, journal, scope, self._memory, self._path)
         except BaseException:
             index.close()
             journal.close()
@@ -243,11 +243,9 @@ class Pages:
 class View:
     """What a scope may see. Made by `Pages.view`."""
 
-    def __init__(
-        self, index: apsw.Connection, journal: apsw.Connection, scope: Scope, memory: _Memory, path: Path
-    ) -> None:
+    def __init__(self, index: Confined, journal: apsw.Connection, scope: Scope, memory: _Memory, path: Path) -> None:
         """Use `Pages.view`."""
-        self._index, self._journal, self._path, self.scope = index, journal, path, scope
+        self._all, self._journal, self._path, self.scope = index.all, journal, path, scope
         self._memory, self._kinds = memory, memory.kinds
 
     @property
@@ -324,8 +322,7 @@ class View:
         if not wanted:
             return []
         most = cast(int, bindings["most"])
-        alone = len(wanted) * 12 + min(len(wanted) * most, matched) * 2  # microseconds, roughly
-        if most * counts.in_period // matched > alone:
+        if most * counts.in_period // matched > _alone(len(wanted), matched, most):
             sql = _LIST.format(line=_LINE, where="alike = :alike AND", sign=sign, way=way)
             return [row for alike in wanted for row in self._all(sql, {**bindings, "alike": alike})]
         nearest = self._nearest(set(wanted), cast(int, bindings["time"]), span, up=way == "ASC")
@@ -392,11 +389,13 @@ class View:
         facts = dict(zip(DIMENSIONS, self._kinds.facts[alike], strict=True))
         return Line(time, seq, call, attempt, outcome, redactions, given, taken, status, ms, facts)
 
-    def _all(self, sql: str, bindings: Mapping[str, object] | tuple[object, ...] = ()) -> list[tuple[object, ...]]:
-        return cast("list[tuple[object, ...]]", self._index.execute(sql, bindings).fetchall())
-
 
 _LineRow: TypeAlias = "tuple[int, int, int, str, int, int | None, int, int | None, int | None, int | None, int | None]"
+
+
+def _alone(kinds: int, matched: int, most: int) -> int:
+    """What it costs to read a page kind by kind, against one for each row that is read along time."""
+    return kinds * 30 + min(kinds * most, matched) * 5
 
 
 def _grains(since: int, until: int) -> list[Stretch]:

@@ -2,14 +2,16 @@
 
 A connection of a scope has views of its own, in which tenants and days are numbers written into the definition, and an
 authoriser that lets no statement compile that reads a table of calls from outside of these views. So a query without
-its tenant predicate is not a mistake for a review to find: it cannot be prepared.
+its tenant predicate is not a mistake for a review to find: it cannot be prepared. The views' names are random, since
+SQLite tells the authoriser of a common table expression by its name as it tells of a view.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import secrets
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeAlias, cast
 
 import apsw
 
@@ -22,11 +24,16 @@ NOBODY = 0
 """The tenant of a refusal that came before the tenant was known."""
 
 _TABLES = frozenset({"call", "day_tally", "month_tally", "alike", "act", "tenant"})
-_VIEWS = frozenset({"seen_call", "seen_day", "seen_month", "seen_act"})
+_PREFIX = "seen_"
+"""What statements write for a view; the random name takes its place."""
+
 _BESIDE = frozenset({"mark", "carray"})
 _HARMLESS = frozenset(
     {apsw.SQLITE_SELECT, apsw.SQLITE_FUNCTION, apsw.SQLITE_TRANSACTION, apsw.SQLITE_SAVEPOINT, apsw.SQLITE_RECURSIVE}
 )
+
+
+Bindings: TypeAlias = "Mapping[str, object] | tuple[object, ...]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +66,28 @@ class Scope:
         return self.whole or tenant in self.tenants
 
 
-def confine(connection: apsw.Connection, scope: Scope) -> None:
-    """Let a connection to the index see nothing but what the scope may see, from now on."""
-    connection.authorizer = None
-    for name, body in _bodies(connection, scope).items():
-        connection.execute(f"DROP VIEW IF EXISTS temp.{name}")
-        connection.execute(f"CREATE TEMP VIEW {name} AS {body}")
-    connection.authorizer = _authorise
+class Confined:
+    """A connection to the index that sees nothing but what a scope may see."""
+
+    def __init__(self, connection: apsw.Connection, scope: Scope) -> None:
+        """From now on, until the connection is confined anew."""
+        self._connection, self._prefix = connection, f"seen{secrets.token_hex(8)}_"
+        connection.authorizer = None
+        for (name,) in cast("list[tuple[str]]", connection.execute("SELECT name FROM sqlite_temp_schema").fetchall()):
+            connection.execute(f"DROP VIEW temp.{name}")
+        bodies = _bodies(connection, scope)
+        for name, body in bodies.items():
+            connection.execute(f"CREATE TEMP VIEW {self._prefix}{name} AS {body}")
+        connection.authorizer = _authoriser(frozenset(self._prefix + name for name in bodies))
+
+    def all(self, sql: str, bindings: Bindings = ()) -> list[tuple[object, ...]]:
+        """The rows of a statement that reads `seen_call`, `seen_day`, `seen_month`, `seen_act` or `mark`.
+
+        Raises:
+            apsw.AuthError: it reads something else, or writes.
+        """
+        rows = self._connection.execute(sql.replace(_PREFIX, self._prefix), bindings).fetchall()
+        return cast("list[tuple[object, ...]]", rows)
 
 
 def _bodies(connection: apsw.Connection, scope: Scope) -> dict[str, str]:
@@ -81,18 +103,22 @@ def _bodies(connection: apsw.Connection, scope: Scope) -> dict[str, str]:
     # The plus keeps SQLite from choosing these bounds, which are wide, over the narrower ones that a query brings.
     times = f"+time >= {first * DAY} AND +time < {end * DAY}"
     tables = {
-        "seen_call": ("call", f"{whose} AND {times}"),
-        "seen_day": ("day_tally", f"{whose} AND +period >= {first} AND +period < {end}"),
-        "seen_month": ("month_tally", f"{whose} AND +period >= {months[0]} AND +period < {months[1]}"),
-        "seen_act": ("act", f"{acts} AND {times}"),
+        "call": ("call", f"{whose} AND {times}"),
+        "day": ("day_tally", f"{whose} AND +period >= {first} AND +period < {end}"),
+        "month": ("month_tally", f"{whose} AND +period >= {months[0]} AND +period < {months[1]}"),
+        "act": ("act", f"{acts} AND {times}"),
     }
     return {name: f"SELECT * FROM main.{table} WHERE {where}" for name, (table, where) in tables.items()}  # noqa: S608
 
 
-def _authorise(action: int, one: str | None, _two: str | None, _database: str | None, inner: str | None) -> int:
-    """Whether a step of a statement may be compiled: reading through the views, and nothing that writes or attaches."""
-    if action == apsw.SQLITE_READ:
-        if one in _TABLES:
-            return apsw.SQLITE_OK if inner in _VIEWS else apsw.SQLITE_DENY
-        return apsw.SQLITE_OK if one in _VIEWS | _BESIDE else apsw.SQLITE_DENY
-    return apsw.SQLITE_OK if action in _HARMLESS else apsw.SQLITE_DENY
+def _authoriser(views: frozenset[str]) -> Callable[[int, str | None, str | None, str | None, str | None], int]:
+    """Says whether a step of a statement may be compiled: reading through these views, and nothing that writes."""
+    open_to_all = views | _BESIDE
+
+    def authorise(action: int, one: str | None, _two: str | None, _database: str | None, inner: str | None) -> int:
+        if action == apsw.SQLITE_READ:
+            may = inner in views if one in _TABLES else one in open_to_all
+            return apsw.SQLITE_OK if may else apsw.SQLITE_DENY
+        return apsw.SQLITE_OK if action in _HARMLESS else apsw.SQLITE_DENY
+
+    return authorise

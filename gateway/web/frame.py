@@ -63,7 +63,7 @@ class Frame:
         return self._environment.get_template(template).render(**values).encode()
 
 
-def utc(instant: int | None, headed: bool = False) -> Markup:  # noqa: FBT001, FBT002  # a filter of templates
+def utc(instant: int | None, headed: bool = False) -> Markup:  # a filter of templates
     """Microseconds since 1970 as a time element in UTC, to the second; the script adds the reader's own time.
 
     `headed`: the head of the column says that it is UTC.

@@ -12,7 +12,6 @@ from gateway.web.asking import Ask, Shown, words_of
 from gateway.web.charts import timeline
 from gateway.web.parameters import shown
 
-
 _PERIODS = (("today", 1), ("7 days", 7), ("30 days", 30), ("90 days", 90), ("13 months", 396))
 
 
