@@ -38,7 +38,7 @@ _TALLIES = {
     "day": "SELECT period, kinds FROM seen_day WHERE period >= ? AND period < ?",
     "month": "SELECT period, kinds FROM seen_month WHERE period >= ? AND period < ?",
 }
-_BARS = 100
+_BARS = 62
 _REMEMBERED = 4
 _WALK = 512
 
@@ -115,7 +115,7 @@ class Counts:
     def __init__(self, tally: Tally, kinds: Kinds, filters: Filters, span: tuple[int, int]) -> None:
         """Use `View.counts`."""
         self._kinds = kinds
-        self._sums = tally.by_kind(len(kinds.facts))
+        self._sums = tally.by_kind(len(kinds.facts)).copy()
         self.in_period = int(self._sums[:, 0].sum())
         self._wanted = kinds.matching(filters.values)
         self._sums[~self._wanted] = 0
@@ -341,7 +341,7 @@ class View:
             low, high = month_start(month) * DAY, month_start(month + 1) * DAY
             if (high <= time) if up else (low > time):
                 continue
-            days = Tally.of(self._parts("day", month_start(month), month_start(month + 1))).with_any(wanted)
+            days = Tally(self._parts("day", month_start(month), month_start(month + 1))).with_any(wanted)
             near = [day for day in days if (day + DAY > time if up else day <= time)]
             if near:
                 return ("since", max(span[0], min(near))) if up else ("until", min(span[1], max(near) + DAY))
@@ -355,7 +355,7 @@ class View:
             parts: list[tuple[int, bytes]] = []
             for grain, low, high in _grains(since, until):
                 parts += self._raw(low, high) if grain == "hour" else self._parts(grain, low, high)
-            held = Tally.of(parts)
+            held = Tally(parts)
             if len(self._memory.tallies) >= _REMEMBERED:
                 self._memory.tallies.clear()
             self._memory.tallies[key] = held

@@ -27,8 +27,7 @@ Table: TypeAlias = "np.ndarray[tuple[int, int], np.dtype[np.int64]]"
 
 _WIDTH = 1 + len(SUMS)
 PLACE: Mapping[str, int] = {name: place for place, name in enumerate(DIMENSIONS)}
-_DECISION, _REFUSE = PLACE["decision"], "refuse"
-_END, _OPEN = PLACE["end"], "open"
+_REFUSE = "refuse"
 
 
 def added(former: bytes | None, more: Mapping[int, Sequence[int]]) -> bytes:
@@ -130,40 +129,45 @@ class Kinds:
         return found
 
 
-@dataclass(frozen=True, slots=True)
 class Tally:
-    """Everything of a period: a table of kinds and sums, and the instant at which each row's stretch begins."""
+    """Everything of a period: rows of kinds and sums, and the instant at which each row's stretch begins.
 
-    rows: Table
-    starts: Column
+    Args:
+        parts: (start of the stretch in microseconds, tally).
+    """
 
-    @classmethod
-    def of(cls, parts: Iterable[tuple[int, bytes]]) -> Tally:
-        """Of (start of the stretch in microseconds, tally)."""
+    def __init__(self, parts: Iterable[tuple[int, bytes]]) -> None:
         held = list(parts)
         lengths = [len(each) // (8 * _WIDTH) for _start, each in held]
-        starts = np.repeat(np.array([start for start, _each in held], np.int64), lengths)
-        return cls(table([each for _start, each in held]), starts)
+        self._starts: Column = np.repeat(np.array([start for start, _each in held], np.int64), lengths)
+        # Column by column in memory: each is read by itself, and several times.
+        self._columns: Table = np.ascontiguousarray(table([each for _start, each in held]).T)
+        self._sums: Table | None = None
 
     def by_kind(self, kinds: int) -> Table:
-        """The sums by number of the kind, below `kinds`."""
-        numbers = self.rows[:, 0]
-        columns = [np.bincount(numbers, self.rows[:, at + 1], kinds).astype(np.int64) for at in range(len(SUMS))]
-        return np.stack(columns, axis=1) if columns else np.zeros((kinds, len(SUMS)), np.int64)
+        """The sums by number of the kind, below `kinds`. To be read only."""
+        if self._sums is None or len(self._sums) < kinds:
+            numbers = self._columns[0]
+            sums = [np.bincount(numbers, self._columns[at + 1], kinds).astype(np.int64) for at in range(len(SUMS))]
+            self._sums = np.stack(sums, axis=1)
+        return self._sums[:kinds]
 
     def bars(self, kinds: Kinds, values: Iterable[tuple[str, str]], edges: Sequence[int]) -> list[tuple[int, int, int]]:
         """For each stretch between two `edges`: attempts, refusals, redactions of the kinds with these facts."""
-        wanted = kinds.matching(values)[self.rows[:, 0]]
-        rows, starts = self.rows[wanted], self.starts[wanted]
-        bar = np.searchsorted(np.array(edges, np.int64), starts, "right") - 1
-        refused = kinds.matching([("decision", _REFUSE)])[rows[:, 0]]
+        wanted, numbers = kinds.matching(values), self._columns[0]
+        refused = kinds.matching([("decision", _REFUSE)])
+        rows, redactions = self._columns[1], self._columns[3]
+        bar = np.searchsorted(np.array(edges, np.int64), self._starts, "right") - 1
         count = len(edges) - 1
-        allowed = np.bincount(bar[~refused], rows[~refused, 1], count)
-        turned = np.bincount(bar[refused], rows[refused, 1], count)
-        taken = np.bincount(bar, rows[:, 3], count)
-        return [(int(one), int(two), int(three)) for one, two, three in zip(allowed, turned, taken, strict=True)]
+
+        def summed(those: np.ndarray[tuple[int], np.dtype[np.bool_]], what: Column) -> list[float]:
+            there = those[numbers]
+            return cast("list[float]", np.bincount(bar[there], what[there], count).tolist())
+
+        found = (summed(wanted & ~refused, rows), summed(wanted & refused, rows), summed(wanted, redactions))
+        return [(int(one), int(two), int(three)) for one, two, three in zip(*found, strict=True)]
 
     def with_any(self, wanted: Iterable[int]) -> list[int]:
         """The starts of the stretches that have any of these kinds, each once."""
-        there = np.isin(self.rows[:, 0], np.fromiter(wanted, np.int64))
-        return cast("list[int]", np.unique(self.starts[there]).tolist())
+        there = np.isin(self._columns[0], np.fromiter(wanted, np.int64))
+        return cast("list[int]", np.unique(self._starts[there]).tolist())

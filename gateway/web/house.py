@@ -13,6 +13,7 @@ from gateway.audit.access import AccessBook
 from gateway.audit.index import STEP, Index
 from gateway.audit.log_store import LogReader, Signed
 from gateway.audit.pages import Pages
+from gateway.audit.scope import Scope
 from gateway.audit.store import FILE_NAME, StoreFault
 from gateway.audit.tlog import Checkpoint, NotACheckpoint, verifier_key
 from gateway.config import Bundle, load
@@ -67,6 +68,8 @@ class House:
         try:
             self.book = AccessBook(self.state, index_key)
             self.pages = Pages(self.state, index_key, journal_key)
+            with self.pages.view(Scope.of([])):  # what the kinds of calls are is read once, and not by the first page
+                pass
         except BaseException:
             self.index.close()
             raise

@@ -109,7 +109,7 @@ def fill(state: Path, count: int) -> float:
     return time.process_time() - began
 
 
-PERIODS = {"a day": 1, "30 days": 30, "99 days": 99, "13 months": DAYS + 1}
+PERIODS = {"a day": 1, "30 days": 30, "62 days": 62, "13 months": DAYS + 1}
 QUESTIONS: dict[str, tuple[tuple[str, str], ...]] = {
     "no filter": (),
     "a code": (("end", "content_not_scannable"),),
