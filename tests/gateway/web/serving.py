@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+from yarl import URL
 
 from gateway.audit.words import Role
 from gateway.web.links import make
@@ -48,7 +49,9 @@ class Reader:
 
     async def get(self, path: str, **headers: str) -> Answer:
         """A page; redirects are shown, not followed."""
-        async with self.session.get(f"{self.base}{path}", headers=headers, allow_redirects=False) as answer:
+        async with self.session.get(
+            URL(f"{self.base}{path}", encoded=True), headers=headers, allow_redirects=False
+        ) as answer:
             return Answer(answer.status, await answer.text(), dict(answer.headers))
 
     async def post(self, path: str, form: dict[str, str], **headers: str) -> Answer:
