@@ -20,7 +20,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--disable-dev-shm-usage",
-    "--remote-debugging-port=0", "--force-color-profile=srgb", "--font-render-hinting=none",
+    "--remote-debugging-port=0", "--disable-features=BackForwardCache", "--force-color-profile=srgb", "--font-render-hinting=none",
 )  # fmt: skip
 STARTS_SECONDS = 60
 
@@ -32,7 +32,7 @@ def executable() -> str:
         AssertionError: there is none; `make test` installs one.
     """
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    assert found, "no Chromium is installed: run `make browser` as root, or install the package chromium"
+    assert found, "no Chromium is installed: `make browser` installs one"
     return found
 
 
@@ -96,8 +96,9 @@ class Tab:
         await self.call("Emulation.setEmulatedMedia", media=media, features=features)
 
     async def picture(self, path: Path, *, whole: bool = False) -> None:
-        """Save what is seen as a PNG."""
-        taken = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        """Save what is seen, as the ending says: .png or .webp."""
+        form = {"format": path.suffix[1:], **({"quality": 80} if path.suffix == ".webp" else {})}
+        taken = await self.call("Page.captureScreenshot", captureBeyondViewport=whole, **form)
         path.write_bytes(base64.b64decode(taken["data"]))
 
     async def close(self) -> None:

@@ -25,6 +25,7 @@ FACETS = (
     ("countries", "Countries"), ("model", "Model"), ("purpose", "Purpose"), ("caller", "Caller"),
     ("operation", "Operation"), ("agreement", "Agreement"), ("source", "Rule"),
 )  # fmt: skip
+NAMES = {"csv": "records.csv", "ndjson": "records.ndjson", "ocsf": "records.ocsf.jsonl"}
 KINDS = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson", "ocsf": "application/x-ndjson"}
 
 
@@ -165,7 +166,7 @@ def _export(ask: Ask) -> Taken:
     words = words_of("records of attempts and refusals", filters)
     blocks = _blocks(ask, written, words, counts.total.rows)
     return Taken(
-        f"records.{'csv' if written == 'csv' else written + '.jsonl'}",
+        NAMES[written],
         KINDS[written],
         words,
         counts.total.rows,

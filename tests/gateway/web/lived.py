@@ -135,6 +135,18 @@ def lived(
     return made
 
 
+def more(made: Lived, calls: int, now: int, seed: int = 2) -> None:
+    """Another boot with some more calls, signed at `now`."""
+    chance = random.Random(seed)
+    store = SqliteStore(made.state / "journal", made.keyring.journal_key())
+    rows = first_records(store.found, Id(new_boot_id()), Sha(made.digests[1]), now - 60_000_000)
+    store.begin([row_line(row) for row in rows])
+    batch = [each for _call_ in range(calls) for each in _call(made, chance, now - 30_000_000, Sha(made.digests[1]))]
+    store.commit([row_line(each) for each in batch], len(rows), 0)
+    store.close()
+    sign(made, now)
+
+
 def sign(made: Lived, now: int = NOW) -> None:
     """Bring the log up to the journal."""
     with contextlib.closing(_sequencer(made, now)) as sequencer:

@@ -90,9 +90,11 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def serving(folder: Path, *, calls: int = 60, web: dict[str, object] | None = None) -> AsyncIterator[Served]:
+async def serving(
+    folder: Path, *, calls: int = 60, days: int = 5, web: dict[str, object] | None = None
+) -> AsyncIterator[Served]:
     """Make a state under `folder` and serve its pages."""
-    made = lived(folder, calls=calls, web=web)
+    made = lived(folder, calls=calls, days=days, web=web)
     pages = Pages(made.configuration, made.state, {})
     pages.house.clock = lambda: NOW
     while pages.house.follow():
