@@ -129,16 +129,6 @@ class Index:
         """The key of the last row of the journal that is in; -1 if none is."""
         return self._last
 
-    def behind(self) -> bool:
-        """Whether the journal has more.
-
-        Raises:
-            StoreFault: it cannot be read.
-        """
-        with translated(self._path):
-            found = self._from_journal("SELECT 1 FROM record WHERE seq > ? LIMIT 1", (self._last,))
-        return bool(found)
-
     def step(self, most: int = STEP) -> int:
         """Take in what the journal has gained, at most `most` rows; how many there were.
 

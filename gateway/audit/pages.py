@@ -253,6 +253,12 @@ class View:
         """`last`: the key of the last row of the journal that is in the index; `heartbeat`: when the last one was."""
         return dict(cast("list[tuple[str, int]]", self._all("SELECT name, value FROM mark")))
 
+    def behind(self) -> bool:
+        """Whether the journal has rows that the index has not."""
+        with translated(self._path):
+            last = self.marks.get("last", -1)
+            return self._journal.execute("SELECT 1 FROM record WHERE seq > ? LIMIT 1", (last,)).fetchone() is not None
+
     def counts(self, filters: Filters) -> Counts:
         """What the filters leave, by every dimension and over time."""
         span = self._clip(filters)

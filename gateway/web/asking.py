@@ -43,7 +43,7 @@ class Ask:
         Raises:
             BadParameter: the period ends before it begins.
         """
-        return filters_of(self.given, self.now)
+        return filters_of(self.given, self.now, self.viewer.scope)
 
     @property
     def settled(self) -> dict[str, str]:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from gateway.audit.pages import Filters
 from gateway.audit.periods import DAY
+from gateway.audit.scope import Scope
 
 MOST_QUERY = 2048
 """Bytes of a query string."""
@@ -124,19 +125,22 @@ def parse(query: str, takes: Iterable[str]) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def filters_of(given: Mapping[str, str], now: datetime) -> Filters:
-    """The period and the filters; the last 30 days where no period is given.
+def filters_of(given: Mapping[str, str], now: datetime, scope: Scope) -> Filters:
+    """The period and the filters; the last 30 days where no period is given. Never wider than the scope's days.
 
     Raises:
-        BadParameter: the period ends before it begins.
+        BadParameter: the period ends before it begins, or none of it may be seen.
     """
+    first, end = scope.first_day * DAY, scope.end_day * DAY
     tomorrow = now.replace(hour=0, minute=0, second=0, microsecond=0) + _DAY
-    until = instant(given["to"]) if "to" in given else tomorrow
-    since = instant(given["from"]) if "from" in given else until - _DAY * _USUAL_DAYS
+    until = microseconds(instant(given["to"])) if "to" in given else min(microseconds(tomorrow), end)
+    since = microseconds(instant(given["from"])) if "from" in given else max(until - _USUAL_DAYS * DAY, first)
     if since >= until:
         raise BadParameter("to", "to is not later than from.")
-    values = tuple((name, given[name]) for name in FILTERS if name in given)
-    return Filters(microseconds(since), microseconds(until), values)
+    since, until = max(since, first), min(until, end)
+    if since >= until:
+        raise BadParameter("from", "The period lies outside the days that you may see.")
+    return Filters(since, until, tuple((name, given[name]) for name in FILTERS if name in given))
 
 
 def place(text: str | None) -> tuple[int, int] | None:

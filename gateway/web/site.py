@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from aiohttp import web
 
-from gateway.audit.periods import DAY
+from gateway.audit.scope import Scope
 from gateway.audit.store import StoreFault
 from gateway.errors import Refused
 from gateway.intake import check_head, read_body
@@ -26,7 +26,7 @@ from gateway.web.asking import Answer, Ask, NotHere, Shown, Taken
 from gateway.web.frame import HEADERS, HERE, Frame
 from gateway.web.house import House
 from gateway.web.pages import PAGES, Page
-from gateway.web.parameters import PERIOD, BadParameter, address, filters_of, parse
+from gateway.web.parameters import PERIOD, BadParameter, address, filters_of, parse, shown
 from gateway.web.reporting import Reporting
 from gateway.web.sessions import Sessions
 from gateway.web.sign_in import NotSignedIn, OpenId
@@ -43,6 +43,10 @@ _STATIC: Mapping[str, str] = MappingProxyType(
 _FORM_BYTES = 4096
 _AT_ONCE = 4
 """Pages that are made at the same time; more wait."""
+
+_TAKEN_AT_ONCE = 2
+_TAKING_SECONDS = 900.0
+"""Files that are taken away at the same time, and how long one may take: each keeps a moment of the index in use."""
 
 
 class _Problem(Exception):
@@ -72,6 +76,7 @@ class Site:
         self._cookie = "__Host-audit" if self._secure else "audit"
         self._static = {name: (HERE / "static" / name).read_bytes() for name in _STATIC}
         self._room = asyncio.Semaphore(_AT_ONCE)
+        self._taking = asyncio.Semaphore(_TAKEN_AT_ONCE)
         self.reporting = Reporting(house)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -129,8 +134,7 @@ class Site:
             await self._note(viewer, "refused", f"/{page.name}", 0)
             raise _Problem(403, "Not for your role", f"{page.title} is not open to your role.")
         given = parse(query, page.takes)
-        async with self._room:
-            return await self._answer(request, viewer, page, given, parts[1:])
+        return await self._answer(request, viewer, page, given, parts[1:])
 
     async def _answer(
         self, request: web.BaseRequest, viewer: Viewer, page: Page, given: Mapping[str, str], parts: tuple[str, ...]
@@ -142,12 +146,17 @@ class Site:
                 view = stack.enter_context(self._house.pages.view(viewer.scope))
                 return page.answer(Ask(viewer, view, self._house, given, parts, self._house.now()))
 
-            answer = await asyncio.to_thread(make)
+            async with self._room:
+                answer = await asyncio.to_thread(make)
             here = "/" + "/".join((page.name, *parts))
             asked = address(here, answer.settled or given)
-            await self._note(viewer, "export" if isinstance(answer, Taken) else "view", asked, answer.rows)
             if isinstance(answer, Taken):
-                return await self._send(request, answer)
+                if self._taking.locked():
+                    raise _Problem(503, "Others are taking files now", "Try again in a moment.")
+                async with self._taking, asyncio.timeout(_TAKING_SECONDS):
+                    await self._note(viewer, "export", asked, answer.rows)
+                    return await self._send(request, answer)
+            await self._note(viewer, "view", asked, answer.rows)
             return self._page(viewer, page.name, answer, asked, self._left(request))
 
     async def _send(self, request: web.BaseRequest, taken: Taken) -> web.StreamResponse:
@@ -262,9 +271,13 @@ class Site:
     async def _report(self, viewer: Viewer, form: Mapping[str, str]) -> web.StreamResponse:
         """Begin a pack: of a period within the viewer's own, since a pack holds all of its period."""
         given = parse(_query_of(form), PERIOD)
-        filters = filters_of(given, self._house.now())
-        if filters.since < viewer.scope.first_day * DAY or filters.until > viewer.scope.end_day * DAY:
-            raise _Problem(403, "Not for your role", "The period is wider than what you may see.")
+        wide = [name for name in PERIOD if name not in given]
+        filters = filters_of(given, self._house.now(), viewer.scope)
+        bounded = viewer.scope != Scope.everyone()
+        if bounded and (wide or [shown(filters.since), shown(filters.until)] != [given[name] for name in PERIOD]):
+            raise _Problem(
+                403, "Not for your role", "The period is wider than what you may see: write both ends of it."
+            )
         asked = address("/reports", given)
         await self._note(viewer, "export", asked, 1)
         self.reporting.begin(viewer, given)

@@ -151,7 +151,6 @@ def measure(state: Path, repeat: int = 5) -> list[tuple[str, list[float]]]:
         bundle = load(write_configuration(Path(folder), 1, "x"), {}, wires=PROVIDERS)
     house = SimpleNamespace(
         state=state, clock=lambda: END, log_state=lambda: state_of("x", None), bundle=bundle, pages=pages,
-        index=SimpleNamespace(behind=lambda: False),
     )  # fmt: skip
     for whose, scope in (("everyone", Scope.everyone()), ("a tenant", Scope.of([TENANTS[3]]))):
         viewer = Viewer(Role.SECURITY, scope, "who", "0" * 32, "token")

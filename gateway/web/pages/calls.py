@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import orjson
 
-from gateway.audit.export import FORMATS, csv_head
+from gateway.audit.export import FORMATS, Record, csv_head
 from gateway.audit.log_store import LogReader
 from gateway.audit.merkle import leaf_hash
 from gateway.audit.pages import Line
@@ -181,12 +181,13 @@ def _blocks(ask: Ask, written: str, words: str, rows: int) -> Iterator[bytes]:
         signed = None if log is None else log.latest()
         state = state_of(ask.house.bundle.origin, signed)
         yield _head(ask, written, words, rows, state)
+        leaves = _Leaves(log, state)
         held: list[str] = []
         for line in ask.view.walk(ask.filters):
             texts = ask.view.texts(line)
             for seq, text in ((line.seq, texts.begin), (line.outcome, texts.end)):
                 if seq is not None and text is not None:
-                    held.append(line_of(_record(log, state, seq, text)))
+                    held.append(line_of(leaves.record(seq, text)))
             if len(held) >= 256:
                 yield ("\n".join(held) + "\n").encode()
                 held = []
@@ -194,18 +195,34 @@ def _blocks(ask: Ask, written: str, words: str, rows: int) -> Iterator[bytes]:
             yield ("\n".join(held) + "\n").encode()
 
 
-def _record(
-    log: LogReader | None, state: LogState, seq: int, text: str
-) -> dict[str, str | int | bool | list[object] | None]:
-    """A record as exports have it: with the log, and with index and hash of its leaf once it is signed."""
-    record: dict[str, str | int | bool | list[object] | None] = {"log": state.origin, "index": None, "leaf": None}
-    if log is not None and seq <= log.last_seq:
-        index = log.index_of(seq)
-        if index < state.size:
-            entry = log.entries(index // TILE)[index % TILE]
-            record["index"], record["leaf"] = index, leaf_hash(entry).hex()
-    record.update(orjson.loads(text))
-    return record
+class _Leaves:
+    """The leaves of records that stand near one another in the log: a bundle is read once."""
+
+    def __init__(self, log: LogReader | None, state: LogState) -> None:
+        self._log, self._state = log, state
+        self._last = -1 if log is None else log.last_seq
+        self._bundles: dict[int, list[bytes]] = {}
+
+    def record(self, seq: int, text: str) -> Record:
+        """A record as exports have it: with the log, and with index and hash of its leaf once it is signed."""
+        record: Record = {"log": self._state.origin, "index": None, "leaf": None}
+        if self._log is not None and seq <= self._last:
+            index = self._log.index_of(seq)
+            if index < self._state.size:
+                record["index"], record["leaf"] = index, leaf_hash(self._entry(self._log, index)).hex()
+        record.update(orjson.loads(text))
+        return record
+
+    def _entry(self, log: LogReader, index: int) -> bytes:
+        position = index // TILE
+        if position not in self._bundles:
+            if len(self._bundles) >= _BUNDLES:
+                del self._bundles[next(iter(self._bundles))]
+            self._bundles[position] = log.entries(position)
+        return self._bundles[position][index % TILE]
+
+
+_BUNDLES = 8
 
 
 def _head(ask: Ask, written: str, words: str, rows: int, state: LogState) -> bytes:

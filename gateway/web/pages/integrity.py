@@ -62,6 +62,6 @@ def answer(ask: Ask) -> Shown | Taken:
         "open": ends.get("open", 0),
         "heartbeat": ask.view.marks.get("heartbeat"),
         "unsigned": max(0, last - covered),
-        "behind": ask.house.index.behind(),
+        "behind": ask.view.behind(),
     }
     return Shown("integrity.html", "Integrity", "the signed log, as it is now", state.size, facts, dict(ask.given))

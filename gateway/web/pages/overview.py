@@ -57,7 +57,7 @@ def answer(ask: Ask) -> Shown:
         "purposes": top(counts, "purpose"),
         "expiring": expiring,
         "indexed": ask.view.marks.get("last", -1) & (1 << RSEQ_BITS) - 1,
-        "behind": ask.house.index.behind() if ask.viewer.scope.whole else False,
+        "behind": ask.view.behind(),
         "periods": [(label, shown(_back(now, days)), shown(_back(now, 0))) for label, days in _PERIODS],
     }
     return Shown(

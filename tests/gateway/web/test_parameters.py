@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 
 import pytest
 
+from gateway.audit.scope import Scope
 from gateway.web.pages import PAGES
 from gateway.web.parameters import GRAMMARS, BadParameter, address, filters_of, instant, parse, place, shown
 
 NOW = datetime(2026, 11, 26, 15, 4, tzinfo=UTC)
 MARK = "zqmark"
 EVERYTHING = tuple(GRAMMARS)
+EVERYONE = Scope.everyone()
 
 BAD = {
     "script": f"tenant=<script>{MARK}</script>",
@@ -76,12 +78,28 @@ def test_every_parameter_of_every_page_has_a_grammar(page: object) -> None:
 
 def test_a_period_has_an_end_after_its_beginning() -> None:
     """An empty or turned period is refused; the usual one is the last thirty days."""
-    usual = filters_of({}, NOW)
+    usual = filters_of({}, NOW, EVERYONE)
 
     assert (shown(usual.since), shown(usual.until)) == ("2026-10-28", "2026-11-27")
     for until in ("2026-11-01", "2026-10-31"):
         with pytest.raises(BadParameter):
-            filters_of({"from": "2026-11-01", "to": until}, NOW)
+            filters_of({"from": "2026-11-01", "to": until}, NOW, EVERYONE)
+
+
+def test_a_period_is_no_wider_than_the_scope() -> None:
+    """What is said of a period is said of the days that may be seen: it is cut to them, and refused outside of them."""
+    first = round(datetime(2026, 7, 1, tzinfo=UTC).timestamp()) // 86_400
+    quarter = Scope.everyone(first, first + 92)
+
+    for given, period in (
+        ({}, ("2026-09-01", "2026-10-01")),
+        ({"from": "2026-01-01"}, ("2026-07-01", "2026-10-01")),
+        ({"from": "2026-08-01T09:30", "to": "2027-01-01"}, ("2026-08-01T09:30:00", "2026-10-01")),
+    ):
+        filters = filters_of(given, NOW, quarter)
+        assert (shown(filters.since), shown(filters.until)) == period
+    with pytest.raises(BadParameter):
+        filters_of({"from": "2026-11-01", "to": "2026-11-02"}, NOW, quarter)
 
 
 @pytest.mark.parametrize("text", ["2026-11-25", "2026-11-25T09:30:00", "2026-11-25T09:30:01"])
