@@ -1,16 +1,15 @@
-"""The agreements that the configurations of this log ever named, and what of the record they cover."""
+"""The agreements that the configurations of this log ever named."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
 from gateway.audit.configurations import kept_configuration
-from gateway.audit.pages import Filters, View
 from gateway.change.snapshot import NotASnapshot, trees_of
 from gateway.policy.facts import NEEDED
 
@@ -44,32 +43,6 @@ def agreements(state: Path) -> list[Agreement]:
         for each in _of(str(log), path.stem):
             found[each.processor, each.id] = each
     return sorted(found.values(), key=lambda each: (each.processor, each.since or 0, each.id))
-
-
-def uncovered(view: View, filters: Filters, known: list[Agreement]) -> tuple[int, int]:
-    """Attempts in the period: those under an agreement in force at their time, and those that were not.
-
-    Decided by the window of the agreement that the record names, to the microsecond.
-    """
-    table = {(each.processor, each.id): each for each in known if each.covers}
-    covered = uncovered = 0
-    allowed = replace(
-        filters, values=(*[each for each in filters.values if each[0] != "decision"], ("decision", "allow"))
-    )
-    for (processor, agreement), sums in view.counts(allowed).grouped("processor", "agreement"):
-        held = table.get((processor, agreement))
-        if held is None or held.since is None or held.until is None:
-            uncovered += sums.rows
-            continue
-        since, until = max(filters.since, held.since), min(filters.until, held.until)
-        inside = sums.rows
-        if since > filters.since or until < filters.until:
-            named = (("processor", processor), ("agreement", agreement))
-            exact = replace(allowed, since=since, until=until, values=(*allowed.values, *named))
-            inside = view.counts(exact).total.rows if since < until else 0
-        covered += inside
-        uncovered += sums.rows - inside
-    return covered, uncovered
 
 
 @lru_cache(maxsize=512)

@@ -7,9 +7,10 @@ from dataclasses import replace
 from gateway.audit.pages import Counts, Filters
 from gateway.audit.periods import DAY
 from gateway.audit.store import RSEQ_BITS
-from gateway.web.agreements import agreements, uncovered
+from gateway.web.agreements import agreements
 from gateway.web.asking import Ask, Shown, words_of
 from gateway.web.charts import timeline
+from gateway.web.coverage import coverage
 from gateway.web.parameters import shown
 
 _PERIODS = (("today", 1), ("7 days", 7), ("30 days", 30), ("90 days", 90), ("13 months", 396))
@@ -20,7 +21,7 @@ def answer(ask: Ask) -> Shown:
     filters = ask.filters
     counts = ask.view.counts(filters)
     known = agreements(ask.house.state)
-    covered, bare = uncovered(ask.view, filters, known)
+    covered, bare = coverage(ask.view, filters, ask.house.state, known)
     log, now = ask.house.log_state(), ask.house.clock()
     gaps = [
         act

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -89,15 +91,22 @@ class Lived:
 
 
 def lived(
-    folder: Path, *, calls: int = 60, days: int = 5, seed: int = 1, web: dict[str, object] | None = None
+    folder: Path,
+    *,
+    calls: int = 60,
+    days: int = 5,
+    seed: int = 1,
+    web: dict[str, object] | None = None,
+    edit: Callable[[dict[str, Any]], object] = lambda _entry: None,
 ) -> Lived:
-    """Make the state under `folder`, ending now (`NOW`)."""
+    """Make the state under `folder`, ending now (`NOW`). `edit` changes the entry of the second processor."""
     chance = random.Random(seed)
     configuration = write_configuration(folder, 1, "x", settings={"web": {"port": 0, **(web or {})}})
     entry = configuration / "processors" / "simulated-anthropic.yaml"
     tree = json.loads(entry.read_text("utf-8"))
     tree["countries"] = {"processing": ["FR", "IE"]}
     tree["agreements"][0]["valid_until"] = "2027-01-20"
+    edit(tree)
     entry.write_text(json.dumps(tree), "utf-8")
     bundle = load(configuration, {}, wires=PROVIDERS)
     state = folder / "state"
