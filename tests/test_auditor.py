@@ -23,6 +23,13 @@ from tests.gateway.web.serving import Served, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+ALIKE = """
+document.querySelectorAll('tbody').forEach((body) => [...body.rows].slice(6).forEach((row) => row.remove()));
+document.querySelectorAll('.diff, .facets ul').forEach((list) => [...list.children].slice(8).forEach((each) => each.remove()));
+document.querySelectorAll('svg rect, svg text').forEach((each, at) => { if (at > 12) each.remove(); });
+"""
+"""Rows that are like the first few, and would be checked one by one for nothing."""
+
 RULES = {
     "light": "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']",
     "dark": "['color-contrast', 'link-in-text-block']",  # the rest is the same page
@@ -229,6 +236,7 @@ async def test_axe_finds_nothing(served: Served, tab: Tab, scheme: str) -> None:
     for name, path in everything(served).items():
         await tab.open(served.base + path)
         await tab.run("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        await tab.run(ALIKE)
         await tab.run(source + "; 0")
         script = f"axe.run(document, {{ runOnly: {RULES[scheme]} }}).then((run) => run.violations.flatMap((each) => each.nodes.map((node) => each.id + ' ' + node.target + ' ' + node.failureSummary)))"
         violations = await tab.run(script)

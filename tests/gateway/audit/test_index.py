@@ -247,6 +247,7 @@ def test_a_reader_forgets_what_was_erased_while_it_was_open(tmp_path: Path) -> N
     with pages.view(EVERYONE) as view:
         assert view.counts(Filters()).facet("tenant") == [("tenant-seven", 13)]
         assert [line.facts["tenant"] for line in view.walk(Filters())] == ["tenant-seven"] * 13
+        assert not [facts for facts in view._kinds.facts if "tenant-eight" in facts]
     pages.close()
     house.end()
 

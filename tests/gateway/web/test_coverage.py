@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from gateway.audit import verify
+from gateway.audit.configurations import keep_configuration, kept_configuration
 from gateway.audit.evidence import open_evidence, own_policy
 from gateway.audit.index import Index
 from gateway.audit.pages import Filters, Pages
 from gateway.audit.scope import Scope
 from gateway.web.agreements import agreements
-from gateway.web.coverage import coverage
+from gateway.web.coverage import GRACE, _holds, coverage
 from tests.gateway.web.lived import NOW, Lived, lived
 
 MIDDLE = datetime.fromtimestamp(NOW / 1e6, UTC) - timedelta(days=2, hours=5)
@@ -76,3 +79,20 @@ def test_what_is_covered_is_what_the_verifier_finds(tmp_path: Path, case: str) -
     assert sum(whole) == sum(map(len, made.made.values()))
     if case != "as it is":
         assert whole[1]
+
+
+def test_a_call_on_its_way_through_a_reload_is_the_former_configurations(tmp_path: Path) -> None:
+    """For ten minutes after a configuration came into force, one may still have been decided by the one before."""
+    made = lived(tmp_path, calls=3)
+    trees, schemas = orjson.loads(kept_configuration(made.state / "log", made.digests[1]) or b"")
+    del trees["processors/simulated-openai.yaml"]
+    narrower = orjson.dumps([trees, schemas], option=orjson.OPT_SORT_KEYS)
+    digest = sha256(narrower).hexdigest()
+    keep_configuration(made.state / "log", digest, narrower)
+    turns = [(NOW - 10**12, made.digests[1]), (NOW, digest)]
+    like = ("simulated-openai", "simulated-openai-2026", "gpt-simulated", "CA", "call_summary")
+
+    assert _holds(made.state, turns, (NOW - 20, NOW), like)
+    assert _holds(made.state, turns, (NOW, NOW + GRACE), like)
+    assert not _holds(made.state, turns, (NOW + GRACE, NOW + GRACE + 20), like)
+    assert not _holds(made.state, [], (NOW, NOW + 20), like)
