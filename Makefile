@@ -6,7 +6,7 @@ CONFIG ?=
 CORPUS ?= tests/data/sales_dev.jsonl
 ERRORS ?=
 
-.PHONY: run test check soak bench evaluate lock clean
+.PHONY: run test check browser tour soak bench evaluate lock clean
 
 $(BIN)/.run: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
@@ -19,6 +19,12 @@ $(BIN)/.test: requirements-dev.lock $(BIN)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
 	touch $@
 
+$(BIN)/.browser: tests/equipment.py $(BIN)/.test
+	$(BIN)/python -m tests.equipment
+	touch $@
+
+browser: $(BIN)/.browser  ## what the tests in a browser need: a Chromium of the distribution, and axe-core
+
 run: $(BIN)/.run  ## the gateway, the operations port and (without CONFIG) a simulated provider
 	$(BIN)/python -m gateway.demo $(if $(CONFIG),--config $(CONFIG))
 
@@ -27,8 +33,11 @@ check: $(BIN)/.test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: check  ## the whole check, in under 15 minutes
+test: check browser  ## the whole check, in under 15 minutes
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+tour: $(BIN)/.browser  ## the screenshots of the README, taken anew
+	$(BIN)/python -m tests.tour
 
 soak: $(BIN)/.test  ## the full doses of the fault, crash, fuzz and load tests
 	$(BIN)/python -m pytest -m soak -s

@@ -22,6 +22,7 @@ from typing import BinaryIO
 import uvloop
 
 from gateway.aside import aside
+from gateway.audit.access import Looked, access_mark, looks_after
 from gateway.audit.configurations import keep_configuration
 from gateway.audit.cosigning import keep_trust
 from gateway.audit.journal import Journal
@@ -36,7 +37,7 @@ from gateway.audit.retention.restoring import lost_before, reapply, recorded
 from gateway.audit.sequencing import Plan
 from gateway.audit.store import StoreFault
 from gateway.audit.totals import Taken
-from gateway.audit.words import Act, Processor
+from gateway.audit.words import Act, Processor, Role
 from gateway.change.chain import Chain, ChainBroken
 from gateway.change.control import require_approval
 from gateway.change.control import warnings as change_warnings
@@ -74,6 +75,11 @@ from providers import PROVIDERS
 
 NOTED = "notices.noted"
 """How many lines of the notices that were sent are in the record."""
+
+SEEN = "looks.noted"
+"""The number of the last view or export of the auditor's pages that is in the record."""
+
+_MOST_LOOKS = 256
 
 WATCH_SECONDS = 0.5
 """How long an approved schema, or a caller key, may take to be in force."""
@@ -203,6 +209,7 @@ class Application:
         await self._note_notices()
         await self._note_handouts()
         await self._note_lost(state)
+        await self._note_looks()
         await self._listener.start(self._relay.handle)
         await self._operations.start(operations_handler(self._metrics, checks, self._warnings, desk.handle))
         witnessing = await self._witnessed(bundle, state)
@@ -444,8 +451,12 @@ class Application:
         chain = Chain(self._state or self._force.bundle.state, PROVIDERS)
         seen = (schemas_mark(self._directory), chain.mark())
         keys = self._force.bundle.callers.key_ids()
+        looked = None
         while True:
             await asyncio.sleep(WATCH_SECONDS)
+            if looked != (mark := access_mark(self._state or self._force.bundle.state)):
+                looked = mark
+                await self._note_looks()
             self._metrics.journal_healthy.set(1 if self._journal.healthy else 0)
             known, keys = keys, self._force.bundle.callers.key_ids()
             for key in sorted(known ^ keys):
@@ -544,6 +555,24 @@ class Application:
             )
             await self._ledger.note(act)
             await asyncio.to_thread(recorded, state)
+
+    async def _note_looks(self) -> None:
+        """Record each view and export of the auditor's pages since the last time it was looked, once."""
+        state = self._state or self._force.bundle.state
+        noted = state / SEEN
+        try:
+            done = int(noted.read_bytes()) if noted.exists() else 0
+            key = self._keyring.index_key()
+            while looks := await asyncio.to_thread(looks_after, state, key, done, _MOST_LOOKS):
+                for item in looks:
+                    if item.act in _LOOKS and item.role in _ROLES:
+                        await self._ledger.note(_look(item))
+                    done = item.id
+                    noted.write_text(str(done), encoding="ascii")
+        except (StoreFault, OSError, ValueError):
+            self._log.event("looks_unreadable")
+        except Unavailable:
+            return  # what was not recorded comes again
 
     def _notice(self, item: Sent) -> Operator:
         about = None if item.processor is None else self._force.vocabulary.known(Processor, item.processor)
@@ -652,6 +681,22 @@ def _change(link: Proposal) -> Operator:
         document=Sha(statement.id),
         approvers=tuple(sorted({Id(item.key) for item in link.approvals})),
     )
+
+
+def _look(item: Looked) -> Operator:
+    return Operator(
+        time=_now(),
+        act=Act(item.act),
+        role=Role(item.role),
+        session=Id(item.session),
+        query=Sha(item.digest),
+        rows=item.rows,
+        start=item.time,
+    )
+
+
+_LOOKS = frozenset({Act.VIEW.value, Act.EXPORT.value})
+_ROLES = frozenset(Role)
 
 
 def _now() -> int:

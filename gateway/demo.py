@@ -23,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".state" / "demo"
 SIMULATOR_PORT = 8070
+PAGES = "http://127.0.0.1:8081"
 READY_SECONDS = 30
 
 PASTE = """
@@ -49,6 +50,8 @@ curl:
 -H 'content-type: application/json' -d '{{"model":"gpt-simulated","stream":true,\
 "messages":[{{"role":"user","content":"Hello from curl"}}]}}'
 
+The auditor's pages (this link works once, for ten minutes): {link}
+
 Press Ctrl-C to stop. The records so far: {python} -m gateway audit --config {config}
 """
 
@@ -72,12 +75,20 @@ def main() -> int:
         with _process([*python, "serve", "--config", str(config)]) as serving:
             if not _ready("http://127.0.0.1:9090/readyz", serving):
                 return 1
-            shown = os.path.relpath(sys.executable)
-            sys.stdout.write(PASTE.format(key=key, python=shown, config=os.path.relpath(config)))
-            sys.stdout.flush()
-            signal.signal(signal.SIGTERM, lambda *_: serving.terminate())
-            with contextlib.suppress(KeyboardInterrupt):
-                serving.wait()
+            with _process([*python, "web", "--config", str(config)]) as pages:
+                if not _ready(f"{PAGES}/sign-in", pages):
+                    return 1
+                link = subprocess.check_output(  # noqa: S603  # ourselves
+                    [*python, "web", "--link", "security", "--config", str(config)],
+                    text=True,
+                    stderr=subprocess.DEVNULL,
+                ).strip()
+                shown = os.path.relpath(sys.executable)
+                sys.stdout.write(PASTE.format(key=key, python=shown, config=os.path.relpath(config), link=link))
+                sys.stdout.flush()
+                signal.signal(signal.SIGTERM, lambda *_: serving.terminate())
+                with contextlib.suppress(KeyboardInterrupt):
+                    serving.wait()
     return 0
 
 

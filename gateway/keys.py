@@ -185,6 +185,10 @@ class Keyring:
         _replace(self._directory / f"{purpose}.sealed", self.seal(purpose, self._secret(f"{purpose}-next")))
         self.drop(f"{purpose}-next")
 
+    def index_key(self) -> bytes:
+        """The 256-bit database key of what the auditor's pages keep; it follows from the journal's."""
+        return hmac.digest(self.journal_key(), b"zr-index/1", "sha256")
+
     def log_signer(self) -> Signer:
         """What signs the log's checkpoints, made at first use."""
         return Signer(self._secret("log-signer"))

@@ -37,6 +37,7 @@ from gateway.audit.words import (
     Processor,
     Purpose,
     Result,
+    Role,
     RuleSource,
     Tenant,
     Tls,
@@ -432,6 +433,8 @@ class Operator(Struct, frozen=True, kw_only=True):
     reconciliation: the report of digest `document` compares `start` to `end` with what `processor` counted; `clean`
         where they agree within tolerance.
     totals: what was taken out on the day that began at `start`, by category, small numbers left out.
+    view, export: of the auditor's pages, at `start`: as which `role`, in which `session` (a random id; who it was is
+        kept apart and can be erased), the digest of the `query`, and how many `rows` matched.
     """
 
     KIND: ClassVar[str] = "operator"
@@ -459,6 +462,10 @@ class Operator(Struct, frozen=True, kw_only=True):
     receipt: Sha | None = None
     count: Total | None = None
     totals: Annotated[tuple[tuple[Category, Total], ...], Subset(8), Derived()] | None = None
+    role: Annotated[Role, Derived()] | None = None
+    session: Id | None = None
+    query: Sha | None = None
+    rows: Total | None = None
 
 
 Record = Intent | Outcome | Refusal | Operator

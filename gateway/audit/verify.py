@@ -361,10 +361,11 @@ FINISHES = """stop length tool_calls function_call content_filter completed inco
  max_output_tokens end_turn max_tokens stop_sequence tool_use pause_turn refusal model_context_window_exceeded
  other"""
 ACTS = """boot shutdown configuration key gap recovery unauthenticated notice change tenant heartbeat erase erased
- prune export anchor reconciliation totals"""
+ prune export view anchor reconciliation totals"""
 GROUNDS = "tenant subject cancelled"
 CATEGORIES = """RACIAL_ETHNIC_ORIGIN POLITICAL_OPINION RELIGION_BELIEF TRADE_UNION GENETIC BIOMETRIC HEALTH
  SEX_LIFE_ORIENTATION"""
+ROLES = "security privacy_officer tenant_admin tenant_auditor external_auditor"
 
 _PLACE = {"boot": _HEX[32], "rseq": _INT, "v": "1"}
 _TIMED = {**_PLACE, "time": _INT}
@@ -395,6 +396,8 @@ FIELDS = {
         "refused?": _TOTAL, "start?": _INT, "end?": _INT, "processor?": _W, "document?": _HEX[64], "told?": _TOTAL,
         "approvers?": _list_of(_ID), "subject?": _HEX[32], "ground?": _one_of(GROUNDS), "receipt?": _HEX[64],
         "count?": _TOTAL, "totals?": _list_of(rf"\[{_one_of(CATEGORIES)},{_TOTAL}\]"),
+        "role?": _one_of(ROLES), "session?": _ID, "query?": _HEX[64],
+        "rows?": _TOTAL,
     },
     "tenant_head": {"v": "1", "time": _INT, "tenant": _W, "tseq": _INT, "day": _INT},
 }  # fmt: skip

@@ -202,6 +202,7 @@ class Act(enum.StrEnum):
     ERASED = "erased"
     PRUNE = "prune"
     EXPORT = "export"
+    VIEW = "view"
     ANCHOR = "anchor"
     RECONCILIATION = "reconciliation"
     TOTALS = "totals"
@@ -213,6 +214,16 @@ class Ground(enum.StrEnum):
     TENANT = "tenant"
     SUBJECT = "subject"
     CANCELLED = "cancelled"
+
+
+class Role(enum.StrEnum):
+    """As whom somebody looked at the auditor's pages."""
+
+    SECURITY = "security"
+    PRIVACY_OFFICER = "privacy_officer"
+    TENANT_ADMIN = "tenant_admin"
+    TENANT_AUDITOR = "tenant_auditor"
+    EXTERNAL_AUDITOR = "external_auditor"
 
 
 E = TypeVar("E", ErrorClass, Finish)

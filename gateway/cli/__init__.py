@@ -13,7 +13,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.caller_keys import KeysUnreadable
-from gateway.cli import audit, change, disclosure, evidence, keys, processors, redaction, retention, schemas, serving
+from gateway.cli import (
+    audit,
+    change,
+    disclosure,
+    evidence,
+    keys,
+    processors,
+    redaction,
+    retention,
+    schemas,
+    serving,
+    web,
+)
 from gateway.cli.verb import OK, UNUSABLE, Unusable, Verb, complain
 from gateway.config.approval import NotApproved
 from gateway.errors import ConfigurationError
@@ -38,6 +50,7 @@ VERBS: tuple[Verb, ...] = (
     *audit.VERBS,
     *evidence.VERBS,
     *retention.VERBS,
+    *web.VERBS,
 )
 """Every verb, in the order of `--help`."""
 

@@ -111,6 +111,56 @@ class OperationsListener(Listener):
     port: Port = 9090
 
 
+class Seat(Form):
+    """What whoever bears a value of the sign-in's claim may see, and as which role.
+
+    `tenants` are ids; `everyone: true` is every tenant, and needs a role that is not a tenant's. `regions` are those of
+    which the role may see the log: with none of ours among them, there is no seat here. `since` and `until` bound the
+    records that may be seen, `expires` the seat itself.
+    """
+
+    value: Prose
+    role: Literal["security", "privacy_officer", "tenant_admin", "tenant_auditor", "external_auditor"]
+    tenants: tuple[Id, ...] = ()
+    everyone: bool = False
+    regions: tuple[Id, ...] | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+    expires: Instant | None = None
+
+
+class SignIn(Form):
+    """OpenID Connect (authorization code with PKCE). Who signs in must have shown a second factor.
+
+    `claim` is the claim of the identity token that seats are given by, a text or a list of texts; `amr` the
+    authentication methods (RFC 8176) and `acr` the context classes of which one must be in the token.
+    """
+
+    issuer: Prose
+    client_id: Prose
+    client_secret_file: Prose | None = None
+    claim: Prose = "groups"
+    amr: tuple[Prose, ...] = ("mfa",)
+    acr: tuple[Prose, ...] = ()
+    authorities: Prose | None = None
+    seats: Annotated[tuple[Seat, ...], Field(min_length=1)]
+
+
+class Web(Listener):
+    """The auditor's pages: where they listen, under which address people reach them, and who signs in how.
+
+    `address` is what a browser shows (`https://audit.example.com`); without it, the listener's own. Without `sign_in`
+    there are only one-time links, which `gateway web --link ROLE` prints for whoever can use the state.
+    """
+
+    port: Port = 8081
+    address: Prose | None = None
+    links: bool = True
+    idle_minutes: Annotated[int, Field(ge=1, le=240)] = 30
+    session_hours: Annotated[int, Field(ge=1, le=24)] = 8
+    sign_in: SignIn | None = None
+
+
 class Limits(Form):
     """Bounds of one exchange, of one caller (unless its own say otherwise) and of the whole process."""
 
@@ -248,6 +298,7 @@ class Settings(Form):
     listen: CallersListener = CallersListener()
     operations: OperationsListener = OperationsListener()
     master_key: MasterKey | None = None
+    web: Web = Web()
     limits: Limits = Limits()
     redaction: Redaction = Redaction()
     personal_data: PersonalData = PersonalData()
@@ -264,7 +315,7 @@ class Settings(Form):
             yield "redaction is OFF (unsafe_redaction_off): special-category data leaves with every call"
         elif not self.redaction.answers:
             yield "answers are not cleaned (redaction.answers): what a model says of people comes back as it is"
-        for name, listener in (("listen", self.listen), ("operations", self.operations)):
+        for name, listener in (("listen", self.listen), ("operations", self.operations), ("web", self.web)):
             if listener.unsafe_plaintext and not listener.is_loopback:
                 yield f"{name} is in plain text on the network (unsafe_plaintext): keys and content can be read there"
 
@@ -275,8 +326,9 @@ def parse_settings(tree: object, report: Report) -> Settings | None:
     settings = read(Settings, tree, fault)
     if settings is None:
         return None
-    for name, listener in (("listen", settings.listen), ("operations", settings.operations)):
+    for name, listener in (("listen", settings.listen), ("operations", settings.operations), ("web", settings.web)):
         _check_listener(name, listener, fault)
+    _check_web(settings.web, fault)
     if not settings.listen.is_loopback and not settings.listen.names:
         fault(("listen",), "write names: the host names by which callers reach this gateway")
     check_purposes(settings.purposes, settings.notice_days, fault)
@@ -299,6 +351,38 @@ def _check_approvers(approvers: tuple[Approver, ...], fault: Report) -> None:
         for index, value in enumerate(values):
             if value in values[:index]:
                 fault(("change", "approvers", index, key), "another approver has it; two approvals need two people")
+
+
+def _check_web(web: Web, fault: Report) -> None:
+    if not web.is_loopback and not web.names:
+        fault(("web",), "write names: the host names by which people reach the pages")
+    if web.address is not None and not re.fullmatch(r"https?://[a-z0-9.:\[\]-]+", web.address):
+        fault(("web", "address"), "write scheme and host, such as https://audit.example.com, without path")
+    if web.sign_in is None:
+        return
+    if not _ISSUER.fullmatch(web.sign_in.issuer):
+        fault(("web", "sign_in", "issuer"), "write the issuer's address: https, or http on a loopback address")
+    if not web.sign_in.amr and not web.sign_in.acr:
+        fault(("web", "sign_in"), "write amr or acr: without a second factor nobody is let in")
+    for at, seat in enumerate(web.sign_in.seats):
+        _check_seat(seat, lambda path, reason, at=at: fault(("web", "sign_in", "seats", at, *path), reason))  # type: ignore[misc]
+
+
+def _check_seat(seat: Seat, fault: Report) -> None:
+    if seat.role in {"tenant_admin", "tenant_auditor"} and (seat.everyone or not seat.tenants):
+        fault(("tenants",), "a tenant's role has tenants, and never everyone")
+    if seat.everyone == bool(seat.tenants):
+        fault(("tenants",), "write either tenants, or everyone: true")
+    if seat.role == "external_auditor" and (seat.since is None or seat.until is None or seat.expires is None):
+        fault(("since",), "an external auditor's seat is bounded: write since, until and expires")
+    for name, instant in (("since", seat.since), ("until", seat.until)):
+        if instant is not None and (instant.hour, instant.minute, instant.second) != (0, 0, 0):
+            fault((name,), "write a whole day, in UTC")
+
+
+_ISSUER = re.compile(
+    r"https://[a-zA-Z0-9.-]+(:[0-9]+)?(/[\w./-]*)?|http://(127\.0\.0\.1|localhost)(:[0-9]+)?(/[\w./-]*)?"
+)
 
 
 def _check_listener(name: str, listener: Listener, fault: Report) -> None:

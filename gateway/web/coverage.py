@@ -1,0 +1,98 @@
+"""How many attempts of a period went out under agreements in force at their time: the verifier's judgement, counted.
+
+What the verifier asks of each intent (A7) depends on processor, agreement, model, countries, purpose and time, and on
+the configuration in force. So attempts that are alike in the first five are judged together, for each stretch of time
+in which nothing about the answer can change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+from gateway.audit.configurations import kept_configuration
+from gateway.audit.pages import Filters, View
+from gateway.audit.verify import Configuration, NotVerified
+from gateway.web.agreements import Agreement
+
+GRACE = 600_000_000
+"""For so long (microseconds) after a configuration came into force, the one before may still have decided a call."""
+
+_LIKE = ("processor", "agreement", "model", "countries", "purpose")
+
+
+def coverage(view: View, filters: Filters, state: Path, known: Iterable[Agreement]) -> tuple[int, int]:
+    """Attempts in the period: those under an agreement in force at their time, and those that were not."""
+    values = tuple(each for each in filters.values if each[0] != "decision")
+    allowed = replace(filters, values=(*values, ("decision", "allow")))
+    turns = _turns(view)
+    dates = [at for each in known for at in (each.since, each.until) if at is not None]
+    covered = bare = 0
+    for like, sums in view.counts(allowed).grouped(*_LIKE):
+        marks = {filters.since, filters.until, *dates, *_notices(state, turns, like[0])}
+        marks |= {at for time, _digest in turns for at in (time, time + GRACE)}
+        spans = list(pairwise(sorted(at for at in marks if filters.since <= at <= filters.until)))
+        held = [span for span in spans if _holds(state, turns, span, like)]
+        if len(held) == len(spans):
+            inside = sums.rows
+        else:
+            alike = (*allowed.values, *zip(_LIKE, like, strict=True))
+            inside = sum(
+                view.counts(replace(allowed, since=since, until=until, values=alike)).total.rows
+                for since, until in _joined(held)
+            )
+        covered += inside
+        bare += sums.rows - inside
+    return covered, bare
+
+
+def _turns(view: View) -> list[tuple[int, str]]:
+    """When which configuration came into force, in order."""
+    acts = view.acts(("boot", "configuration"), most=10_000)
+    return sorted((act.time, str(act.body["configuration"])) for act in acts if act.body.get("configuration"))
+
+
+def _holds(state: Path, turns: list[tuple[int, str]], span: tuple[int, int], like: tuple[str, ...]) -> bool:
+    """Whether an attempt in this stretch was covered by the configuration in force, or that shortly before."""
+    middle = (span[0] + span[1]) // 2
+    before = [(time, digest) for time, digest in turns if time <= middle]
+    in_force = [digest for _time, digest in before[-1:]]
+    if len(before) > 1 and middle < before[-1][0] + GRACE:
+        in_force.append(before[-2][1])
+    processor, agreement, model, countries, purpose = like
+    intent = {
+        "processor": processor, "agreement": agreement, "model": model, "countries": countries.split(),
+        "purpose": purpose, "time": middle,
+    }  # fmt: skip
+    read = [_configuration(str(state / "log"), digest) for digest in in_force]
+    return any(each is not None and each.uncovered(intent) is None for each in read)
+
+
+def _notices(state: Path, turns: list[tuple[int, str]], processor: str) -> set[int]:
+    read = [_configuration(str(state / "log"), digest) for digest in {digest for _time, digest in turns}]
+    effective = [each.notice(processor)[1] for each in read if each is not None]
+    return {at for at in effective if at is not None}
+
+
+def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Stretches that meet, as one."""
+    found: list[tuple[int, int]] = []
+    for since, until in spans:
+        if found and found[-1][1] == since:
+            found[-1] = (found[-1][0], until)
+        else:
+            found.append((since, until))
+    return found
+
+
+@lru_cache(maxsize=512)
+def _configuration(log: str, digest: str) -> Configuration | None:
+    """A kept configuration; a digest names it for good."""
+    preimage = kept_configuration(Path(log), digest)
+    try:
+        return None if preimage is None else Configuration(preimage)
+    except NotVerified:
+        return None

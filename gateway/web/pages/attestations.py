@@ -1,0 +1,26 @@
+"""Attestations and canaries: what was read back of each provider's own setting, and whether the controls were tried."""
+
+from __future__ import annotations
+
+from gateway.web.asking import Ask, Shown
+
+ACTS = ("attestation", "canary")
+
+
+def answer(ask: Ask) -> Shown:
+    """The page."""
+    acts = ask.view.acts(ACTS)
+    entries = [
+        {
+            "id": entry.id,
+            "read_back": entry.form.read_back,
+            "state": entry.state(ask.now).value,
+            "review": entry.form.review_by,
+            "last": next((act for act in acts if act.body.get("processor") == entry.id), None),
+        }
+        for entry in ask.house.bundle.registry.entries.values()
+    ]
+    facts: dict[str, object] = {"entries": entries, "acts": acts}
+    return Shown(
+        "attestations.html", "Attestations and canaries", "every reading and trial that is recorded", len(acts), facts
+    )
