@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic, time_ns
+from time import monotonic, time, time_ns
 from types import MappingProxyType
 from typing import BinaryIO
 
@@ -53,6 +53,7 @@ from gateway.passage import InForce, Passage
 from gateway.policy.entries import Entry
 from gateway.policy.halts import Halts
 from gateway.process import close_core_dumps, concerns
+from gateway.quotas import Counters
 from gateway.redaction.detector import Detector, Patience
 from gateway.redaction.fields import FIELDS, Fields
 from gateway.redaction.redactor import Redactor, typed, untyped
@@ -162,12 +163,14 @@ class Application:
         self._force = self._derive(bundle, self._detector)
         self._upstream = Upstream(_upstream_options(bundle), _endpoints(bundle))
         limits = Limits(settings.limits.in_flight, monotonic)
+        self._quotas = Counters(monotonic, time)
         self._relay = Relay(
             in_force=lambda: self._force,
             keyring=keyring,
             ledger=self._ledger,
             upstream=self._upstream,
             limits=limits,
+            quotas=self._quotas,
             report=self._report,
             clock=self._clock,
         )
@@ -292,6 +295,7 @@ class Application:
             else Redactor(detector, known_keys, placeholder, fields=Fields(bundle.recognizers.get(FIELDS))),
             targets=Targets(PROVIDERS),
             host_names=_listener_options(bundle).allowed_names,
+            book=bundle.settings.limits.book(),
         )
 
     # what it says of itself

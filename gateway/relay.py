@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from time import perf_counter, time_ns
 
 from aiohttp import web
@@ -19,6 +20,7 @@ from gateway.attempt import Attempt
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Intent
 from gateway.audit.words import Result, Tls
+from gateway.callers import Caller
 from gateway.clock import Clock
 from gateway.delivery import Delivery, StreamCheck, check_whole, read_answer
 from gateway.errors import Code, GatewayError, Refused, Unavailable, UpstreamError
@@ -29,6 +31,7 @@ from gateway.limits import Limits
 from gateway.listener import stalled
 from gateway.passage import InForce, Passage
 from gateway.policy.judge import judge
+from gateway.quotas import BYTES_A_TOKEN, OverQuota, Quotas
 from gateway.steps import Opened, clean_call, open_call, read_call
 from gateway.targets import read_query
 from gateway.upstream import Reply, Truncated, Upstream
@@ -55,6 +58,7 @@ class Relay:
         ledger: Ledger,
         upstream: Upstream,
         limits: Limits,
+        quotas: Quotas,
         report: Callable[[Passage], None],
         clock: Clock,
     ) -> None:
@@ -63,6 +67,7 @@ class Relay:
         self._ledger = ledger
         self._upstream = upstream
         self._limits = limits
+        self._quotas = quotas
         self._report = report
         self._clock = clock
         self.stopping = False
@@ -79,6 +84,8 @@ class Relay:
         except GatewayError as error:
             return await self._refuse(passage, error)
         finally:
+            if passage.held is not None:
+                passage.held.release(0 if passage.attempt is None else passage.attempt.tokens)
             self._report(passage)
 
     async def _pass(self, request: web.BaseRequest, passage: Passage) -> web.StreamResponse:
@@ -106,6 +113,8 @@ class Relay:
             passage.size = len(body)
             call = read_call(opened.entry, headers, body)  # 2 read
             grant = passage.grant = judge(call, opened.policy)  # 3 judge
+            if caller.quota.bounded or not force.book.empty:
+                await self._claim(passage, caller, grant)
             began = perf_counter()
             clean = passage.clean = await clean_call(grant, passage.redactor)  # 4 clean
             passage.redaction_seconds = perf_counter() - began
@@ -132,6 +141,14 @@ class Relay:
                 raise
             finally:  # 8 close, whatever else happened: the first outcome of an attempt wins
                 attempt.abandon(Result.CUT_OFF)
+
+    async def _claim(self, passage: Passage, caller: Caller, grant: Grant) -> None:
+        """Take what the call needs of its caller's, tenant's and processor's quotas."""
+        book, entry = passage.force.book, grant.call.entry
+        claims = book.claims(caller.id, caller.quota, entry.tenant, grant.route.processor)
+        if claims:
+            estimate = 1 + grant.call.size // BYTES_A_TOKEN
+            passage.held = await self._quotas.claim(claims, estimate, stream=grant.stream)
 
     async def _send(
         self, request: web.BaseRequest, passage: Passage, clean: CleanCall, attempt: Attempt
@@ -285,8 +302,10 @@ class Relay:
         headers = passage.own_headers()
         headers["x-gateway-code"] = error.code.value
         headers["x-should-retry"] = "true" if error.retryable else "false"
-        if error.retry_after is not None and error.retryable:
+        if error.retry_after is not None:
             headers["retry-after"] = str(error.retry_after)
+        if isinstance(error, OverQuota):
+            headers.update(passage.target.wire.show_rates(error.rates, datetime.now(UTC)))
         body = passage.target.wire.shape_error(passage.wire_refusal(error))
         return web.Response(status=error.status, body=body, headers=headers, content_type="application/json")
 

@@ -41,6 +41,8 @@ FLOORS: dict[str, int] = {
     "gateway.operations": 3,
     "gateway.passage": 3,
     "gateway.process": 3,
+    "gateway.quotas": 3,
+    "gateway.replicas": 3,
     "gateway.relay": 3,
     "gateway.sequencing": 3,
     "gateway.speech": 3,
