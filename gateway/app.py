@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, time, time_ns
 from types import MappingProxyType
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import uvloop
 
@@ -64,6 +64,9 @@ from gateway.upstream import Upstream, UpstreamOptions
 from gateway.vocabulary import vocabulary_of
 from providers import PROVIDERS
 
+if TYPE_CHECKING:
+    from gateway.replicas.shared import Shared
+
 NOTED = "notices.noted"
 """How many lines of the notices that were sent are in the record."""
 
@@ -107,6 +110,7 @@ class Application:
         self._clock = Clock()
         self._halts = Halts()
         self._refused: str | None = None
+        self._shared: Shared | None = None
         self._shelf = Shelf()
         self._reloading = asyncio.Lock()
         self._noting = asyncio.Lock()
@@ -163,7 +167,13 @@ class Application:
         self._force = self._derive(bundle, self._detector)
         self._upstream = Upstream(_upstream_options(bundle), _endpoints(bundle))
         limits = Limits(settings.limits.in_flight, monotonic)
-        self._quotas = Counters(monotonic, time)
+        counters = Counters(monotonic, time)
+        if settings.replicas is not None:
+            from gateway.replicas.shared import Shared, door_options  # noqa: PLC0415  # `redis` is an optional package
+
+            self._shared = Shared(door_options(bundle), settings.replicas, counters)
+            await self._shared.start()
+        self._quotas = counters if self._shared is None else self._shared.quotas
         self._relay = Relay(
             in_force=lambda: self._force,
             keyring=keyring,
@@ -207,6 +217,8 @@ class Application:
         await self._ledger.drain(5.0)
         await self._record_strangers()
         await self._upstream.close()
+        if self._shared is not None:
+            await self._shared.stop()
         if self._detector is not None:
             await self._detector.stop()
         await self._journal.close()
@@ -316,7 +328,15 @@ class Application:
         now, latest = self._clock.read()
         doubt = [] if latest is None else [f"the clock was set by {self._clock.doubt:+.0f} s since the start"]
         refused = [] if self._refused is None else [self._refused]
-        return [*doubt, *refused, *change_warnings(self._force.bundle), *expiry_warnings(self._force.bundle, now)]
+        away = self._shared is not None and not self._shared.up
+        alone = ["Redis is away: limits are granted by this replica's share"] if away else []
+        return [
+            *doubt,
+            *refused,
+            *alone,
+            *change_warnings(self._force.bundle),
+            *expiry_warnings(self._force.bundle, now),
+        ]
 
     def _tell_refusal(self, fault: Exception) -> None:
         """Say where people look that what is on disk does not serve, and why."""

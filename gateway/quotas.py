@@ -293,7 +293,7 @@ _REASONS = {
 
 
 def _refill(level: float, most: int | None, minutes: float) -> float:
-    return 0.0 if most is None else min(float(most), level + minutes * most)
+    return math.inf if most is None else min(float(most), level + minutes * most)
 
 
 def _refuse_over(claim: Claim, row: _Row, day_left: float, *, stream: bool) -> None:
