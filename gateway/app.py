@@ -58,6 +58,7 @@ from gateway.redaction.detector import Detector, Patience
 from gateway.redaction.fields import FIELDS, Fields
 from gateway.redaction.redactor import Redactor, typed, untyped
 from gateway.relay import Relay
+from gateway.routes import Routes
 from gateway.sequencing import Sequencing
 from gateway.targets import Targets
 from gateway.upstream import Upstream, UpstreamOptions
@@ -181,6 +182,7 @@ class Application:
             upstream=self._upstream,
             limits=limits,
             quotas=self._quotas,
+            routes=Routes(monotonic, failures=settings.upstream.failures, seconds=settings.upstream.pause_seconds),
             report=self._report,
             clock=self._clock,
         )

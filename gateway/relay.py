@@ -32,6 +32,7 @@ from gateway.listener import stalled
 from gateway.passage import InForce, Passage
 from gateway.policy.judge import judge
 from gateway.quotas import BYTES_A_TOKEN, OverQuota, Quotas
+from gateway.routes import Routes
 from gateway.steps import Opened, clean_call, open_call, read_call
 from gateway.targets import read_query
 from gateway.upstream import Reply, Truncated, Upstream
@@ -39,6 +40,7 @@ from providers import sse
 from providers.document import Document, serialise
 
 _AFTER_SECONDS = 0.25
+_PROVIDER_TROUBLE = frozenset({Code.UPSTREAM_FAILED, Code.UPSTREAM_TIMEOUT})
 
 
 class Relay:
@@ -59,6 +61,7 @@ class Relay:
         upstream: Upstream,
         limits: Limits,
         quotas: Quotas,
+        routes: Routes,
         report: Callable[[Passage], None],
         clock: Clock,
     ) -> None:
@@ -68,6 +71,7 @@ class Relay:
         self._upstream = upstream
         self._limits = limits
         self._quotas = quotas
+        self._routes = routes
         self._report = report
         self._clock = clock
         self.stopping = False
@@ -113,6 +117,7 @@ class Relay:
             passage.size = len(body)
             call = read_call(opened.entry, headers, body)  # 2 read
             grant = passage.grant = judge(call, opened.policy)  # 3 judge
+            self._routes.check(grant.route)
             if caller.quota.bounded or not force.book.empty:
                 await self._claim(passage, caller, grant)
             began = perf_counter()
@@ -133,6 +138,8 @@ class Relay:
             try:
                 return await self._send(request, passage, clean, attempt)
             except GatewayError as error:
+                if error.code in _PROVIDER_TROUBLE and not isinstance(error, Truncated):
+                    self._routes.failed(grant.route)
                 await attempt.conclude_error(error)  # 8 close
                 raise
             except (asyncio.CancelledError, ConnectionError):  # the caller is gone, or we are
@@ -157,6 +164,7 @@ class Relay:
         passage.overhead = perf_counter() - passage.started
         async with self._upstream.send(clean, attempt.admission, secret) as reply:  # 6 send
             attempt.answered(reply.status, reply.headers.get(clean.grant.call.entry.wire.request_id_header))
+            self._routes.answered(clean.grant.route, reply.status, reply.headers.get("retry-after"))
             if reply.status >= 400:
                 return await self._deliver_error(passage, reply, attempt)
             if clean.grant.stream:

@@ -44,6 +44,7 @@ FLOORS: dict[str, int] = {
     "gateway.quotas": 3,
     "gateway.replicas": 3,
     "gateway.relay": 3,
+    "gateway.routes": 3,
     "gateway.sequencing": 3,
     "gateway.speech": 3,
     "gateway.restoration": 3,

@@ -220,10 +220,15 @@ class Log(Form):
 
 
 class Upstream(Form):
-    """The side of the providers. `authorities` is a PEM file of trusted roots instead of the usual ones."""
+    """The side of the providers. `authorities` is a PEM file of trusted roots instead of the usual ones.
+
+    After `failures` in a row on one entry and model it is left alone for `pause_seconds`, then tried by one call.
+    """
 
     authorities: Prose | None = None
     keepalive_seconds: Seconds = 15.0
+    failures: Annotated[int, Field(ge=1, le=100_000)] = 10
+    pause_seconds: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 5.0
 
 
 class SecretFile(Form):
