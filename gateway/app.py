@@ -172,7 +172,7 @@ class Application:
         if settings.replicas is not None:
             from gateway.replicas.shared import Shared, door_options  # noqa: PLC0415  # `redis` is an optional package
 
-            self._shared = Shared(door_options(bundle), settings.replicas, counters)
+            self._shared = Shared(door_options(bundle), settings.replicas, counters, lambda: self._force.bundle.callers)
             await self._shared.start()
         self._quotas = counters if self._shared is None else self._shared.quotas
         self._relay = Relay(
@@ -182,6 +182,7 @@ class Application:
             upstream=self._upstream,
             limits=limits,
             quotas=self._quotas,
+            current=lambda: self._shared is None or self._shared.current,
             routes=Routes(monotonic, failures=settings.upstream.failures, seconds=settings.upstream.pause_seconds),
             report=self._report,
             clock=self._clock,
@@ -193,6 +194,7 @@ class Application:
             "redactor": lambda: self._detector is None or self._detector.healthy,
             "checkpoint": lambda: self._sequencing.healthy,
             "accepting": lambda: not self._relay.stopping,
+            "current": lambda: self._shared is None or self._shared.current,
         }
         self._metrics.calls_in_flight.set_function(lambda: limits.in_flight)
         self._metrics.streams_open.set_function(lambda: self._relay.streams)
@@ -255,6 +257,8 @@ class Application:
             self._log.event("reload_failed", faults=count)
             self._tell_refusal(fault)
             return False
+        if self._shared is not None:
+            bundle.callers.revoke(self._shared.news.learned)
         parent, self._force, self._refused = self._force.digest, force, None
         retired, self._detector = self._detector, detector
         if retired is not None and retired is not detector:

@@ -6,7 +6,7 @@ value, enters an error, a record or a repr.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final
@@ -190,6 +190,19 @@ class Callers:
         if self._monotonic() - self._looked >= _LOOK_AGAIN_SECONDS:
             self._look()
         return frozenset(self._valid)
+
+    @property
+    def revoked(self) -> frozenset[str]:
+        """Every revocation that was ever seen here, or heard of."""
+        return self._revoked
+
+    def revoke(self, key_ids: Iterable[str]) -> None:
+        """Refuse these keys from now on: another replica saw them revoked."""
+        fresh = frozenset(key_ids) - self._revoked
+        self._revoked |= fresh
+        for key_id in fresh:
+            self._valid.pop(key_id, None)
+            self._digests.pop(key_id, None)
 
     def _look(self) -> None:
         self._looked = self._monotonic()

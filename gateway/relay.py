@@ -62,6 +62,7 @@ class Relay:
         limits: Limits,
         quotas: Quotas,
         routes: Routes,
+        current: Callable[[], bool],
         report: Callable[[Passage], None],
         clock: Clock,
     ) -> None:
@@ -72,6 +73,7 @@ class Relay:
         self._limits = limits
         self._quotas = quotas
         self._routes = routes
+        self._current = current
         self._report = report
         self._clock = clock
         self.stopping = False
@@ -96,6 +98,9 @@ class Relay:
         force, headers = passage.force, request.headers
         bundle, bounds = force.bundle, force.bundle.settings.limits
         check_head(request, force.host_names)
+        if not self._current():
+            reason = "This replica cannot confirm that what it enforces is current, so it grants nothing."
+            raise Unavailable(Code.OVERLOADED, reason, retry_after=1)
         caller = passage.caller = bundle.callers.authenticate(headers)
         now, latest = self._clock.read()
         opened = passage.opened = open_call(  # 1 open

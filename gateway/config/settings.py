@@ -242,7 +242,8 @@ class Replicas(Form):
 
     `url` is `redis://HOST:PORT`, `redis+sentinel://HOST:PORT,HOST:PORT/NAME` or `redis+cluster://HOST:PORT,HOST:PORT`;
     with `rediss` it is TLS 1.3, which anything but a loopback address needs. `count` replicas share a limit:
-    while Redis is away, each grants that part of it. No call waits longer for Redis than `wait_seconds`.
+    while Redis is away, each grants that part of it. No call waits longer for Redis than `wait_seconds`. A replica that
+    did not hear for `stale_seconds` which keys are revoked elsewhere grants nothing; without it, it goes on.
     """
 
     url: Annotated[str, AfterValidator(_redis_url)]
@@ -252,6 +253,7 @@ class Replicas(Form):
     authorities: Prose | None = None
     unsafe_plaintext: bool = False
     wait_seconds: Annotated[float, Field(ge=0.005, le=0.1, allow_inf_nan=False)] = 0.05
+    stale_seconds: Annotated[float, Field(ge=2, le=86_400, allow_inf_nan=False)] | None = None
 
     @property
     def hosts(self) -> tuple[tuple[str, int], ...]:

@@ -135,3 +135,10 @@ return again and 0 or 1
 """KEYS: the replica's last telling, then a hash for each claim. ARGV: replica, turn, lease (ms), seconds to keep; then
 for each claim the tokens to count beside those counted already, and the calls and streams in flight. A telling that
 comes twice counts its tokens once."""
+
+NEWS: Final = """
+for i = 2, #ARGV do redis.call('SADD', KEYS[1], ARGV[i]) end
+if #ARGV > 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+return redis.call('SMEMBERS', KEYS[1])
+"""
+"""KEYS: a set of revoked key ids. ARGV: seconds to keep it, then ids to add. The reply is the whole set."""

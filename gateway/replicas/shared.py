@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
+from gateway.callers import Callers
 from gateway.config import Bundle
 from gateway.config.settings import Replicas
 from gateway.errors import ConfigurationError, Fault
 from gateway.keys import new_boot_id
 from gateway.quotas import Counters
 from gateway.replicas.door import Away, Door, DoorOptions
+from gateway.replicas.news import News
 from gateway.replicas.quotas import SharedQuotas
 
 _LAST_WORDS_SECONDS = 0.5
@@ -23,11 +26,16 @@ class Shared:
         options: how to reach it.
         settings: how many replicas share.
         counters: of this process.
+        callers: those of the configuration in force.
     """
 
-    def __init__(self, options: DoorOptions, settings: Replicas, counters: Counters) -> None:
+    def __init__(
+        self, options: DoorOptions, settings: Replicas, counters: Counters, callers: Callable[[], Callers]
+    ) -> None:
         self.door = Door(options, self._changed)
         self.quotas = SharedQuotas(self.door, counters, new_boot_id(), settings.count)
+        self.news = News(self.door, lambda: callers().revoked, lambda ids: callers().revoke(ids))
+        self._stale_seconds = settings.stale_seconds
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -35,10 +43,19 @@ class Shared:
         """Whether Redis is there."""
         return self.door.up
 
+    @property
+    def current(self) -> bool:
+        """Whether what is revoked elsewhere was heard of lately enough to go on granting."""
+        return self._stale_seconds is None or self.news.silent_seconds < self._stale_seconds
+
     async def start(self) -> None:
         """Connect, without insisting: a gateway starts without Redis, too."""
         await self.door.start()
-        self._tasks = [asyncio.get_running_loop().create_task(self.quotas.keep_telling(), name="telling")]
+        make = asyncio.get_running_loop().create_task
+        self._tasks = [
+            make(self.quotas.keep_telling(), name="telling"),
+            make(self.news.keep_listening(), name="listening"),
+        ]
 
     async def stop(self) -> None:
         """Tell what is left to tell, for a moment, and close."""
