@@ -183,7 +183,12 @@ class Application:
             limits=limits,
             quotas=self._quotas,
             current=lambda: self._shared is None or self._shared.current,
-            routes=Routes(monotonic, failures=settings.upstream.failures, seconds=settings.upstream.pause_seconds),
+            routes=Routes(
+                monotonic,
+                failures=settings.upstream.failures,
+                seconds=settings.upstream.pause_seconds,
+                heeds=settings.upstream.heed_retry_after,
+            ),
             report=self._report,
             clock=self._clock,
         )

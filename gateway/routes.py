@@ -34,15 +34,23 @@ class Routes:
         failures: so many in a row open the breaker.
         seconds: how long it stays open before one call may try.
         trial_seconds: how long that call is waited for before another may.
+        heeds: whether a provider's `retry-after` stops everybody.
     """
 
     def __init__(
-        self, clock: Callable[[], float], *, failures: int = 10, seconds: float = 5.0, trial_seconds: float = 30.0
+        self,
+        clock: Callable[[], float],
+        *,
+        failures: int = 10,
+        seconds: float = 5.0,
+        trial_seconds: float = 30.0,
+        heeds: bool = True,
     ) -> None:
         self._clock = clock
         self._most = failures
         self._seconds = seconds
         self._trial_seconds = trial_seconds
+        self._heeds = heeds
         self._ways: dict[tuple[str, str], _Way] = {}
 
     def check(self, route: Route) -> None:
@@ -88,7 +96,7 @@ class Routes:
         """One without a number of seconds is passed on and stops nobody else: it may be about that call alone."""
         way = self._way(route)
         way.failures, way.trial_until = 0, 0.0  # it answers
-        if retry_after is not None and retry_after.replace(".", "", 1).isdecimal():
+        if self._heeds and retry_after is not None and retry_after.replace(".", "", 1).isdecimal():
             way.waits_until = max(way.waits_until, self._clock() + min(float(retry_after), LONGEST_WAIT))
 
     def _way(self, route: Route) -> _Way:

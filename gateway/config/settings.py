@@ -223,12 +223,14 @@ class Upstream(Form):
     """The side of the providers. `authorities` is a PEM file of trusted roots instead of the usual ones.
 
     After `failures` in a row on one entry and model it is left alone for `pause_seconds`, then tried by one call.
+    `heed_retry_after`: a 429 that names seconds stops every caller of that entry and model for so long.
     """
 
     authorities: Prose | None = None
     keepalive_seconds: Seconds = 15.0
     failures: Annotated[int, Field(ge=1, le=100_000)] = 10
     pause_seconds: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 5.0
+    heed_retry_after: bool = True
 
 
 class SecretFile(Form):

@@ -12,7 +12,8 @@ from gateway.app import Application
 from gateway.errors import Code, GatewayError
 from gateway.exchange import Route
 from gateway.routes import Routes
-from gateway.simulator import CREDENTIAL
+from gateway.simulator import CREDENTIAL, Simulator
+from gateway.simulator.scenario import Scenario
 from tests.configuration import issue_key, write_configuration
 from tests.redis_server import free_port
 
@@ -112,3 +113,30 @@ async def test_a_provider_that_is_down_is_left_alone(tmp_path: Path) -> None:
     assert [head["x-gateway-code"] for head in heads] == ["upstream_failed"] * 3
     assert ["x-gateway-overhead-ms" in head for head in heads] == [True, True, False]
     assert 55 <= int(heads[2]["retry-after"]) <= 60
+
+
+async def test_a_providers_429_is_heeded_for_the_next_caller(simulator: Simulator, tmp_path: Path) -> None:
+    """The provider's own 429 passes on; the next call of the same model is refused by the gateway and never reaches it."""
+    settings: dict[str, object] = {
+        "upstream": {"heed_retry_after": True},
+        "redaction": {"unsafe_redaction_off": True},
+    }
+    configuration = write_configuration(tmp_path, simulator.port, CREDENTIAL, settings=settings)
+    application = Application(configuration, tmp_path / "state", stream=io.BytesIO())
+    key = issue_key(tmp_path / "state")
+    await application.start()
+    simulator.script(Scenario(status=429, headers={"retry-after": "40"}))
+    heads = []
+    try:
+        url = f"http://127.0.0.1:{application.port}/v1"
+        async with openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0) as client:
+            for _ in range(2):
+                with pytest.raises(openai.RateLimitError) as caught:
+                    await client.embeddings.create(model="text-embedding-simulated", input="hello")
+                heads.append(caught.value.response.headers)
+    finally:
+        await application.stop()
+
+    assert [head.get("x-gateway-code") for head in heads] == [None, "rate_limited"]
+    assert 30 <= int(heads[1]["retry-after"]) <= 40
+    assert len(simulator.arrivals) == 1
