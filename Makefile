@@ -15,7 +15,12 @@ $(BIN)/.run: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-$(BIN)/.test: requirements-dev.lock $(BIN)/.run
+# The tests start each server themselves, on a free port; a package that starts a service is told not to.
+$(BIN)/.servers: $(BIN)/.run
+	sh tests/servers.sh
+	touch $@
+
+$(BIN)/.test: requirements-dev.lock $(BIN)/.run $(BIN)/.servers
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
 	touch $@
 

@@ -15,9 +15,9 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic, time_ns
+from time import monotonic, time, time_ns
 from types import MappingProxyType
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import uvloop
 
@@ -62,16 +62,21 @@ from gateway.passage import InForce, Passage
 from gateway.policy.entries import Entry
 from gateway.policy.halts import Halts
 from gateway.process import close_core_dumps, concerns
+from gateway.quotas import Counters
 from gateway.redaction.detector import Detector, Patience
 from gateway.redaction.fields import FIELDS, Fields
 from gateway.redaction.redactor import Redactor, typed, untyped
 from gateway.relay import Relay
+from gateway.routes import Routes
 from gateway.sequencing import Sequencing
 from gateway.targets import Targets
 from gateway.upstream import Upstream, UpstreamOptions
 from gateway.vocabulary import vocabulary_of
 from gateway.witnessing import RolledBack, Witnessing
 from providers import PROVIDERS
+
+if TYPE_CHECKING:
+    from gateway.replicas.shared import Shared
 
 NOTED = "notices.noted"
 """How many lines of the notices that were sent are in the record."""
@@ -124,6 +129,7 @@ class Application:
         self._clock = Clock()
         self._halts = Halts()
         self._refused: str | None = None
+        self._shared: Shared | None = None
         self._shelf = Shelf()
         self._reloading = asyncio.Lock()
         self._noting = asyncio.Lock()
@@ -183,12 +189,27 @@ class Application:
         self._force = self._derive(bundle, self._detector)
         self._upstream = Upstream(_upstream_options(bundle), _endpoints(bundle))
         limits = Limits(settings.limits.in_flight, monotonic)
+        counters = Counters(monotonic, time)
+        if settings.replicas is not None:
+            from gateway.replicas.shared import Shared, door_options  # noqa: PLC0415  # `redis` is an optional package
+
+            self._shared = Shared(door_options(bundle), settings.replicas, counters, lambda: self._force.bundle.callers)
+            await self._shared.start()
+        self._quotas = counters if self._shared is None else self._shared.quotas
         self._relay = Relay(
             in_force=lambda: self._force,
             keyring=keyring,
             ledger=self._ledger,
             upstream=self._upstream,
             limits=limits,
+            quotas=self._quotas,
+            current=lambda: self._shared is None or self._shared.current,
+            routes=Routes(
+                monotonic,
+                failures=settings.upstream.failures,
+                seconds=settings.upstream.pause_seconds,
+                heeds=settings.upstream.heed_retry_after,
+            ),
             report=self._report,
             clock=self._clock,
         )
@@ -199,6 +220,7 @@ class Application:
             "redactor": lambda: self._detector is None or self._detector.healthy,
             "checkpoint": lambda: self._sequencing.healthy,
             "accepting": lambda: not self._relay.stopping,
+            "current": lambda: self._shared is None or self._shared.current,
         }
         self._metrics.calls_in_flight.set_function(lambda: limits.in_flight)
         self._metrics.streams_open.set_function(lambda: self._relay.streams)
@@ -239,6 +261,8 @@ class Application:
         await self._upstream.close()
         if self._outside is not None:
             await self._outside.close()
+        if self._shared is not None:
+            await self._shared.stop()
         if self._detector is not None:
             await self._detector.stop()
         await self._journal.close()
@@ -273,6 +297,8 @@ class Application:
             self._log.event("reload_failed", faults=count)
             self._tell_refusal(fault)
             return False
+        if self._shared is not None:
+            bundle.callers.revoke(self._shared.news.learned)
         parent, self._force, self._refused = self._force.digest, force, None
         retired, self._detector = self._detector, detector
         if retired is not None and retired is not detector:
@@ -360,6 +386,7 @@ class Application:
             else Redactor(detector, known_keys, placeholder, fields=Fields(bundle.recognizers.get(FIELDS))),
             targets=Targets(PROVIDERS),
             host_names=_listener_options(bundle).allowed_names,
+            book=bundle.settings.limits.book(),
         )
 
     # what it says of itself
@@ -380,7 +407,15 @@ class Application:
         now, latest = self._clock.read()
         doubt = [] if latest is None else [f"the clock was set by {self._clock.doubt:+.0f} s since the start"]
         refused = [] if self._refused is None else [self._refused]
-        return [*doubt, *refused, *change_warnings(self._force.bundle), *expiry_warnings(self._force.bundle, now)]
+        away = self._shared is not None and not self._shared.up
+        alone = ["Redis is away: limits are granted by this replica's share"] if away else []
+        return [
+            *doubt,
+            *refused,
+            *alone,
+            *change_warnings(self._force.bundle),
+            *expiry_warnings(self._force.bundle, now),
+        ]
 
     def _tell_refusal(self, fault: Exception) -> None:
         """Say where people look that what is on disk does not serve, and why."""

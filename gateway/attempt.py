@@ -17,6 +17,7 @@ from gateway.errors import Code, GatewayError, Unavailable
 from gateway.exchange import Admission
 from gateway.keys import Keyring
 from gateway.upstream import Truncated
+from providers.provider import Usage
 
 
 class Attempt:
@@ -35,6 +36,8 @@ class Attempt:
         "admission",
         "intent",
         "result",
+        "sent",
+        "usage",
     )
 
     def __init__(
@@ -46,6 +49,9 @@ class Attempt:
         self.intent = intent
         self.admission = admission
         self.result: Result | None = None
+        self.sent = True
+        """False once it is known that no byte of the request left."""
+        self.usage: Usage | None = None
         self._started = perf_counter()
         self._first: float | None = None
         self._status: int | None = None
@@ -82,13 +88,24 @@ class Attempt:
         """
         if self.result is not None:
             return
-        self.result = result
+        self.result, self.sent = result, sent
+        if tally is not None:
+            self.usage = tally.usage
         try:
             await self._ledger.conclude(self.admission, self._outcome(result, tally, error, code, sent=sent))
         except Unavailable as unwritten:
             # The provider was asked: the same request must not be sent again by a client that retries.
             reason = "The provider answered, but the audit record of it cannot be written, so the answer is withheld."
             raise Unavailable(unwritten.code, reason, retryable=False) from None
+
+    @property
+    def tokens(self) -> int | None:
+        """Tokens that the provider counted; None if it was asked and did not say."""
+        if not self.sent:
+            return 0
+        if self.usage is None or (self.usage.input is None and self.usage.output is None):
+            return None
+        return (self.usage.input or 0) + (self.usage.output or 0)
 
     async def conclude_error(self, error: GatewayError, tally: Tally | None = None) -> None:
         """Close it with what an error upstream, or a part of the gateway that failed, makes of it."""

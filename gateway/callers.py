@@ -6,7 +6,7 @@ value, enters an error, a record or a repr.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final
@@ -20,6 +20,7 @@ from gateway.keys import check_caller_key
 from gateway.limits import Allowance
 from gateway.policy.forms import Digest, Form, Id, Instant, Report, read
 from gateway.policy.tenants import Tenant
+from gateway.quotas import UNBOUNDED, Quota
 
 TENANT: Final = "x-gateway-tenant"
 PURPOSE: Final = "x-gateway-purpose"
@@ -45,11 +46,18 @@ class KeyForm(Form):
     expires: Instant | None = None
 
 
-class CallerLimits(Form):
-    """Bounds of one caller; what is absent is as in gateway.yaml."""
+class QuotaForm(Form):
+    """What one caller, tenant or processor may use. What is absent is as elsewhere in gateway.yaml, or not bounded."""
 
     in_flight: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    streams: Annotated[int, Field(ge=1, le=100_000)] | None = None
     per_minute: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    tokens_per_minute: Annotated[int, Field(ge=1, le=10_000_000_000)] | None = None
+    tokens_per_day: Annotated[int, Field(ge=1, le=10_000_000_000_000)] | None = None
+
+    def quota(self) -> Quota:
+        """As the counters take it."""
+        return Quota(self.per_minute, self.tokens_per_minute, self.in_flight, self.streams, self.tokens_per_day)
 
 
 class CallerForm(Form):
@@ -57,7 +65,7 @@ class CallerForm(Form):
 
     tenants: Annotated[tuple[Id, ...], Field(min_length=1)]
     purposes: Annotated[tuple[Id, ...], Field(min_length=1)]
-    limits: CallerLimits = CallerLimits()
+    limits: QuotaForm = QuotaForm()
     keys: tuple[KeyForm, ...] = ()
 
 
@@ -76,6 +84,7 @@ class Caller:
     tenants: frozenset[str]
     purposes: frozenset[str]
     allowance: Allowance
+    quota: Quota = UNBOUNDED
 
 
 class Identity(Struct, frozen=True):
@@ -105,6 +114,8 @@ class Callers:
         issued: the keys of the state, looked at again at most once a second.
         clock: aware instants, for expiry.
         monotonic: seconds that never run backwards.
+        quota: what a service may use beside its allowance where it says nothing itself.
+        shared: its allowance is counted over all replicas too, not only in each.
 
     Belongs to one event loop. While the key file cannot be read, no key is good, since it may have been revoked;
     `fault` then says so, for readiness.
@@ -118,8 +129,12 @@ class Callers:
         *,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float],
+        quota: Quota = UNBOUNDED,
+        shared: bool = False,
     ) -> None:
         self.services = services
+        self._quota = quota
+        self._shared = shared
         self._allowance = allowance
         self._issued = issued
         self._clock = clock
@@ -176,6 +191,19 @@ class Callers:
             self._look()
         return frozenset(self._valid)
 
+    @property
+    def revoked(self) -> frozenset[str]:
+        """Every revocation that was ever seen here, or heard of."""
+        return self._revoked
+
+    def revoke(self, key_ids: Iterable[str]) -> None:
+        """Refuse these keys from now on: another replica saw them revoked."""
+        fresh = frozenset(key_ids) - self._revoked
+        self._revoked |= fresh
+        for key_id in fresh:
+            self._valid.pop(key_id, None)
+            self._digests.pop(key_id, None)
+
     def _look(self) -> None:
         self._looked = self._monotonic()
         if self._issued.mark() != self._mark or self.fault is not None:
@@ -211,7 +239,20 @@ class Callers:
         service = self.services[name]
         limits, usual = service.limits, self._allowance
         allowance = Allowance(limits.in_flight or usual.in_flight, limits.per_minute or usual.per_minute)
-        return Caller(name, key_id, frozenset(service.tenants), frozenset(service.purposes), allowance)
+        return Caller(
+            name,
+            key_id,
+            frozenset(service.tenants),
+            frozenset(service.purposes),
+            allowance,
+            Quota(
+                per_minute=allowance.per_minute if self._shared else None,
+                tokens_per_minute=limits.tokens_per_minute or self._quota.tokens_per_minute,
+                in_flight=allowance.in_flight if self._shared else None,
+                streams=limits.streams or self._quota.streams,
+                tokens_per_day=limits.tokens_per_day or self._quota.tokens_per_day,
+            ),
+        )
 
 
 def identify(

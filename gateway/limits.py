@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
-from gateway.errors import Code, Refused, Unavailable
-
-MAX_RETRY_AFTER = 60
+from gateway.errors import Code, Unavailable
+from gateway.quotas import LONGEST_WAIT, OverQuota
+from providers.provider import Rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +60,11 @@ class Limits:
         now = self._clock()
         row = self._row(caller, allowance, now)
         if row.tokens < 1:
-            wait = (
-                math.ceil((1 - row.tokens) * 60 / allowance.per_minute) if allowance.per_minute > 0 else MAX_RETRY_AFTER
-            )
-            raise Refused(
-                Code.RATE_LIMITED,
-                "This caller has used its calls of the minute.",
-                retry_after=max(1, min(wait, MAX_RETRY_AFTER)),
-            )
+            wait = math.ceil((1 - row.tokens) * 60 / allowance.per_minute) if allowance.per_minute > 0 else LONGEST_WAIT
+            rate = Rate("requests", allowance.per_minute, 0, 60.0)
+            raise OverQuota("This caller has used its calls of the minute.", wait, (rate,))
         if row.in_flight >= allowance.in_flight:
-            raise Refused(Code.RATE_LIMITED, "This caller has too many calls in flight.", retry_after=1)
+            raise OverQuota("This caller has too many calls in flight.", 1)
         if self.in_flight >= self._total:
             raise Unavailable(Code.OVERLOADED, "The gateway has too many calls in flight.", retry_after=1)
         row.tokens -= 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from time import perf_counter
 
@@ -22,6 +23,7 @@ from gateway.categories import Category, Personal
 from gateway.config import Bundle
 from gateway.errors import Code, GatewayError
 from gateway.exchange import CleanCall, Forced, Grant
+from gateway.quotas import NO_QUOTAS, Book, Held
 from gateway.redaction.redactor import Redactor
 from gateway.restoration import Restoration
 from gateway.speech import Answer
@@ -50,6 +52,7 @@ class InForce:
     redactor: Redactor | None
     targets: Targets
     host_names: frozenset[str]
+    book: Book = NO_QUOTAS
 
 
 class Passage(Struct, eq=False):
@@ -64,6 +67,7 @@ class Passage(Struct, eq=False):
     grant: Grant | None = None
     clean: CleanCall | None = None
     attempt: Attempt | None = None
+    held: Held | None = None
     overhead: float | None = None
     redaction_seconds: float | None = None
     journal_seconds: float | None = None
@@ -131,7 +135,10 @@ class Passage(Struct, eq=False):
 
     def answer_headers(self, received: Mapping[str, str]) -> dict[str, str]:
         """The headers of a provider's answer: the wire's list of its own, and ours."""
-        return {**passed_on(self.target.wire, received), **self._headers()}
+        headers = {**passed_on(self.target.wire, received), **self._headers()}
+        if self.held is not None and self.held.rates:  # ours bind this caller; the provider's, all of us together
+            headers.update(self.target.wire.show_rates(self.held.rates, datetime.now(UTC)))
+        return headers
 
     def _headers(self) -> dict[str, str]:
         headers = {"x-gateway-call-id": self.call_id, "x-gateway-policy": self.force.digest[:16]}

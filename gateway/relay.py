@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from time import perf_counter, time_ns
 
 from aiohttp import web
@@ -19,6 +20,7 @@ from gateway.attempt import Attempt
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Intent
 from gateway.audit.words import Result, Tls
+from gateway.callers import Caller
 from gateway.clock import Clock
 from gateway.delivery import Delivery, StreamCheck, check_whole, read_answer
 from gateway.errors import Code, GatewayError, Refused, Unavailable, UpstreamError
@@ -29,6 +31,8 @@ from gateway.limits import Limits
 from gateway.listener import stalled
 from gateway.passage import InForce, Passage
 from gateway.policy.judge import judge
+from gateway.quotas import BYTES_A_TOKEN, OverQuota, Quotas
+from gateway.routes import Routes
 from gateway.steps import Opened, clean_call, open_call, read_call
 from gateway.targets import read_query
 from gateway.upstream import Reply, Truncated, Upstream
@@ -37,6 +41,7 @@ from providers import sse
 from providers.document import Document, serialise
 
 _AFTER_SECONDS = 0.25
+_PROVIDER_TROUBLE = frozenset({Code.UPSTREAM_FAILED, Code.UPSTREAM_TIMEOUT})
 
 
 class Relay:
@@ -56,6 +61,9 @@ class Relay:
         ledger: Ledger,
         upstream: Upstream,
         limits: Limits,
+        quotas: Quotas,
+        routes: Routes,
+        current: Callable[[], bool],
         report: Callable[[Passage], None],
         clock: Clock,
     ) -> None:
@@ -64,6 +72,9 @@ class Relay:
         self._ledger = ledger
         self._upstream = upstream
         self._limits = limits
+        self._quotas = quotas
+        self._routes = routes
+        self._current = current
         self._report = report
         self._clock = clock
         self.stopping = False
@@ -80,12 +91,17 @@ class Relay:
         except GatewayError as error:
             return await self._refuse(passage, error)
         finally:
+            if passage.held is not None:
+                passage.held.release(0 if passage.attempt is None else passage.attempt.tokens)
             self._report(passage)
 
     async def _pass(self, request: web.BaseRequest, passage: Passage) -> web.StreamResponse:
         force, headers = passage.force, request.headers
         bundle, bounds = force.bundle, force.bundle.settings.limits
         check_head(request, force.host_names)
+        if not self._current():
+            reason = "This replica cannot confirm that what it enforces is current, so it grants nothing."
+            raise Unavailable(Code.OVERLOADED, reason, retry_after=1)
         caller = passage.caller = bundle.callers.authenticate(headers)
         now, latest = self._clock.read()
         opened = passage.opened = open_call(  # 1 open
@@ -107,6 +123,9 @@ class Relay:
             passage.size = len(body)
             call = read_call(opened.entry, headers, body)  # 2 read
             grant = passage.grant = judge(call, opened.policy)  # 3 judge
+            self._routes.check(grant.route)
+            if caller.quota.bounded or not force.book.empty:
+                await self._claim(passage, caller, grant)
             began = perf_counter()
             clean = passage.clean = await clean_call(grant, passage.redactor)  # 4 clean
             passage.redaction_seconds = perf_counter() - began
@@ -125,6 +144,8 @@ class Relay:
             try:
                 return await self._send(request, passage, clean, attempt)
             except GatewayError as error:
+                if error.code in _PROVIDER_TROUBLE and not isinstance(error, Truncated):
+                    self._routes.failed(grant.route)
                 await attempt.conclude_error(error)  # 8 close
                 raise
             except (asyncio.CancelledError, ConnectionError):  # the caller is gone, or we are
@@ -134,6 +155,14 @@ class Relay:
             finally:  # 8 close, whatever else happened: the first outcome of an attempt wins
                 attempt.abandon(Result.CUT_OFF)
 
+    async def _claim(self, passage: Passage, caller: Caller, grant: Grant) -> None:
+        """Take what the call needs of its caller's, tenant's and processor's quotas."""
+        book, entry = passage.force.book, grant.call.entry
+        claims = book.claims(caller.id, caller.quota, entry.tenant, grant.route.processor)
+        if claims:
+            estimate = 1 + grant.call.size // BYTES_A_TOKEN
+            passage.held = await self._quotas.claim(claims, estimate, stream=grant.stream)
+
     async def _send(
         self, request: web.BaseRequest, passage: Passage, clean: CleanCall, attempt: Attempt
     ) -> web.StreamResponse:
@@ -141,6 +170,7 @@ class Relay:
         passage.overhead = perf_counter() - passage.started
         async with self._upstream.send(clean, attempt.admission, secret) as reply:  # 6 send
             attempt.answered(reply.status, reply.headers.get(clean.grant.call.entry.wire.request_id_header))
+            self._routes.answered(clean.grant.route, reply.status, reply.headers.get("retry-after"))
             if reply.status >= 400:
                 return await self._deliver_error(passage, reply, attempt)
             if clean.grant.stream:
@@ -290,8 +320,10 @@ class Relay:
         headers = passage.own_headers()
         headers["x-gateway-code"] = error.code.value
         headers["x-should-retry"] = "true" if error.retryable else "false"
-        if error.retry_after is not None and error.retryable:
+        if error.retry_after is not None:
             headers["retry-after"] = str(error.retry_after)
+        if isinstance(error, OverQuota):
+            headers.update(passage.target.wire.show_rates(error.rates, datetime.now(UTC)))
         body = passage.target.wire.shape_error(passage.wire_refusal(error))
         return web.Response(status=error.status, body=body, headers=headers, content_type="application/json")
 

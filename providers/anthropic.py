@@ -8,15 +8,17 @@ an answer shows. Sources: the error, streaming and overview pages of the API ref
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 
 import orjson
 from msgspec import Struct
 
 from providers import anthropic_speech, sse
 from providers.document import Document, Value
-from providers.provider import Observation, Operation, Provider, Refusal, Usage
+from providers.provider import Observation, Operation, Provider, Rate, Refusal, Usage
 
 MESSAGES = Operation("messages", "POST", "/v1/messages", dialect="messages")
 COUNT_TOKENS = Operation("messages.count_tokens", "POST", "/v1/messages/count_tokens", dialect="count_tokens")
@@ -399,6 +401,17 @@ def _credential(secret: str) -> Mapping[str, str]:
     return {"x-api-key": secret}
 
 
+def show_rates(rates: Sequence[Rate], now: datetime) -> Mapping[str, str]:
+    """The rate-limit headers of this wire; a reset is an instant in RFC 3339 (rate limits page, read 2026-11-25)."""
+    headers: dict[str, str] = {}
+    for rate in rates:
+        stem = f"anthropic-ratelimit-{rate.kind}"
+        headers[f"{stem}-limit"] = str(rate.limit)
+        headers[f"{stem}-remaining"] = str(rate.remaining)
+        headers[f"{stem}-reset"] = (now + timedelta(seconds=math.ceil(rate.reset))).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return headers
+
+
 ANTHROPIC = Provider(
     name="anthropic",
     alias="/anthropic",
@@ -427,6 +440,7 @@ ANTHROPIC = Provider(
     ask_usage=lambda operation, document: False,  # every stream of this wire reports usage
     said=anthropic_speech.said,
     said_in_event=anthropic_speech.said_in_event,
+    show_rates=show_rates,
     is_usage_event=lambda operation, data: False,
     constant_headers={},  # the version is the caller's choice, and the provider refuses a call without one
     telltale_header="anthropic-version",

@@ -8,13 +8,14 @@ an answer shows. Sources: the API overview, error and streaming pages of the pro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import orjson
 
 from providers import openai_answers, openai_errors, openai_speech
 from providers.document import Document, Value
-from providers.provider import Operation, Provider
+from providers.provider import Operation, Provider, Rate
 
 CHAT = Operation("chat.completions", "POST", "/v1/chat/completions", dialect="chat")
 RESPONSES = Operation("responses", "POST", "/v1/responses", dialect="responses")
@@ -72,6 +73,23 @@ def is_usage_event(operation: Operation, data: Document) -> bool:
     return operation.dialect == "chat" and data.get("choices") == [] and type(data.get("usage")) is dict
 
 
+def show_rates(rates: Sequence[Rate], _now: datetime) -> Mapping[str, str]:
+    """The rate-limit headers of this wire; a reset is a duration such as `6m0s` (rate limits guide, 2026-11-25)."""
+    headers: dict[str, str] = {}
+    for rate in rates:
+        headers[f"x-ratelimit-limit-{rate.kind}"] = str(rate.limit)
+        headers[f"x-ratelimit-remaining-{rate.kind}"] = str(rate.remaining)
+        headers[f"x-ratelimit-reset-{rate.kind}"] = _duration(rate.reset)
+    return headers
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
 def _credential(secret: str) -> Mapping[str, str]:
     return {"authorization": f"Bearer {secret}"}
 
@@ -104,6 +122,7 @@ OPENAI = Provider(
     ask_usage=ask_usage,
     said=openai_speech.said,
     said_in_event=openai_speech.said_in_event,
+    show_rates=show_rates,
     is_usage_event=is_usage_event,
     padding="obfuscation",
     end_mark=b"[DONE]",

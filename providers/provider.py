@@ -7,8 +7,9 @@ elsewhere, by data. No socket, no clock, no judgement.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct
@@ -74,6 +75,15 @@ class Observation(Struct, frozen=True):
     error: str | None = None
 
 
+class Rate(Struct, frozen=True):
+    """What is left of an allowance a minute: `kind` is `requests` or `tokens`, `reset` seconds until it is whole."""
+
+    kind: str
+    limit: int
+    remaining: int
+    reset: float
+
+
 class Refusal(Struct, frozen=True):
     """What a wire needs to shape an error. All strings are ours."""
 
@@ -121,6 +131,7 @@ class Provider:
         is_usage_event: whether a stream event exists only because usage was asked for.
         said: (operation, document, words that are known) -> every text of a whole answer but those words, pointing
             into it.
+        show_rates: (rates, now) -> the headers in which this wire tells them.
         said_in_event: (operation, data, words that are known) -> every text of one stream event but those
             words, and which texts end with it.
     """
@@ -145,6 +156,7 @@ class Provider:
     is_usage_event: Callable[[Operation, Document], bool]
     said: Callable[[Operation, Document, Container[str]], list[Said]]
     said_in_event: Callable[[Operation, Document, Container[str]], Speech]
+    show_rates: Callable[[Sequence[Rate], datetime], Mapping[str, str]]
     constant_headers: Mapping[str, str] = field(default_factory=dict)
     telltale_header: str | None = None
     end_mark: bytes = b""

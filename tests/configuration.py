@@ -83,7 +83,7 @@ def write_configuration(
 ) -> Path:
     """Write a configuration whose processors are the simulated provider on `port`; its directory.
 
-    `settings` are keys of `gateway.yaml` and replace ours; `journal` and `redaction` are merged with ours.
+    `settings` are keys of `gateway.yaml` and replace ours; `journal`, `upstream` and `redaction` are merged with ours.
     """
     chosen = settings or {}
     directory = folder / "config"
@@ -111,6 +111,8 @@ def write_configuration(
             "grants": [{"grant": name, "callers": [ALL_GRANTS], "purposes": [PURPOSE]} for name in grants],
             **chosen,
             "journal": {**_PATIENT_JOURNAL, **_mapping(chosen.get("journal"))},
+            # Tests that make a provider fail share a gateway with others.
+            "upstream": {"failures": 100_000, "heed_retry_after": False, **_mapping(chosen.get("upstream"))},
             "redaction": {**_PATIENT_REDACTION, **_mapping(chosen.get("redaction"))},
         },
     )

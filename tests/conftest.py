@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from gateway.policy.schemas import canonical_digest
 from gateway.simulator import CREDENTIAL, Simulator
 from providers.document import Document, serialise
 from tests.configuration import ALL_GRANTS, CALLER, issue_key, write_configuration
+from tests.redis_server import RedisServer
 
 if TYPE_CHECKING:
     from gateway.app import Application
@@ -53,6 +54,15 @@ async def gateway(simulator: Simulator, tmp_path: Path) -> AsyncIterator[Gateway
     """The whole application, in this process, on free ports, with the simulated provider behind it."""
     async with serving(simulator, tmp_path) as running:
         yield running
+
+
+@pytest.fixture
+def private_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server that the test may break."""
+    server = RedisServer(tmp_path / "redis")
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

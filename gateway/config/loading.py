@@ -134,6 +134,8 @@ class _Loading:
         schemas = self._schemas()
         recognizers = self._recognizers(check_recognizers)
         granted = {} if settings is None else self._grants(settings, grants, services)
+        if settings is not None:
+            self._check_quotas(settings, stems, tenants)
         if settings is None or tenants is None or services is None or self._faults:
             raise ConfigurationError(self._faults)
         self._shelf.keep_only({self._directory / name for name in self._documents})
@@ -145,6 +147,8 @@ class _Loading:
             KeyFile((self._directory / settings.state).resolve() if state is None else state),
             clock=clock,
             monotonic=monotonic,
+            quota=limits.caller_quota(),
+            shared=settings.replicas is not None,
         )
         return Bundle(
             directory=self._directory,
@@ -273,6 +277,15 @@ class _Loading:
                 for purpose in item.purposes:
                     granted[caller, purpose] = granted.get((caller, purpose), frozenset()) | {item.grant}
         return granted
+
+    def _check_quotas(self, settings: Settings, processors: Collection[str], tenants: Collection[str] | None) -> None:
+        report = self._report(self._documents["gateway.yaml"])
+        for name in settings.limits.processors:
+            if name not in processors:
+                report(("limits", "processors", name), "processors/ has no entry of this name")
+        for name in settings.limits.tenants:
+            if tenants is not None and name not in tenants:
+                report(("limits", "tenants", name), "tenants.yaml has no such tenant")
 
     def _preimage(self, schemas: Schemas) -> bytes:
         trees = {

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from gateway.callers import QuotaForm
 from gateway.categories import Personal
 from gateway.policy.forms import (
     Counted,
@@ -29,6 +30,7 @@ from gateway.policy.forms import (
 from gateway.policy.hosts import is_host, is_loopback
 from gateway.policy.notices import USUAL_DAYS
 from gateway.policy.purposes import PurposeForm, check_purposes
+from gateway.quotas import Book, Quota
 
 
 def _host_name(value: str) -> str:
@@ -40,6 +42,28 @@ def _host_name(value: str) -> str:
 def _address(value: str) -> str:
     if not (is_host(value) or value in {"::", "::1"}):
         raise misfit("write the address to bind, such as 127.0.0.1 or 0.0.0.0")
+    return value
+
+
+_REDIS_URL = re.compile(r"rediss?(\+sentinel|\+cluster)?://([^/]+)(?:/([a-z0-9._-]+))?").fullmatch
+
+
+def redis_hosts(url: str) -> tuple[tuple[str, int], ...]:
+    """Each (host, port) of a `Replicas.url`."""
+    found = _REDIS_URL(url)
+    if found is None:
+        return ()
+    split = [item.rpartition(":") for item in found.group(2).split(",")]
+    return tuple((host, int(port)) for host, _colon, port in split if port.isdecimal() and int(port) <= 65_535)
+
+
+def _redis_url(value: str) -> str:
+    found, hosts = _REDIS_URL(value), redis_hosts(value)
+    if found is None or len(hosts) != len(found.group(2).split(",")) or not all(is_host(host) for host, _port in hosts):
+        raise misfit("write redis://HOST:PORT, redis+sentinel://HOST:PORT,HOST:PORT/NAME or redis+cluster://HOST:PORT")
+    kind, name = found.group(1), found.group(3)
+    if (kind == "+sentinel") != (name is not None) or (kind is None and len(hosts) != 1):
+        raise misfit("Sentinel needs the name of the service behind a slash; a single server or a cluster has none")
     return value
 
 
@@ -162,13 +186,23 @@ class Web(Listener):
 
 
 class Limits(Form):
-    """Bounds of one exchange, of one caller (unless its own say otherwise) and of the whole process."""
+    """Bounds of one exchange, of one caller (unless its own say otherwise) and of the whole process.
+
+    `tenant` and `processor` hold for each one that `tenants` and `processors` do not name.
+    """
 
     body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 4 * 1024 * 1024
     answer_bytes: Annotated[int, Field(ge=1024, le=1024 * 1024 * 1024)] = 64 * 1024 * 1024
     in_flight: Annotated[int, Field(ge=1, le=100_000)] = 1024
     caller_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 256
     caller_per_minute: Annotated[int, Field(ge=1, le=10_000_000)] = 6000
+    caller_streams: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    caller_tokens_per_minute: Annotated[int, Field(ge=1, le=10_000_000_000)] | None = None
+    caller_tokens_per_day: Annotated[int, Field(ge=1, le=10_000_000_000_000)] | None = None
+    tenant: QuotaForm = QuotaForm()
+    tenants: Mapping[Id, QuotaForm] = {}
+    processor: QuotaForm = QuotaForm()
+    processors: Mapping[Id, QuotaForm] = {}
     connections: Annotated[int, Field(ge=1, le=100_000)] = 4096
     connections_per_peer: Annotated[int, Field(ge=1, le=100_000)] = 1024
     body_seconds: Seconds = 30.0
@@ -178,6 +212,23 @@ class Limits(Form):
     total_seconds: Seconds = 3600.0
     write_seconds: Seconds = 30.0
     drain_seconds: Seconds = 30.0
+
+    def caller_quota(self) -> Quota:
+        """What each caller may use beside its calls a minute and in flight."""
+        return Quota(
+            tokens_per_minute=self.caller_tokens_per_minute,
+            streams=self.caller_streams,
+            tokens_per_day=self.caller_tokens_per_day,
+        )
+
+    def book(self) -> Book:
+        """What tenants and processors may use."""
+        return Book(
+            self.tenant.quota(),
+            {name: form.quota() for name, form in self.tenants.items()},
+            self.processor.quota(),
+            {name: form.quota() for name, form in self.processors.items()},
+        )
 
 
 class Redaction(Form):
@@ -243,10 +294,52 @@ class Log(Form):
 
 
 class Upstream(Form):
-    """The side of the providers. `authorities` is a PEM file of trusted roots instead of the usual ones."""
+    """The side of the providers. `authorities` is a PEM file of trusted roots instead of the usual ones.
+
+    After `failures` in a row on one entry and model it is left alone for `pause_seconds`, then tried by one call.
+    `heed_retry_after`: a 429 that names seconds stops every caller of that entry and model for so long.
+    """
 
     authorities: Prose | None = None
     keepalive_seconds: Seconds = 15.0
+    failures: Annotated[int, Field(ge=1, le=100_000)] = 10
+    pause_seconds: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 5.0
+    heed_retry_after: bool = True
+
+
+class SecretFile(Form):
+    """A file with one line, read when it is needed."""
+
+    file: Prose
+
+
+class Replicas(Form):
+    """The Redis that several replicas share. Without it this host stands by itself.
+
+    `url` is `redis://HOST:PORT`, `redis+sentinel://HOST:PORT,HOST:PORT/NAME` or `redis+cluster://HOST:PORT,HOST:PORT`;
+    with `rediss` it is TLS 1.3, which anything but a loopback address needs. `count` replicas share a limit:
+    while Redis is away, each grants that part of it. No call waits longer for Redis than `wait_seconds`. A replica that
+    did not hear for `stale_seconds` which keys are revoked elsewhere grants nothing; without it, it goes on.
+    """
+
+    url: Annotated[str, AfterValidator(_redis_url)]
+    count: Annotated[int, Field(ge=1, le=1000)]
+    user: Id | None = None
+    password: SecretFile | None = None
+    authorities: Prose | None = None
+    unsafe_plaintext: bool = False
+    wait_seconds: Annotated[float, Field(ge=0.005, le=0.1, allow_inf_nan=False)] = 0.05
+    stale_seconds: Annotated[float, Field(ge=2, le=86_400, allow_inf_nan=False)] | None = None
+
+    @property
+    def hosts(self) -> tuple[tuple[str, int], ...]:
+        """Each host and port of the URL."""
+        return redis_hosts(self.url)
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether it is TLS."""
+        return self.url.startswith("rediss")
 
 
 class MasterKey(Form):
@@ -308,6 +401,7 @@ class Settings(Form):
     grants: tuple[ConditionalGrant, ...] = ()
     change: ChangeControl | None = None
     erasure: Erasure = Erasure()
+    replicas: Replicas | None = None
 
     def warnings(self) -> Iterator[str]:
         """What is in force and dangerous; said at every start and by `check`."""
@@ -318,6 +412,8 @@ class Settings(Form):
         for name, listener in (("listen", self.listen), ("operations", self.operations), ("web", self.web)):
             if listener.unsafe_plaintext and not listener.is_loopback:
                 yield f"{name} is in plain text on the network (unsafe_plaintext): keys and content can be read there"
+        if self.replicas is not None and self.replicas.unsafe_plaintext and not _all_loopback(self.replicas):
+            yield "replicas are in plain text on the network (unsafe_plaintext): limits can be read and changed there"
 
 
 def parse_settings(tree: object, report: Report) -> Settings | None:
@@ -331,6 +427,8 @@ def parse_settings(tree: object, report: Report) -> Settings | None:
     _check_web(settings.web, fault)
     if not settings.listen.is_loopback and not settings.listen.names:
         fault(("listen",), "write names: the host names by which callers reach this gateway")
+    if settings.replicas is not None:
+        _check_replicas(settings.replicas, fault)
     check_purposes(settings.purposes, settings.notice_days, fault)
     for index, item in enumerate(settings.grants):
         for at, purpose in enumerate(item.purposes):
@@ -341,6 +439,17 @@ def parse_settings(tree: object, report: Report) -> Settings | None:
     if settings.change is not None:
         _check_approvers(settings.change.approvers, fault)
     return None if fault.faults else settings
+
+
+def _all_loopback(replicas: Replicas) -> bool:
+    return all(is_loopback(host) for host, _port in replicas.hosts)
+
+
+def _check_replicas(replicas: Replicas, fault: Report) -> None:
+    if replicas.encrypted and replicas.unsafe_plaintext:
+        fault(("replicas", "unsafe_plaintext"), "it has TLS, so nothing is in plain text; leave this out")
+    if not replicas.encrypted and not replicas.unsafe_plaintext and not _all_loopback(replicas):
+        fault(("replicas", "url"), "not a loopback address: write rediss://, or unsafe_plaintext: true")
 
 
 def _check_approvers(approvers: tuple[Approver, ...], fault: Report) -> None:

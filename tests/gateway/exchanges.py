@@ -34,6 +34,7 @@ WIRE = Provider(
     is_usage_event=lambda _operation, _data: False,
     said=lambda _operation, _document, _known: [],
     said_in_event=lambda _operation, _data, _known: Speech(),
+    show_rates=lambda _rates, _now: {},
 )
 
 ADMISSION = Admission("call", 1)

@@ -27,6 +27,7 @@ TOY = Provider(
     ask_usage=lambda operation, document: False,
     is_usage_event=lambda operation, document: False,
     said=lambda _operation, _document, _known: [],
+    show_rates=lambda _rates, _now: {},
     said_in_event=lambda _operation, _data, _known: Speech(),
 )
 

@@ -1,0 +1,144 @@
+"""The scripts that Redis runs: atomic, bounded, and by the server's own clock, so that no clock of ours counts.
+
+One hash for each claim, all under one hash tag, so that a cluster keeps them in one slot. Its fields:
+
+    r, t   micro-calls and micro-tokens left of the minute; `at`: when they were counted, in microseconds
+    u, d   tokens used today, and which day (UTC) that is
+    f:ID   what the replica ID has in flight: calls, streams, the number of the telling, and until when it counts (ms)
+
+A replica tells what it has in flight as a whole (calls that wait for `TAKE` count in, so it is never too few), so
+telling it twice is telling it once, and what a dead replica held comes free when its lease ends.
+
+The reply of `TAKE` is: 1, then for each claim what is left of calls, tokens and the day (-1: not bounded); or 0, the
+claim's index from 1, the bound's number in `KINDS` from 1, the wait in ms, and the levels.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+KEPT_SECONDS: Final = 172_800
+"""No key outlives two days without a call: the day's count needs one."""
+
+KINDS: Final = ("per_minute", "tokens_per_minute", "in_flight", "streams", "tokens_per_day")
+"""The bounds, by the numbers that `TAKE` gives them (from 1)."""
+
+_COMMON = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+local day = math.floor(clock[1] / 86400)
+local function number(value, otherwise) if value then return tonumber(value) end return otherwise end
+local function level(held, at, most)
+  if most < 0 then return 0 end
+  local full = most * 1000000
+  if not held then return full end
+  return math.min(full, tonumber(held) + math.max(0, now - at) * most / 60)
+end
+local function whole(value) return string.format('%.0f', value) end
+local function told(key, replica, calls, streams, turn, lease)
+  local field = 'f:' .. replica
+  local before = redis.call('HGET', key, field)
+  if before and tonumber(string.match(before, '^%S+ %S+ (%S+)')) >= turn then return end
+  redis.call('HSET', key, field,
+    whole(calls) .. ' ' .. whole(streams) .. ' ' .. whole(turn) .. ' ' .. whole(now / 1000 + lease))
+end
+"""
+
+TAKE: Final = (
+    _COMMON
+    + """
+local replica, turn, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local tokens, stream, kept = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local found, levels = {}, {}
+for i, key in ipairs(KEYS) do
+  local base = 6 + (i - 1) * 7
+  local one = {}
+  for j = 1, 7 do one[j] = tonumber(ARGV[base + j]) end
+  local held = redis.call('HMGET', key, 'r', 't', 'at', 'u', 'd')
+  local at = number(held[3], now)
+  one.r, one.t = level(held[1], at, one[1]), level(held[2], at, one[2])
+  one.day = math.max(day, number(held[5], day))
+  one.u = (number(held[5], -1) == one.day) and number(held[4], 0) or 0
+  found[i] = one
+  levels[#levels + 1] = one[1] < 0 and -1 or math.floor(one.r / 1000000)
+  levels[#levels + 1] = one[2] < 0 and -1 or math.floor(one.t / 1000000)
+  levels[#levels + 1] = one[5] < 0 and -1 or math.max(0, one[5] - one.u)
+end
+local function no(i, kind, wait)
+  local reply = {0, i, kind, math.ceil(wait)}
+  for _, value in ipairs(levels) do reply[#reply + 1] = value end
+  return reply
+end
+for i, one in ipairs(found) do
+  if one[1] >= 0 and one.r < 1000000 then return no(i, 1, (1000000 - one.r) * 60 / one[1] / 1000) end
+  if one[2] >= 0 and one.t <= 0 then return no(i, 2, (1000000 - one.t) * 60 / one[2] / 1000) end
+  if one[3] >= 0 or one[4] >= 0 then
+    local calls, streams, ours = 0, 0, false
+    local fields = redis.call('HGETALL', KEYS[i])
+    for j = 1, #fields, 2 do
+      local name = fields[j]
+      if string.sub(name, 1, 2) == 'f:' then
+        local c, s, _, ends = string.match(fields[j + 1], '^(%S+) (%S+) (%S+) (%S+)$')
+        if tonumber(ends) * 1000 < now then redis.call('HDEL', KEYS[i], name)
+        else
+          calls, streams = calls + c, streams + s
+          if name == 'f:' .. replica then ours, one.calls, one.streams = true, c + 1, s + stream end
+        end
+      end
+    end
+    if not ours then -- wiped, or our lease ended: what we hold is as we say
+      calls, streams, one.calls, one.streams = calls + one[6] - 1, streams + one[7] - stream, one[6], one[7]
+    end
+    if one[3] >= 0 and calls >= one[3] then return no(i, 3, 1000) end
+    if stream == 1 and one[4] >= 0 and streams >= one[4] then return no(i, 4, 1000) end
+  end
+  if one[5] >= 0 and one.u >= one[5] then return no(i, 5, (86400 - clock[1] % 86400) * 1000) end
+end
+for i, key in ipairs(KEYS) do
+  local one = found[i]
+  redis.call('HSET', key, 'at', whole(now), 'u', whole(one.u + tokens), 'd', whole(one.day))
+  if one[1] >= 0 then redis.call('HSET', key, 'r', whole(one.r - 1000000)) end
+  if one[2] >= 0 then redis.call('HSET', key, 't', whole(one.t - tokens * 1000000)) end
+  if one.calls then told(key, replica, one.calls, one.streams, turn, lease) end
+  redis.call('EXPIRE', key, kept)
+end
+local reply = {1}
+for _, value in ipairs(levels) do reply[#reply + 1] = value end
+return reply
+"""
+)
+"""KEYS: a hash for each claim. ARGV: replica, turn, lease (ms), tokens, 1 for a stream, seconds to keep; then for each
+claim the five bounds in the order of `KINDS` (-1: none), and the calls and streams of this replica with this one."""
+
+TELL: Final = (
+    _COMMON
+    + """
+local replica, turn, lease, kept = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local again = number(redis.call('GET', KEYS[1]), -1) >= turn
+if not again then redis.call('SET', KEYS[1], whole(turn), 'EX', kept) end
+for i = 2, #KEYS do
+  local key, base = KEYS[i], 4 + (i - 2) * 3
+  local tokens = tonumber(ARGV[base + 1])
+  if tokens ~= 0 and not again then
+    local held = redis.call('HGET', key, 't')
+    if held then redis.call('HSET', key, 't', whole(held - tokens * 1000000)) end
+    local today = math.max(day, number(redis.call('HGET', key, 'd'), day))
+    local used = (number(redis.call('HGET', key, 'd'), -1) == today) and number(redis.call('HGET', key, 'u'), 0) or 0
+    redis.call('HSET', key, 'u', whole(math.max(0, used + tokens)), 'd', whole(today))
+  end
+  told(key, replica, tonumber(ARGV[base + 2]), tonumber(ARGV[base + 3]), turn, lease)
+  redis.call('EXPIRE', key, kept)
+end
+return again and 0 or 1
+"""
+)
+"""KEYS: the replica's last telling, then a hash for each claim. ARGV: replica, turn, lease (ms), seconds to keep; then
+for each claim the tokens to count beside those counted already, and the calls and streams in flight. A telling that
+comes twice counts its tokens once."""
+
+NEWS: Final = """
+for i = 2, #ARGV do redis.call('SADD', KEYS[1], ARGV[i]) end
+if #ARGV > 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+return redis.call('SMEMBERS', KEYS[1])
+"""
+"""KEYS: a set of revoked key ids. ARGV: seconds to keep it, then ids to add. The reply is the whole set."""

@@ -1,0 +1,103 @@
+"""Everything that this replica shares, assembled: the door, the quotas and their tasks, from `start` to `stop`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from gateway.callers import Callers
+from gateway.config import Bundle
+from gateway.config.settings import Replicas
+from gateway.errors import ConfigurationError, Fault
+from gateway.keys import new_boot_id
+from gateway.quotas import Counters
+from gateway.replicas.door import Away, Door, DoorOptions
+from gateway.replicas.news import News
+from gateway.replicas.quotas import SharedQuotas
+
+_LAST_WORDS_SECONDS = 0.5
+
+
+class Shared:
+    """What replicas share through Redis.
+
+    Args:
+        options: how to reach it.
+        settings: how many replicas share.
+        counters: of this process.
+        callers: those of the configuration in force.
+    """
+
+    def __init__(
+        self, options: DoorOptions, settings: Replicas, counters: Counters, callers: Callable[[], Callers]
+    ) -> None:
+        self.door = Door(options, self._changed)
+        self.quotas = SharedQuotas(self.door, counters, new_boot_id(), settings.count)
+        self.news = News(self.door, lambda: callers().revoked, lambda ids: callers().revoke(ids))
+        self._stale_seconds = settings.stale_seconds
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def up(self) -> bool:
+        """Whether Redis is there."""
+        return self.door.up
+
+    @property
+    def current(self) -> bool:
+        """Whether what is revoked elsewhere was heard of lately enough to go on granting."""
+        return self._stale_seconds is None or self.news.silent_seconds < self._stale_seconds
+
+    async def start(self) -> None:
+        """Connect, without insisting: a gateway starts without Redis, too."""
+        await self.door.start()
+        make = asyncio.get_running_loop().create_task
+        self._tasks = [
+            make(self.quotas.keep_telling(), name="telling"),
+            make(self.news.keep_listening(), name="listening"),
+        ]
+
+    async def stop(self) -> None:
+        """Tell what is left to tell, for a moment, and close."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(Away, TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                while self.quotas.untold:
+                    await self.quotas.tell()
+        await self.door.stop()
+
+    def _changed(self, up: bool) -> None:
+        if up:
+            self.quotas.came_back()
+
+
+def door_options(bundle: Bundle) -> DoorOptions:
+    """How the configuration says that Redis is reached.
+
+    Raises:
+        ConfigurationError: the file of its password cannot be read.
+    """
+    settings = bundle.settings.replicas
+    assert settings is not None  # noqa: S101  # whoever asks has looked
+    scheme, _separator, rest = settings.url.partition("://")
+    _tls, _plus, kind = scheme.partition("+")
+    password = None
+    if settings.password is not None:
+        try:
+            password = bundle.path(settings.password.file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            where = str(bundle.directory / "gateway.yaml")
+            raise ConfigurationError([Fault(where, 0, "replicas.password", "the file cannot be read")]) from None
+    return DoorOptions(
+        hosts=settings.hosts,
+        kind=kind or "single",
+        service=rest.partition("/")[2],
+        tag=f"zrg:{bundle.settings.region}",
+        user=settings.user,
+        password=password,
+        tls=settings.encrypted,
+        authorities=None if settings.authorities is None else bundle.path(settings.authorities),
+        wait_seconds=settings.wait_seconds,
+    )
