@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
 
 from gateway.categories import Category
 from gateway.redaction.automata import Expression
-from gateway.redaction.grammar import Tree, is_grouped, written
+from gateway.redaction.grammar import Tree, written
 
 Path: TypeAlias = "tuple[str | int, ...]"
 Report: TypeAlias = Callable[[Path, str], None]
@@ -77,21 +77,25 @@ class Rule:
 
 @dataclass(frozen=True, eq=False)
 class Phrase:
-    """What the number of a phrase stands for: the terms or a pattern (`tree`) of a rule; without a rule, idioms."""
+    """What the number of a phrase stands for: the terms or a pattern (`tree`) of a rule; without a rule, idioms.
+
+    `exact` is a pattern in which a part is marked as the finding, letter for letter as RE2 reads it.
+    """
 
     rule: Rule | None
-    tree: Tree | None
-    macros: Mapping[str, Tree]
+    tree: Tree | None = None
+    macros: Mapping[str, Tree] = field(default_factory=dict)
+    exact: str = ""
 
-    @cached_property
+    @property
     def source(self) -> str:
         """A pattern as RE2 reads it; nothing for terms."""
-        return "" if self.tree is None else written(self.tree, self.macros)
+        return self.exact or ("" if self.tree is None else written(self.tree, self.macros))
 
     @cached_property
     def grouped(self) -> Expression | None:
         """What tells the part that is the finding, if one is marked."""
-        return Expression(self.source) if self.tree is not None and is_grouped(self.tree) else None
+        return Expression(self.exact) if self.exact else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -247,8 +247,9 @@ class _Reader:
                 self._at += 1
             if gaps and most is None:  # a word that may be a double one
                 word = Tree("repeat", parts=[tree], least=1)
+                before = Tree("repeat", parts=[_GAP], most=1)
                 again = Tree("repeat", parts=[Tree("seq", parts=[_GAP, word])], most=1)
-                tree = Tree("seq", parts=[word, again])
+                tree = Tree("seq", parts=[before, word, again])
                 if least:
                     continue
                 most = 1

@@ -12,12 +12,13 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from gateway.redaction.beginnings import Beginnings, Unread
+from gateway.redaction.beginnings import Beginnings
 from gateway.redaction.evidence import Beside
 from gateway.redaction.findings import Ends, Finding, Settled, Window, add
 from gateway.redaction.folding import fold, unsettled
+from gateway.redaction.grammar import Unread
 from gateway.redaction.recognizers import Linear
-from gateway.redaction.rules import GAP, Around, Compiled, Rule
+from gateway.redaction.rules import Around, Compiled, Rule
 from gateway.redaction.scanner import AFTER, BEFORE, candidates, judge
 from gateway.redaction.search import Text
 
@@ -154,9 +155,9 @@ class Horizon:
         return spans, end
 
 
-def _beginnings(patterns: Iterable[str], literals: Iterable[bytes] = ()) -> Beginnings | None:
+def _beginnings(sources: Iterable[str]) -> Beginnings | None:
     """The beginnings of some sources; None if one cannot be read, so that everything may be one."""
     try:
-        return Beginnings(patterns, literals, GAP)
+        return Beginnings(sources)
     except Unread:
         return None

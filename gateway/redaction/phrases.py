@@ -307,7 +307,9 @@ class _Pattern:
         if part.kind == "macro":
             phrases.lead(place, phrases.named(part.text), target)
         elif part.kind:
-            phrases.lead(place, phrases.spelled(part.text) if part.kind == "text" else phrases.formed(part.text), target)
+            phrases.lead(
+                place, phrases.spelled(part.text) if part.kind == "text" else phrases.formed(part.text), target
+            )
         elif place:
             phrases.ends[place] = (self._end,)
         else:

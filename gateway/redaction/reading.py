@@ -10,10 +10,10 @@ import re2
 
 from gateway.categories import Category
 from gateway.redaction.automata import Expression
-from gateway.redaction.evidence import Around, Custom, Example, Path, Report, Rule
+from gateway.redaction.evidence import Around, Custom, Example, Path, Phrase, Report, Rule
 from gateway.redaction.fields import FIELDS
 from gateway.redaction.folding import fold, fold_rule
-from gateway.redaction.grammar import Tree, Unread, macros_of, read
+from gateway.redaction.grammar import Tree, Unread, is_grouped, macros_of, read
 from gateway.redaction.patterns import GAP, is_pattern, literals, readied
 from gateway.redaction.phrases import Macro, macro
 from gateway.redaction.plain import Plain
@@ -38,9 +38,9 @@ class Draft:
     """As the phrases have them; a macro that is none is for links only."""
     around: dict[str, Around] = field(default_factory=dict)
     joined: dict[tuple[str, ...], Around] = field(default_factory=dict)
+    rules: list[Rule] = field(default_factory=list)
     literals: dict[bytes, list[Rule]] = field(default_factory=dict)
-    patterns: list[tuple[Path, Rule | None, Tree]] = field(default_factory=list)
-    """Without a rule, it is an idiom."""
+    patterns: list[tuple[Path, Phrase]] = field(default_factory=list)
     idioms: set[bytes] = field(default_factory=set)
     custom: list[Custom] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
@@ -148,6 +148,7 @@ def _read_rule(draft: Draft, path: Path, category: Category, value: Plain) -> No
         return
     needs = tuple(_around(draft, group) for group in wanted)
     made = Rule(category, name, score, needs, _around(draft, unless) if unless else None, cased)
+    draft.rules.append(made)
     terms = _strings(draft, (*path, "terms"), rule.get("terms"))
     patterns = _strings(draft, (*path, "patterns"), rule.get("patterns"))
     if not terms and not patterns:
@@ -168,7 +169,8 @@ def _read_patterns(draft: Draft, path: Path, rule: Rule | None, patterns: list[s
         for name in unknown:
             draft.fault((*path, index), f"`{name}` is no macro of context.yaml, or is made for links only")
         if not unknown:
-            draft.patterns.append(((*path, index), rule, tree))
+            exact = _expand(draft, (*path, index), pattern)[0] if is_grouped(tree) else ""
+            draft.patterns.append(((*path, index), Phrase(rule, tree, draft.trees, exact)))
 
 
 def _read_idioms(draft: Draft, path: Path, value: Plain) -> None:

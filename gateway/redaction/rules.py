@@ -94,24 +94,22 @@ def compile_rules(mappings: Mapping[str, Plain], report: Report = ignore) -> Com
 
 
 def _assemble(draft: Draft) -> Compiled:
-    phrases: list[Phrase] = []
-    graph = Phrases(draft.phrase_macros)
-    numbers: dict[Rule | None, int] = {}
     terms: dict[str, tuple[Rule | None, ...]] = {term.decode(): tuple(rules) for term, rules in draft.literals.items()}
     for idiom in draft.idioms:
         terms[idiom.decode()] = (*terms.get(idiom.decode(), ()), None)
+    numbers = {rule: number for number, rule in enumerate((*draft.rules, None))}
+    phrases = [Phrase(rule) for rule in numbers]
+    graph = Phrases(draft.phrase_macros)
     for term, rules in terms.items():
         for rule in rules:
-            if rule not in numbers:
-                numbers[rule] = len(phrases)
-                phrases.append(Phrase(rule, None, draft.trees))
             graph.add_term(term, numbers[rule])
-    for path, rule, tree in draft.patterns:
-        try:
-            graph.add_pattern(tree, len(phrases))
-        except Unread as fault:
-            draft.fault(path, str(fault))
-        phrases.append(Phrase(rule, tree, draft.trees))
+    for path, phrase in draft.patterns:
+        if phrase.tree is not None:
+            try:
+                graph.add_pattern(phrase.tree, len(phrases))
+            except Unread as fault:
+                draft.fault(path, str(fault))
+        phrases.append(phrase)
     if draft.faults:
         raise RulesInvalid("the recognisers have faults")
     return Compiled(
@@ -121,4 +119,3 @@ def _assemble(draft: Draft) -> Compiled:
         custom=tuple(draft.custom),
         examples=tuple(draft.examples),
     )
-

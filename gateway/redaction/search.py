@@ -37,7 +37,18 @@ class Stretch(NamedTuple):
 class Text:
     """A lower-case text as words and marks."""
 
-    __slots__ = ("_at", "_automaton", "_counted", "_found", "_has_marks", "_marks", "_pieces", "_spaced", "_symbols", "size")
+    __slots__ = (
+        "_at",
+        "_automaton",
+        "_counted",
+        "_found",
+        "_has_marks",
+        "_marks",
+        "_pieces",
+        "_spaced",
+        "_symbols",
+        "size",
+    )
 
     def __init__(self, automaton: Automaton, text: bytes) -> None:
         spaced = text.translate(_CUT)

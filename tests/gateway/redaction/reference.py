@@ -15,6 +15,7 @@ from gateway.redaction.patterns import GAP, canonical
 from gateway.redaction.rules import Compiled, linear_options
 from gateway.redaction.scanner import same_sentence
 
+_WORD = re.compile(rb"\w+")
 _BEFORE = 120
 _AFTER = 72
 
@@ -48,8 +49,7 @@ class Reference:
             best = None
             while best is None and end > start:
                 best = self._best(cased, lower[start:end], start)
-                shorter = None if best else self._all.match(lower[: end - 1], start)
-                end = shorter.end() if shorter else start
+                end = start if best else self._shorter(lower, start, end)
             if best is None:
                 position = max(start + 1, re.compile(rb"[0-9a-z]*").match(lower, start).end())  # type: ignore[union-attr]
             elif best[2] is None:
@@ -57,6 +57,14 @@ class Reference:
             else:
                 yield best[0], best[1], best[2]
                 position = max(best[1], start + 1)
+
+    def _shorter(self, lower: bytes, start: int, end: int) -> int:
+        """Where the next shorter match ends; `start` if there is none."""
+        for word in reversed([match.end() for match in _WORD.finditer(lower, start, end) if match.end() < end]):
+            shorter = self._all.match(lower[:word], start)
+            if shorter is not None:
+                return int(shorter.end())
+        return start
 
     def _best(self, cased: bytes, piece: bytes, start: int) -> tuple[int, int, Rule | None] | None:
         key = canonical(piece).decode()
@@ -93,4 +101,6 @@ def _spelled(term: str) -> str:
     """A term as RE2 reads it: any gap for a space, and gaps about a mark as they come."""
     parts = re.findall(r"[0-9a-z_]+| |.", term)
     gap = f"(?:{GAP})"
-    return "".join(gap if part == " " else part if part.isalnum() else f"{gap}?{re2.escape(part)}{gap}?" for part in parts)
+    return "".join(
+        gap if part == " " else part if part.isalnum() else f"{gap}?{re2.escape(part)}{gap}?" for part in parts
+    )
