@@ -7,7 +7,7 @@ there are. What is remembered is bounded; no text can make a step cost more than
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from operator import getitem, length_hint
 
@@ -40,7 +40,7 @@ class State(dict[int, "State"]):
     def __missing__(self, symbol: int) -> State:
         return self._automaton.after(self, symbol)
 
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # type: ignore[assignment]  # itself, whatever it remembers
 
 
 class Talk(dict[int, "Talk"]):
@@ -117,7 +117,8 @@ class Automaton:
         A phrase may begin at any word.
         """
         self._heard = iter(symbols)
-        self._found = found = []
+        found: list[tuple[int, int]] = []
+        self._found = found
         (last,) = deque(accumulate(self._heard, getitem, initial=self._silence), maxlen=1)
         return found, last.begun
 

@@ -63,25 +63,27 @@ def read(source: str, phrase: bool = False) -> Tree:
 
 def written(tree: Tree, macros: Mapping[str, Tree]) -> str:
     """The tree as RE2 reads it, with its macros written out."""
-    if tree.kind == "gap":
-        return f"(?:{GAP})"
-    if tree.kind == "text":
-        return "".join(_escaped(character) for character in tree.text)
-    if tree.kind == "set":
-        return _class(tree.mask)
-    if tree.kind == "edge":
-        return r"\b"
-    if tree.kind == "macro":
-        return f"(?:{written(macros[tree.text], macros)})"
     parts = [written(part, macros) for part in tree.parts]
-    if tree.kind == "seq":
-        return "".join(parts)
-    if tree.kind == "or":
-        return f"(?:{'|'.join(parts)})"
-    if tree.kind == "group":
-        return f"({parts[0]})"
-    most = "" if tree.most is None else str(tree.most)
-    return f"(?:{parts[0]}){{{tree.least},{most}}}"
+    match tree.kind:
+        case "gap":
+            made = f"(?:{GAP})"
+        case "text":
+            made = "".join(_escaped(character) for character in tree.text)
+        case "set":
+            made = _class(tree.mask)
+        case "macro":
+            made = f"(?:{written(macros[tree.text], macros)})"
+        case "or":
+            made = f"(?:{'|'.join(parts)})"
+        case "group":
+            made = f"({parts[0]})"
+        case "repeat":
+            made = f"(?:{parts[0]}){{{tree.least},{'' if tree.most is None else tree.most}}}"
+        case "edge":
+            made = r"\b"
+        case _:
+            made = "".join(parts)
+    return made
 
 
 def is_grouped(tree: Tree) -> bool:
@@ -97,28 +99,21 @@ def macros_of(tree: Tree) -> set[str]:
 
 def spellings(tree: Tree) -> list[str] | None:
     """All that a tree matches, if that is a few single words; None if it is more."""
-    if tree.kind == "text":
-        return [tree.text] if tree.text.isalnum() else None
-    if tree.kind == "set":
-        return _members(tree.mask) if tree.mask.bit_count() <= _MOST_MARKS else None
-    if tree.kind not in {"seq", "or", "repeat"}:
-        return None
+    if tree.kind in {"text", "set"}:
+        few = tree.text.isalnum() or 0 < tree.mask.bit_count() <= _MOST_MARKS
+        return ([tree.text] if tree.text else _members(tree.mask)) if few else None
     parts = [spellings(part) for part in tree.parts]
     known = [part for part in parts if part is not None]
-    if len(known) < len(parts):
+    if len(known) < len(parts) or tree.kind not in {"seq", "or", "repeat"}:
         return None
     if tree.kind == "or":
         return [one for part in known for one in part]
     if tree.kind == "repeat":
-        if tree.most is None or tree.most > 1:
-            return None
-        return known[0] if tree.least else ["", *known[0]]
+        return None if tree.most != 1 else known[0] if tree.least else ["", *known[0]]
     made = [""]
     for part in known:
-        made = [before + one for before in made for one in part]
-        if len(made) > _MOST_SPELLINGS:
-            return None
-    return made
+        made = [before + one for before in made for one in part][: _MOST_SPELLINGS + 1]
+    return made if len(made) <= _MOST_SPELLINGS else None
 
 
 class _Reader:
@@ -167,28 +162,32 @@ class _Reader:
         return parts[0] if len(parts) == 1 else Tree("seq", parts=parts)
 
     def _one(self) -> Tree | None:
+        """The next thing that may be repeated; None for what matches no text."""
         character = self._next()
-        if character == "(":
-            return self._group()
-        if character == "[":
-            return self._set(self._class())
-        if character == ".":
-            return self._set(_ALL)
-        if character in "^$":
-            return None
-        if character in "*+?{":
-            raise Unread("a repetition of nothing")
-        if character == "<" and self._phrase:
-            name, closed, _rest = self._source[self._at :].partition(">")
-            self._at += len(name) + len(closed)
-            return Tree("macro", name)
-        if character != "\\":
-            return self._character(character)
-        name = self._next()
-        if name == "b":
-            return Tree("edge")
-        if name in "Az":
-            return None
+        match character:
+            case "(":
+                made: Tree | None = self._group()
+            case "[":
+                made = self._set(self._class())
+            case ".":
+                made = self._set(_ALL)
+            case "^" | "$":
+                made = None
+            case "*" | "+" | "?" | "{":
+                raise Unread("a repetition of nothing")
+            case "<" if self._phrase:
+                name, closed, _rest = self._source[self._at :].partition(">")
+                self._at += len(name) + len(closed)
+                made = Tree("macro", name)
+            case "\\":
+                made = self._backslash(self._next())
+            case _:
+                made = self._character(character)
+        return made
+
+    def _backslash(self, name: str) -> Tree | None:
+        if name in "Azb":
+            return Tree("edge") if name == "b" else None
         mask = self._escape(name)
         return self._set(mask) if mask.bit_count() != 1 else self._character(chr(mask.bit_length() - 1))
 

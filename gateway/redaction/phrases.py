@@ -21,7 +21,7 @@ ANY = 0
 """The atom that every word bears."""
 MOST_WORDS = 48
 """Words and marks of a phrase at most."""
-_FEW = 10
+_FEW = 8
 """So many characters of a class are written out one by one."""
 _MOST_STEPS = 50_000
 _PART = re.compile(r"[0-9a-z_]+|[^0-9a-z_ ]")
@@ -207,38 +207,38 @@ class _Pattern:
 
     def _state(self, tree: Tree, lead: int) -> int:
         """The state from which a tree is read, that goes on at the state `lead`."""
-        kind = tree.kind
-        if kind == "gap":
-            return self._new((kind, "", lead))
-        if kind == "text":
-            for piece in reversed(_PART.findall(tree.text)):
-                lead = self._new(("text" if piece.isalnum() else "mark", piece, lead))
-            return lead
-        if kind == "set":
-            if tree.mask.bit_count() > _FEW:
-                return self._new(("form", written(tree, {}), lead))
-            return self._new(*(("text", one, lead) for one in spellings(tree) or ()))
-        if kind == "seq":
-            parts = list(tree.parts)
-            while parts:
-                within = 0
-                while within < len(parts) and _is_within_word(parts[-1 - within]):
-                    within += 1
-                run = parts[len(parts) - within :]
-                if run and any(spellings(part) is None for part in run):
-                    lead = self._new(("form", "".join(written(part, {}) for part in run), lead))
-                    del parts[len(parts) - within :]
-                else:
-                    lead = self._state(parts.pop(), lead)
-            return lead
-        if kind == "or":
-            return self._new(*(("", "", self._state(part, lead)) for part in tree.parts))
-        if kind == "group":
-            return self._state(tree.parts[0], lead)
-        if kind == "macro":
-            others = (("", "", self._state(one, lead)) for one in self._phrases.macros[tree.text].others)
-            return self._new(("macro", tree.text, lead), *others)
-        return self._repeated(tree, lead) if kind == "repeat" else lead
+        match tree.kind:
+            case "text":
+                for piece in reversed(_PART.findall(tree.text)):
+                    lead = self._new(("text" if piece.isalnum() else "mark", piece, lead))
+            case "gap":
+                lead = self._new(("gap", "", lead))
+            case "set" if tree.mask.bit_count() > _FEW:
+                lead = self._new(("form", written(tree, {}), lead))
+            case "set":
+                lead = self._new(*(("text", one, lead) for one in spellings(tree) or ()))
+            case "or":
+                lead = self._new(*(("", "", self._state(part, lead)) for part in tree.parts))
+            case "macro":
+                others = (("", "", self._state(one, lead)) for one in self._phrases.macros[tree.text].others)
+                lead = self._new(("macro", tree.text, lead), *others)
+            case "repeat":
+                lead = self._repeated(tree, lead)
+            case "seq" | "group":
+                lead = self._sequence(list(tree.parts), lead)
+        return lead
+
+    def _sequence(self, parts: list[Tree], lead: int) -> int:
+        """Parts of one word that are not spelled out are one form."""
+        while parts:
+            within = next((at for at, part in enumerate(reversed(parts)) if not _is_within_word(part)), len(parts))
+            run = parts[len(parts) - within :]
+            if any(spellings(part) is None for part in run):
+                lead = self._new(("form", "".join(written(part, {}) for part in run), lead))
+                del parts[-within:]
+            else:
+                lead = self._state(parts.pop(), lead)
+        return lead
 
     def _repeated(self, tree: Tree, lead: int) -> int:
         (part,) = tree.parts
@@ -275,9 +275,7 @@ class _Pattern:
             if state == 0:
                 self._arrive(place, part, self._final)
             for kind, text, lead in self._moves[state]:
-                if not kind:
-                    waiting.append((lead, part))
-                elif kind == "gap" and not part.kind:
+                if not kind or (kind == "gap" and not part.kind):
                     waiting.append((lead, part))
                 elif kind == "gap":
                     self._arrive(place, part, self._place(lead))
