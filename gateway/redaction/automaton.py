@@ -6,6 +6,7 @@ there are. What is remembered is bounded; no text can make a step cost more than
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -47,17 +48,16 @@ class Talk(dict[int, "Talk"]):
     """Where phrases stand that began with any of the words before: one `State` for each such word.
 
     Where one ends is not remembered (but in `ending`), so that whoever hears is told each time. `behind` are the
-    words that those which end here have at most, `begun` those that any which is under way has.
+    words that those which end here have at most.
     """
 
-    __slots__ = ("_automaton", "begun", "behind", "ending", "states")
+    __slots__ = ("_automaton", "behind", "ending", "states")
 
-    def __init__(self, automaton: Automaton, states: frozenset[State], behind: int, begun: int) -> None:
+    def __init__(self, automaton: Automaton, states: frozenset[State], behind: int) -> None:
         super().__init__()
         self._automaton = automaton
         self.states = states
         self.behind = behind
-        self.begun = begun
         self.ending: dict[int, Talk] = {}
 
     def __missing__(self, symbol: int) -> Talk:
@@ -71,6 +71,9 @@ class Words(dict[bytes, int]):
         super().__init__({b"": NOTHING})
         self._bearing = phrases.bearing()
         self._forms, self._formed = phrases.forms()
+        self._any = (ANY, *self._formed)
+        self._ordered = sorted(self._bearing)
+        self._beginnings: dict[bytes, frozenset[int]] = {}
         self._symbols: dict[tuple[int, ...], int] = {}
         self.atoms: list[tuple[int, ...]] = [()]
         """By symbol."""
@@ -89,6 +92,17 @@ class Words(dict[bytes, int]):
             self[piece] = symbol
         return symbol
 
+    def beginning(self, piece: bytes) -> frozenset[int]:
+        """The atoms of all words that begin like this."""
+        known = self._beginnings.get(piece)
+        if known is None:
+            low = bisect_left(self._ordered, piece)
+            high = bisect_left(self._ordered, piece + b"\x7f")
+            known = frozenset(self._any).union(*(self._bearing[word] for word in self._ordered[low:high]))
+            if len(self._beginnings) < _MOST_WORDS:
+                self._beginnings[piece] = known
+        return known
+
 
 _LETTERS = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyz_")
 
@@ -100,19 +114,20 @@ class Automaton:
         self.words = Words(phrases)
         self._edges = phrases.edges
         self._leads = phrases.leads()
+        self._also = phrases.closed()
         self._ends = phrases.ends
-        self._depths = phrases.depths()
+        self._sizes = phrases.sizes
         self._steps = 0
         self._heard: Iterator[int] = iter(())
         self._found: list[tuple[int, int]] = []
         self._states: dict[frozenset[int], State] = {}
-        self.here = self._state(frozenset({0}))
-        self._silence = Talk(self, frozenset(), 0, 0)
+        self.here = self._state(frozenset({0}) | self._also.get(0, frozenset()))
+        self._silence = Talk(self, frozenset(), 0)
         self._talks: dict[frozenset[State], Talk] = {}
         self._forget()
 
-    def hear(self, symbols: Sequence[int]) -> tuple[list[tuple[int, int]], int]:
-        """(symbols left, words) where phrases of so many words at most end; and the most words that one under way has.
+    def hear(self, symbols: Sequence[int]) -> tuple[list[tuple[int, int]], bool]:
+        """(symbols left, words) where phrases of so many words at most end; and whether one is under way.
 
         A phrase may begin at any word.
         """
@@ -120,7 +135,7 @@ class Automaton:
         found: list[tuple[int, int]] = []
         self._found = found
         (last,) = deque(accumulate(self._heard, getitem, initial=self._silence), maxlen=1)
-        return found, last.begun
+        return found, bool(last.states)
 
     def hear_one(self, talk: Talk, symbol: int) -> Talk:
         """What follows a symbol; remembered, unless a phrase ends there: then it is noted."""
@@ -154,10 +169,9 @@ class Automaton:
             under_way = frozenset(state for state in states if state.places)
             talk = self._talks.get(under_way)
             if talk is None:
-                depths = self._depths
-                places = [place for state in under_way for place in state.places]
-                behind = max((depths[place] for place in places if self._ends[place]), default=0)
-                talk = Talk(self, under_way, behind, max(map(depths.__getitem__, places), default=0))
+                sizes = self._sizes
+                behind = max((sizes.get(place, 0) for state in under_way for place in state.places), default=0)
+                talk = Talk(self, under_way, behind)
                 self._talks[under_way] = talk
             self._talks[states] = talk
         return talk
@@ -174,6 +188,8 @@ class Automaton:
             if lead is not None:
                 for place in state.places & lead.keys():
                     targets.update(lead[place])
+        for place in self._also.keys() & targets:
+            targets |= self._also[place]
         places = frozenset(targets)
         known = self._states.get(places)
         after = state[symbol] = self._state(places) if known is None else known

@@ -23,6 +23,8 @@ _CONTROLS = {"t": 9, "n": 10, "r": 13, "f": 12, "v": 11, "a": 7}
 _MOST_MARKS = 8
 _MOST_SPELLINGS = 64
 _MOST_REPEATS = 40
+ENDLESS = 48
+"""More words and marks than this has no phrase."""
 
 
 class Unread(ValueError):
@@ -97,12 +99,14 @@ def macros_of(tree: Tree) -> set[str]:
     return found.union(*map(macros_of, tree.parts))
 
 
-def spellings(tree: Tree) -> list[str] | None:
-    """All that a tree matches, if that is a few single words; None if it is more."""
+def spellings(tree: Tree, gaps: bool = False) -> list[str] | None:
+    """All that a tree matches, if that is a few words (with `gaps` a space for each gap); None if it is more."""
     if tree.kind in {"text", "set"}:
         few = tree.text.isalnum() or 0 < tree.mask.bit_count() <= _MOST_MARKS
         return ([tree.text] if tree.text else _members(tree.mask)) if few else None
-    parts = [spellings(part) for part in tree.parts]
+    if tree.kind == "gap":
+        return [" "] if gaps else None
+    parts = [spellings(part, gaps) for part in tree.parts]
     known = [part for part in parts if part is not None]
     if len(known) < len(parts) or tree.kind not in {"seq", "or", "repeat"}:
         return None
@@ -114,6 +118,25 @@ def spellings(tree: Tree) -> list[str] | None:
     for part in known:
         made = [before + one for before in made for one in part][: _MOST_SPELLINGS + 1]
     return made if len(made) <= _MOST_SPELLINGS else None
+
+
+def most_words(tree: Tree, macros: Mapping[str, int]) -> int:
+    """How many words and marks a phrase has at most, given those of its macros; `ENDLESS` if there is no end."""
+    if tree.kind in {"text", "set", "macro"}:
+        return macros.get(tree.text, 1) if tree.kind == "macro" else max(1, len(tree.text) * (not tree.text.isalnum()))
+    parts = [most_words(part, macros) for part in tree.parts]
+    if tree.kind == "or":
+        return max(parts)
+    if tree.kind == "repeat":
+        return ENDLESS if tree.most is None and not is_within_word(tree) else min(ENDLESS, parts[0] * (tree.most or 1))
+    return min(ENDLESS, sum(parts))
+
+
+def is_within_word(tree: Tree) -> bool:
+    """Whether all it matches is a part of one word."""
+    if tree.kind == "text":
+        return tree.text.isalnum()
+    return tree.kind == "set" or (tree.kind in {"seq", "or", "repeat"} and all(map(is_within_word, tree.parts)))
 
 
 class _Reader:

@@ -9,35 +9,37 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, TypeAlias
 
 import re2
 
 from gateway.redaction.automata import linear_options
-from gateway.redaction.grammar import Tree, Unread, spellings, written
+from gateway.redaction.grammar import ENDLESS, Tree, Unread, is_within_word, most_words, spellings, written
 
 ANY = 0
 """The atom that every word bears."""
-MOST_WORDS = 48
-"""Words and marks of a phrase at most."""
 _FEW = 8
 """So many characters of a class are written out one by one."""
-_MOST_STEPS = 50_000
+_MANY = 8
+_ENDING = 4
+_MOST_STEPS = 400_000
 _PART = re.compile(r"[0-9a-z_]+|[^0-9a-z_ ]")
 _ANY_WORD = frozenset({r"(?:\w){1,}", r"(?:\w){0,}"})
 
 
 class Macro(NamedTuple):
-    """A name for many phrases: those that are single words, and the others."""
+    """A name for many phrases: single words, several words spelled out, and patterns; `most` words at most."""
 
     words: frozenset[str]
+    phrases: frozenset[str]
     others: tuple[Tree, ...]
+    most: int
 
 
 def macro(tree: Tree, known: Mapping[str, Macro]) -> Macro:
     """The macro of a tree, in which macros that are known already may occur."""
-    words: set[str] = set()
+    spelled: set[str] = set()
     others: list[Tree] = []
     waiting = [tree]
     while waiting:
@@ -45,26 +47,32 @@ def macro(tree: Tree, known: Mapping[str, Macro]) -> Macro:
         if one.kind == "or":
             waiting.extend(one.parts)
         elif one.kind == "macro":
-            words |= known[one.text].words
+            spelled |= known[one.text].words | known[one.text].phrases
             others.extend(known[one.text].others)
         else:
-            spelled = spellings(one)
-            if spelled is None or "" in spelled:
+            spellings_of = spellings(one, gaps=True)
+            if spellings_of is None or "" in spellings_of:
                 others.append(one)
             else:
-                words.update(spelled)
-    return Macro(frozenset(words), tuple(others))
+                spelled.update(spellings_of)
+    words = frozenset(word for word in spelled if " " not in word)
+    most = most_words(tree, {name: one.most for name, one in known.items()})
+    return Macro(words, frozenset(spelled - words), tuple(others), most)
 
 
 class Phrases:
     """The graph: `edges` and `ends` by place. Place 0 is where every phrase begins.
 
-    An edge says which places an atom leads to; an end is a number that the caller gave to what ends there.
+    An edge says which places an atom leads to; an end is a number that the caller gave to what ends there, and
+    `sizes` are the words that it has at most.
     """
 
     def __init__(self, macros: Mapping[str, Macro]) -> None:
         self.edges: list[dict[int, tuple[int, ...]]] = [{}]
         self.ends: list[tuple[int, ...]] = [()]
+        self.sizes: dict[int, int] = {}
+        self.also: dict[int, set[int]] = defaultdict(set)
+        """By place, others at which one stands who stands there: what many places go on with is written once."""
         self.macros = macros
         self._terms: dict[tuple[int, str], int] = {}
         self._spelled: dict[str, int] = {}
@@ -82,6 +90,7 @@ class Phrases:
             place = ahead
         if place:
             self.ends[place] = (*self.ends[place], end)
+            self.sizes[place] = len(_PART.findall(term))
 
     def add_pattern(self, tree: Tree, end: int) -> None:
         """A pattern.
@@ -89,12 +98,13 @@ class Phrases:
         Raises:
             Unread: it matches nothing, or has too many spellings.
         """
-        _Pattern(self, end).add(tree)
+        words = most_words(tree, {name: one.most for name, one in self.macros.items()})
+        _Pattern(self, end, words).add(tree)
 
-    def place(self, *ends: int) -> int:
+    def place(self) -> int:
         """A new place."""
         self.edges.append({})
-        self.ends.append(ends)
+        self.ends.append(())
         return len(self.edges) - 1
 
     def lead(self, place: int, atom: int, target: int | None = None) -> int:
@@ -132,19 +142,18 @@ class Phrases:
                 found[atom][place] = targets
         return dict(found)
 
-    def depths(self) -> list[int]:
-        """By place, how many words and marks a phrase may have behind it there, `MOST_WORDS` at most."""
-        depths = [0] * len(self.edges)
-        waiting = [0]
-        while waiting:
-            place = waiting.pop()
-            depth = min(depths[place] + 1, MOST_WORDS)
-            for targets in self.edges[place].values():
-                for target in targets:
-                    if depths[target] < depth:
-                        depths[target] = depth
-                        waiting.append(target)
-        return depths
+    def closed(self) -> dict[int, frozenset[int]]:
+        """By place, all others at which one stands who stands there, where there are any."""
+        found: dict[int, frozenset[int]] = {}
+        for place in self.also:
+            seen = {place}
+            waiting = [place]
+            while waiting:
+                fresh = self.also.get(waiting.pop(), set()) - seen
+                seen |= fresh
+                waiting.extend(fresh)
+            found[place] = frozenset(seen - {place})
+        return found
 
     def bearing(self) -> dict[bytes, tuple[int, ...]]:
         """The atoms that words bear which some phrase spells, or a macro holds; forms apart."""
@@ -167,14 +176,13 @@ class Phrases:
         return known, tuple(self._forms.values())
 
 
-class _Part(NamedTuple):
-    """What was read of a word so far: letters as spelled, a form, or a macro's word."""
+_Part: TypeAlias = "tuple[str, str]"
+"""(kind, text) of what was read of a word so far: letters as spelled (a `text`), a `form`, a `macro`'s word.
 
-    kind: str
-    text: str
-
-
-_NOTHING = _Part("", "")
+A `stem` may have one of many endings; a `whole` word has it. Where a gap before many words may be left out, no
+word is made of every two.
+"""
+_NOTHING: _Part = ("", "")
 
 
 class _Pattern:
@@ -183,14 +191,18 @@ class _Pattern:
     Moves are by *state*, and are made from the end of the pattern to its beginning. State 0 is its end.
     """
 
-    def __init__(self, phrases: Phrases, end: int) -> None:
+    def __init__(self, phrases: Phrases, end: int, words: int) -> None:
         self._phrases = phrases
         self._end = end
+        self._size = words
         self._moves: list[list[tuple[str, str, int]]] = [[]]
         self._places: dict[int, int] = {}
         self._waiting: list[int] = []
         self._steps = 0
-        self._final = phrases.place(end)
+        self._leading = {0}
+        self._grafts: dict[tuple[str, int], int] = {}
+        self._final = phrases.place()
+        self._end_at(self._final)
 
     def add(self, tree: Tree) -> None:
         """See `Phrases.add_pattern`."""
@@ -221,7 +233,7 @@ class _Pattern:
                 lead = self._new(*(("", "", self._state(part, lead)) for part in tree.parts))
             case "macro":
                 others = (("", "", self._state(one, lead)) for one in self._phrases.macros[tree.text].others)
-                lead = self._new(("macro", tree.text, lead), *others)
+                lead = self._new(("macro", tree.text, lead), ("phrases", tree.text, lead), *others)
             case "repeat":
                 lead = self._repeated(tree, lead)
             case "seq" | "group":
@@ -231,7 +243,7 @@ class _Pattern:
     def _sequence(self, parts: list[Tree], lead: int) -> int:
         """Parts of one word that are not spelled out are one form."""
         while parts:
-            within = next((at for at, part in enumerate(reversed(parts)) if not _is_within_word(part)), len(parts))
+            within = next((at for at, part in enumerate(reversed(parts)) if not is_within_word(part)), len(parts))
             run = parts[len(parts) - within :]
             if any(spellings(part) is None for part in run):
                 lead = self._new(("form", "".join(written(part, {}) for part in run), lead))
@@ -242,7 +254,7 @@ class _Pattern:
 
     def _repeated(self, tree: Tree, lead: int) -> int:
         (part,) = tree.parts
-        if tree.most != 1 and _is_within_word(part):
+        if tree.most != 1 and is_within_word(part):
             counted = Tree("repeat", parts=[part], least=max(1, tree.least), most=tree.most)
             state = self._new(("form", written(counted, {}), lead))
             return state if tree.least else self._new(("", "", state), ("", "", lead))
@@ -261,6 +273,7 @@ class _Pattern:
 
     def _lead_on(self, state: int, place: int) -> None:
         """The edges of a place: from a state up to where the next word, or the mark, ends."""
+        begin = state
         waiting: list[tuple[int, _Part]] = [(state, _NOTHING)]
         seen: set[tuple[int, _Part]] = set()
         while waiting:
@@ -272,56 +285,123 @@ class _Pattern:
             if self._steps > _MOST_STEPS:
                 raise Unread("the pattern has too many spellings: name a macro, or write a gap")
             state, part = one
+            so_far = part[0]
+            if len(self._moves[state]) > _MANY and state != begin:
+                if not so_far:
+                    self._phrases.also[place].add(self._place(state))
+                    continue
+                if so_far == "text":
+                    part = "stem", part[1]
             if state == 0:
                 self._arrive(place, part, self._final)
             for kind, text, lead in self._moves[state]:
-                if not kind or (kind == "gap" and not part.kind):
+                if not kind or (kind == "gap" and not so_far):
                     waiting.append((lead, part))
                 elif kind == "gap":
                     self._arrive(place, part, self._place(lead))
-                elif kind == "mark" and part.kind:  # it ends a word
+                elif kind == "phrases":
+                    if not so_far:
+                        self._phrases.also[place].add(self._graft(text, lead))
+                elif kind == "mark" and so_far:  # it ends a word
                     self._arrive(place, part, self._place(state))
                 elif kind == "mark":
                     self._phrases.lead(place, self._phrases.spelled(text), self._place(lead))
                 else:
-                    waiting.extend((lead, read) for read in self._read(kind, text, part))
+                    waiting.extend([(lead, read) for read in self._read(kind, text, part)])
 
-    def _read(self, kind: str, text: str, part: _Part) -> Iterator[_Part]:
+    def _graft(self, name: str, lead: int) -> int:
+        """A place from which the phrases of a macro are read that are several words, and then on at a state."""
+        if (name, lead) in self._grafts:
+            return self._grafts[name, lead]
+        phrases = self._phrases
+        first = self._grafts[name, lead] = phrases.place()
+        known: dict[tuple[int, str], int] = {}
+        beyond = [("", target) for target in self._beyond(lead)]
+        beyond.extend((text, target) for text, on in self._endings(lead) for target in self._beyond(on))
+        for phrase in phrases.macros[name].phrases:
+            *words, last = _PART.findall(phrase)
+            place = first
+            for word in words:
+                ahead = known.get((place, word))
+                if ahead is None:
+                    ahead = known[place, word] = phrases.lead(place, phrases.spelled(word))
+                place = ahead
+            for ending, target in beyond:
+                phrases.lead(place, phrases.spelled(last + ending), target)
+        return first
+
+    def _beyond(self, state: int) -> list[int]:
+        """The places where one stands who reads no more of a word at a state."""
+        found = [self._final] if 0 in self._idly(state) else []
+        for one in self._idly(state):
+            for kind, _text, lead in self._moves[one]:
+                if kind == "gap":
+                    found.append(self._place(lead))
+                elif kind == "mark":
+                    found.append(self._place(one))
+        return found
+
+    def _endings(self, state: int) -> list[tuple[str, int]]:
+        """What may be read of a word at a state, if it is short; and the state after it."""
+        return [
+            (text, lead)
+            for one in self._idly(state)
+            for kind, text, lead in self._moves[one]
+            if kind == "text" and len(text) <= _ENDING
+        ]
+
+    def _idly(self, state: int) -> set[int]:
+        """The states that one is at without reading anything."""
+        found = {state}
+        waiting = [state]
+        while waiting:
+            fresh = {lead for kind, _text, lead in self._moves[waiting.pop()] if not kind} - found
+            found |= fresh
+            waiting.extend(fresh)
+        return found
+
+    def _read(self, kind: str, text: str, part: _Part) -> Iterable[_Part]:
         """What is read of a word with a move's text, form or macro added."""
-        if not part.kind:
-            yield _Part(kind, text)
-        elif kind == "macro":
-            for word in self._phrases.macros[text].words:
-                yield _Part(part.kind, part.text + word)
-        elif part.kind == "macro":
-            for word in self._phrases.macros[part.text].words:
-                yield _Part(kind, word + text)
-        else:
-            yield _Part("form" if "form" in {kind, part.kind} else "text", part.text + text)
+        before, read = part
+        if not before:
+            return [(kind, text)]
+        if before == "macro" and kind == "form":
+            return [("form", f"(?:{'|'.join(self._words(read))}){text}")]
+        if kind == "text" and before in {"macro", "stem"}:  # it may have any of many endings: a short one
+            if len(text) > _ENDING:
+                return []
+            return [("whole", word + text) for word in (self._words(read) if before == "macro" else [read])]
+        if kind != "macro" and before in {"text", "form"}:
+            return [("form" if "form" in {kind, before} else "text", read + text)]
+        return []
+
+    def _words(self, name: str) -> list[str]:
+        return sorted(self._phrases.macros[name].words)
 
     def _arrive(self, place: int, part: _Part, target: int) -> None:
         """An edge for the word that was read; none was, if what the pattern could go on with may be left out."""
         phrases = self._phrases
-        if part.kind == "macro":
-            phrases.lead(place, phrases.named(part.text), target)
-        elif part.kind:
-            phrases.lead(
-                place, phrases.spelled(part.text) if part.kind == "text" else phrases.formed(part.text), target
-            )
+        kind, text = part
+        if kind == "macro":
+            phrases.lead(place, phrases.named(text), target)
+        elif kind:
+            atom = phrases.formed(text) if kind == "form" else phrases.spelled(text)
+            if atom == ANY and place in self._leading:  # a phrase that any word may begin is heard from the next
+                phrases.also[0].add(target)
+                self._leading.add(target)
+            else:
+                phrases.lead(place, atom, target)
         elif place:
-            phrases.ends[place] = (self._end,)
+            self._end_at(place)
         else:
             raise Unread("the pattern matches nothing")
+
+    def _end_at(self, place: int) -> None:
+        self._phrases.ends[place] = (self._end,)
+        self._phrases.sizes[place] = self._size
 
     def _place(self, state: int) -> int:
         if state not in self._places:
             self._places[state] = self._phrases.place()
             self._waiting.append(state)
         return self._places[state]
-
-
-def _is_within_word(tree: Tree) -> bool:
-    """Whether all it matches is a part of one word."""
-    if tree.kind == "text":
-        return tree.text.isalnum()
-    return tree.kind == "set" or (tree.kind in {"seq", "or", "repeat"} and all(map(_is_within_word, tree.parts)))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gateway.redaction.automaton import NOTHING, Automaton
+from gateway.redaction.grammar import ENDLESS
 from gateway.redaction.patterns import GAP_CHARACTERS
 
 MOST = 192
@@ -60,7 +61,7 @@ class Text:
         self._spaced = spaced
         self._pieces = spaced.split(b" ")
         self._symbols = list(map(automaton.words.__getitem__, self._pieces))
-        self._found, _begun = automaton.hear(self._symbols)
+        self._found, _some_go_on = automaton.hear(self._symbols)
         self._has_marks = len(spaced) > len(text)
         self._counted = self._at = self._marks = 0  # the piece that was asked for last, where it begins, marks before
 
@@ -78,11 +79,11 @@ class Text:
     def unfinished(self) -> Iterator[int]:
         """Where something begins, in order, that may go on beyond the end of the text; its last word may."""
         last = len(self._pieces) - (self._pieces[-1] != b"")
-        _found, begun = self._automaton.hear(self._symbols[max(0, last - MOST) : last])
-        for place in reversed(list(self._back(last, begun))):
-            if self._is_under_way(place, last):
-                yield self._offset(place)
-        if last < len(self._pieces):
+        tail = self._symbols[max(0, last - MOST) : last]
+        _found, some_go_on = self._automaton.hear(tail)
+        begun = [place for place in self._back(last, ENDLESS) if self._may_go_on(place, last)] if some_go_on else []
+        yield from map(self._offset, reversed(begun))
+        if last < len(self._pieces) and self._may_go_on(last, last):
             yield self._offset(last)
 
     def _back(self, end: int, count: int) -> Iterator[int]:
@@ -108,13 +109,17 @@ class Text:
                 break
         return found
 
-    def _is_under_way(self, index: int, last: int) -> bool:
+    def _may_go_on(self, place: int, last: int) -> bool:
+        """Whether a phrase that begins there may have what the text goes on with: with a word that is not over yet."""
         state = self._automaton.here
-        for symbol in self._symbols[index:last]:
+        for symbol in self._symbols[place:last]:
             state = state[symbol]
             if not state.places:
                 return False
-        return self.size - self._offset(index) <= MOST
+        unfinished = self._pieces[last] if last < len(self._pieces) else b""
+        if unfinished and state.atoms.isdisjoint(self._automaton.words.beginning(unfinished)):
+            return False
+        return self.size - self._offset(place) <= MOST
 
     def _offset(self, index: int) -> int:
         """Where a piece begins in the text: two spaces were put about each mark."""
