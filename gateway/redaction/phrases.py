@@ -23,7 +23,9 @@ _FEW = 8
 """So many characters of a class are written out one by one."""
 _MANY = 8
 _ENDING = 4
-_MOST_STEPS = 400_000
+_LONGEST = 400
+_WORD = 40
+_MOST_STEPS = 200_000
 _PART = re.compile(r"[0-9a-z_]+|[^0-9a-z_ ]")
 _ANY_WORD = frozenset({r"(?:\w){1,}", r"(?:\w){0,}"})
 
@@ -177,7 +179,7 @@ class Phrases:
 
 
 _Part: TypeAlias = "tuple[str, str]"
-"""(kind, text) of what was read of a word so far: letters as spelled (a `text`), a `form`, a `macro`'s word.
+"""(kind, text) of what was read of a word so far: letters as spelled (a `text`), a `form`, a `macro`'s word, two `joined`.
 
 A `stem` may have one of many endings; a `whole` word has it. Where a gap before many words may be left out, no
 word is made of every two.
@@ -365,14 +367,16 @@ class _Pattern:
         before, read = part
         if not before:
             return [(kind, text)]
-        if before == "macro" and kind == "form":
-            return [("form", f"(?:{'|'.join(self._words(read))}){text}")]
+        if len(read) > _LONGEST:  # a word that goes on for ever is none
+            return []
         if kind == "text" and before in {"macro", "stem"}:  # it may have any of many endings: a short one
             if len(text) > _ENDING:
                 return []
             return [("whole", word + text) for word in (self._words(read) if before == "macro" else [read])]
-        if kind != "macro" and before in {"text", "form"}:
-            return [("form" if "form" in {kind, before} else "text", read + text)]
+        if kind == before == "text":
+            return [("text", read + text)] if len(read) < _WORD else []
+        if "form" in {kind, before} and before != "joined" and kind != "macro":
+            return [("joined", read + text)]
         return []
 
     def _words(self, name: str) -> list[str]:
@@ -385,7 +389,7 @@ class _Pattern:
         if kind == "macro":
             phrases.lead(place, phrases.named(text), target)
         elif kind:
-            atom = phrases.formed(text) if kind == "form" else phrases.spelled(text)
+            atom = phrases.formed(text) if kind in {"form", "joined"} else phrases.spelled(text)
             if atom == ANY and place in self._leading:  # a phrase that any word may begin is heard from the next
                 phrases.also[0].add(target)
                 self._leading.add(target)
