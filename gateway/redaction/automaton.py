@@ -113,7 +113,6 @@ class Automaton:
     def __init__(self, phrases: Phrases) -> None:
         self.words = Words(phrases)
         self._edges = phrases.edges
-        self._leads = phrases.leads()
         self._also = phrases.closed()
         self._ends = phrases.ends
         self._sizes = phrases.sizes
@@ -183,11 +182,13 @@ class Automaton:
             return state
         self._steps += 1
         targets: set[int] = set()
-        for atom in self.words.atoms[symbol]:
-            lead = self._leads.get(atom)
-            if lead is not None:
-                for place in state.places & lead.keys():
-                    targets.update(lead[place])
+        atoms = self.words.atoms[symbol]
+        for place in state.places:
+            edges = self._edges[place]
+            for atom in atoms:
+                lead = edges.get(atom)
+                if lead is not None:
+                    targets.update(lead)
         for place in self._also.keys() & targets:
             targets |= self._also[place]
         places = frozenset(targets)

@@ -136,14 +136,6 @@ class Phrases:
             self._atoms += 1
         return known[key]
 
-    def leads(self) -> dict[int, dict[int, tuple[int, ...]]]:
-        """The edges by atom, and then by place."""
-        found: dict[int, dict[int, tuple[int, ...]]] = defaultdict(dict)
-        for place, edges in enumerate(self.edges):
-            for atom, targets in edges.items():
-                found[atom][place] = targets
-        return dict(found)
-
     def closed(self) -> dict[int, frozenset[int]]:
         """By place, all others at which one stands who stands there, where there are any."""
         found: dict[int, frozenset[int]] = {}
