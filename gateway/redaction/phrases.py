@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 import re2
 
 from gateway.redaction.automata import linear_options
-from gateway.redaction.grammar import ENDLESS, Tree, Unread, is_within_word, most_words, spellings, written
+from gateway.redaction.grammar import Tree, Unread, is_within_word, most_words, spellings, written
 
 ANY = 0
 """The atom that every word bears."""
@@ -23,8 +23,7 @@ _FEW = 8
 """So many characters of a class are written out one by one."""
 _MANY = 8
 _ENDING = 4
-_LONGEST = 400
-_WORD = 40
+_LONGEST = 40
 _MOST_STEPS = 200_000
 _PART = re.compile(r"[0-9a-z_]+|[^0-9a-z_ ]")
 _ANY_WORD = frozenset({r"(?:\w){1,}", r"(?:\w){0,}"})
@@ -60,6 +59,19 @@ def macro(tree: Tree, known: Mapping[str, Macro]) -> Macro:
     words = frozenset(word for word in spelled if " " not in word)
     most = most_words(tree, {name: one.most for name, one in known.items()})
     return Macro(words, frozenset(spelled - words), tuple(others), most)
+
+
+class Loosened(NamedTuple):
+    """What is heard of phrases where any word says nothing.
+
+    `begun` are the edges from where anything may begin: from place 0, and from what follows any word; `sizes` the
+    words at most of phrases that end at a place, or after any words from there. Where what follows any word would
+    be heard too often, that word is `followed` from its place.
+    """
+
+    begun: dict[int, tuple[int, ...]]
+    sizes: dict[int, int]
+    followed: frozenset[int]
 
 
 class Phrases:
@@ -149,6 +161,47 @@ class Phrases:
             found[place] = frozenset(seen - {place})
         return found
 
+    def loosened(self, wide: frozenset[int], often: frozenset[int]) -> Loosened:
+        """What is heard of phrases where a word that bears only `wide` atoms, as most do, says nothing."""
+        closed = self.closed()
+        passed = [
+            (place, target)
+            for place, edges in enumerate(self.edges)
+            for atom in wide & edges.keys()
+            for target in edges[atom]
+        ]
+        sizes = dict(self.sizes)
+        fresh = True
+        while fresh:
+            fresh = False
+            for place, target in passed:
+                size = max(sizes.get(one, 0) for one in (target, *closed.get(target, ())))
+                if size > sizes.get(place, 0):
+                    sizes[place] = size
+                    fresh = True
+        owners: dict[int, list[int]] = defaultdict(list)
+        for place, others in closed.items():
+            for other in others:
+                owners[other].append(place)
+        begun = {0, *closed.get(0, ())}
+        followed: set[int] = set()
+        for place, target in passed:
+            if place in sizes or (place in owners and all(owner in sizes for owner in owners[place])):
+                continue  # where a phrase may end already, it is heard of, and gone through to its end
+            beyond = {target, *closed.get(target, ())}
+            edges = [self.edges[one] for one in beyond]
+            ends = {end for leads in edges for atom in often & leads.keys() for end in leads[atom]}
+            if any(one in sizes for end in ends for one in (end, *closed.get(end, ()))):
+                followed.add(place)
+            else:
+                begun |= beyond
+        first: dict[int, set[int]] = defaultdict(set)
+        for place in begun:
+            for atom, targets in self.edges[place].items():
+                if atom not in wide:
+                    first[atom].update(targets)
+        return Loosened({atom: tuple(targets) for atom, targets in first.items()}, sizes, frozenset(followed))
+
     def bearing(self) -> dict[bytes, tuple[int, ...]]:
         """The atoms that words bear which some phrase spells, or a macro holds; forms apart."""
         found: dict[str, list[int]] = defaultdict(list)
@@ -171,7 +224,7 @@ class Phrases:
 
 
 _Part: TypeAlias = "tuple[str, str]"
-"""(kind, text) of what was read of a word so far: letters as spelled (a `text`), a `form`, a `macro`'s word, two `joined`.
+"""(kind, text) of what was read of a word so far: letters as spelled (a `text`), a `form`, a `macro`'s word, a `joined` two.
 
 A `stem` may have one of many endings; a `whole` word has it. Where a gap before many words may be left out, no
 word is made of every two.
@@ -288,20 +341,26 @@ class _Pattern:
                     part = "stem", part[1]
             if state == 0:
                 self._arrive(place, part, self._final)
-            for kind, text, lead in self._moves[state]:
-                if not kind or (kind == "gap" and not so_far):
-                    waiting.append((lead, part))
-                elif kind == "gap":
-                    self._arrive(place, part, self._place(lead))
-                elif kind == "phrases":
-                    if not so_far:
-                        self._phrases.also[place].add(self._graft(text, lead))
-                elif kind == "mark" and so_far:  # it ends a word
-                    self._arrive(place, part, self._place(state))
-                elif kind == "mark":
-                    self._phrases.lead(place, self._phrases.spelled(text), self._place(lead))
-                else:
-                    waiting.extend([(lead, read) for read in self._read(kind, text, part)])
+            for move in self._moves[state]:
+                waiting.extend(self._moved(place, state, part, move))
+
+    def _moved(self, place: int, state: int, part: _Part, move: tuple[str, str, int]) -> list[tuple[int, _Part]]:
+        """Where one is after a move within a word; of one that ends it, the edge."""
+        kind, text, lead = move
+        so_far = part[0]
+        if not kind or (kind == "gap" and not so_far):
+            return [(lead, part)]
+        if kind == "gap":
+            self._arrive(place, part, self._place(lead))
+        elif kind == "mark" and so_far:  # it ends a word
+            self._arrive(place, part, self._place(state))
+        elif kind == "mark":
+            self._phrases.lead(place, self._phrases.spelled(text), self._place(lead))
+        elif kind != "phrases":
+            return [(lead, read) for read in self._read(kind, text, part)]
+        elif not so_far:
+            self._phrases.also[place].add(self._graft(text, lead))
+        return []
 
     def _graft(self, name: str, lead: int) -> int:
         """A place from which the phrases of a macro are read that are several words, and then on at a state."""
@@ -359,17 +418,17 @@ class _Pattern:
         before, read = part
         if not before:
             return [(kind, text)]
-        if len(read) > _LONGEST:  # a word that goes on for ever is none
-            return []
-        if kind == "text" and before in {"macro", "stem"}:  # it may have any of many endings: a short one
-            if len(text) > _ENDING:
-                return []
-            return [("whole", word + text) for word in (self._words(read) if before == "macro" else [read])]
-        if kind == before == "text":
-            return [("text", read + text)] if len(read) < _WORD else []
-        if "form" in {kind, before} and before != "joined" and kind != "macro":
-            return [("joined", read + text)]
-        return []
+        ending = kind == "text" and len(text) <= _ENDING
+        words: list[_Part] = []
+        if before == "macro" and ending:
+            words = [("whole", word + text) for word in self._words(read)]
+        elif before == "stem" and ending:  # of many endings, a short one
+            words = [("whole", read + text)]
+        elif kind == before == "text":
+            words = [("text", read + text)] if len(read) < _LONGEST else []  # what goes on for ever is no word
+        elif {kind, before} in ({"form"}, {"form", "text"}):
+            words = [("joined", read + text)]
+        return words
 
     def _words(self, name: str) -> list[str]:
         return sorted(self._phrases.macros[name].words)

@@ -66,6 +66,8 @@ def candidates(compiled: Compiled, cased: bytes, stretch: Stretch) -> list[Candi
     """What a stretch may be; None if it is an idiom, which swallows what is in it."""
     start, end, phrases = stretch
     found: list[Candidate] = []
+    if is_broken(cased, start, end):
+        return found
     for number in phrases:
         phrase = compiled.phrases[number]
         if phrase.rule is None:
@@ -115,6 +117,14 @@ def same_sentence(after: bytes) -> bytes:
     """What follows a candidate, up to the end of its sentence: the next one's business says nothing against it."""
     ended = _SENTENCE.search(after)
     return after if ended is None else after[: ended.start()]
+
+
+_END = re.compile(rb"\w{4}[.!?][\"')]*\s+(?=[A-Z])")
+
+
+def is_broken(cased: bytes, start: int, end: int) -> bool:
+    """Whether a sentence ends within a stretch: what stands in two is no phrase. (`St. Jude` is no end.)"""
+    return _END.search(cased, start, end) is not None
 
 
 _SENTENCE = re.compile(rb"[.!?][\"')]*\s+(?=[A-Z])")

@@ -61,7 +61,7 @@ class Text:
         self._spaced = spaced
         self._pieces = spaced.split(b" ")
         self._symbols = list(map(automaton.words.__getitem__, self._pieces))
-        self._found, _some_go_on = automaton.hear(self._symbols)
+        self._found = automaton.hear(self._symbols)
         self._has_marks = len(spaced) > len(text)
         self._counted = self._at = self._marks = 0  # the piece that was asked for last, where it begins, marks before
 
@@ -71,17 +71,17 @@ class Text:
         places: set[int] = set()
         for left, words in self._found:
             places.update(self._back(size - left, words))
+        here, symbols = self._automaton.here, self._symbols
         for place in sorted(places):
-            found = self._from(place)
-            if found:
-                yield found
+            if here[symbols[place]].places:
+                found = self._from(place)
+                if found:
+                    yield found
 
     def unfinished(self) -> Iterator[int]:
         """Where something begins, in order, that may go on beyond the end of the text; its last word may."""
         last = len(self._pieces) - (self._pieces[-1] != b"")
-        tail = self._symbols[max(0, last - MOST) : last]
-        _found, some_go_on = self._automaton.hear(tail)
-        begun = [place for place in self._back(last, ENDLESS) if self._may_go_on(place, last)] if some_go_on else []
+        begun = [place for place in self._back(last, ENDLESS) if self._may_go_on(place, last)]
         yield from map(self._offset, reversed(begun))
         if last < len(self._pieces) and self._may_go_on(last, last):
             yield self._offset(last)
@@ -117,7 +117,8 @@ class Text:
             if not state.places:
                 return False
         unfinished = self._pieces[last] if last < len(self._pieces) else b""
-        if unfinished and state.atoms.isdisjoint(self._automaton.words.beginning(unfinished)):
+        heard = self._automaton
+        if unfinished and not heard.goes_on(state, heard.words.beginning(unfinished)):
             return False
         return self.size - self._offset(place) <= MOST
 

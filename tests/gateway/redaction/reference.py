@@ -13,7 +13,7 @@ import re2
 from gateway.redaction.evidence import Around, Rule
 from gateway.redaction.patterns import GAP, canonical
 from gateway.redaction.rules import Compiled, linear_options
-from gateway.redaction.scanner import same_sentence
+from gateway.redaction.scanner import is_broken, same_sentence
 
 _WORD = re.compile(rb"\w+")
 _BEFORE = 120
@@ -26,7 +26,7 @@ class Reference:
     def __init__(self, compiled: Compiled) -> None:
         self._compiled = compiled
         options = linear_options()
-        options.max_mem = 512 << 20
+        options.max_mem = 2 << 30
         options.longest_match = True
         options.never_capture = True
         spelled = [_spelled(term) for term in sorted(compiled.terms)]
@@ -34,6 +34,7 @@ class Reference:
         sources = [*spelled, *(phrase.source for phrase in patterns)]
         self._all = re2.compile((r"\b(?:" + "|".join(sources) + r")\b").encode("ascii"), options)
         plain = linear_options()
+        plain.max_mem = 512 << 20
         self._patterns = [(phrase.rule, re2.compile(phrase.source.encode("ascii"), plain)) for phrase in patterns]
 
     def scan(self, text: str) -> Iterator[tuple[int, int, Rule]]:
@@ -67,6 +68,8 @@ class Reference:
         return start
 
     def _best(self, cased: bytes, piece: bytes, start: int) -> tuple[int, int, Rule | None] | None:
+        if is_broken(cased, start, start + len(piece)):
+            return None
         key = canonical(piece).decode()
         rules = self._compiled.terms.get(key, ())
         if None in rules or any(rule is None and pattern.fullmatch(piece) for rule, pattern in self._patterns):
