@@ -224,7 +224,7 @@ class Phrases:
 
 
 _Part: TypeAlias = "tuple[str, str]"
-"""(kind, text) of what was read of a word so far: letters as spelled (a `text`), a `form`, a `macro`'s word, a `joined` two.
+"""(kind, text) of what was read of a word: letters as spelled (a `text`), a `form`, a macro's word, a `joined` two.
 
 A `stem` may have one of many endings; a `whole` word has it. Where a gap before many words may be left out, no
 word is made of every two.
