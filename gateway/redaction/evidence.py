@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 
 from gateway.categories import Category
 from gateway.redaction.automata import Expression
-from gateway.redaction.patterns import plainly
+from gateway.redaction.grammar import Tree, written
 
 Path: TypeAlias = "tuple[str | int, ...]"
 Report: TypeAlias = Callable[[Path, str], None]
@@ -28,39 +29,33 @@ class Example:
     found: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Clue:
-    """One pattern of a link or veto, and words of which a text that it holds in has one (None: it may hold in any)."""
-
-    expression: Expression
-    words: frozenset[bytes] | None
-
-
 class Beside:
-    """The text on one side of a candidate, and the words in it."""
+    """The text on one side of a candidate, and what was asked of it before."""
 
-    __slots__ = ("_words", "text")
+    __slots__ = ("_known", "text")
 
     def __init__(self, text: bytes) -> None:
         self.text = text
-        self._words: list[bytes] | None = None
+        self._known: dict[Expression, bool] = {}
 
-    def holds(self, clues: Iterable[Clue]) -> bool:
+    def holds(self, sides: Iterable[Expression]) -> bool:
         """Whether one of these stands here."""
-        if self._words is None:
-            self._words = plainly(self.text.lower()).split()
-        for clue in clues:
-            if (clue.words is None or not clue.words.isdisjoint(self._words)) and clue.expression.holds(self.text):
+        known = self._known
+        for side in sides:
+            holds = known.get(side)
+            if holds is None:
+                holds = known[side] = side.holds(self.text)
+            if holds:
                 return True
         return False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Around:
-    """Text that must stand before (ending at) or after (starting at) a candidate: any of the clues."""
+    """Text that must stand before (ending at) or after (starting at) a candidate: any of these."""
 
-    before: tuple[Clue, ...]
-    after: tuple[Clue, ...]
+    before: tuple[Expression, ...]
+    after: tuple[Expression, ...]
 
     def holds(self, before: Beside, after: Beside) -> bool:
         """Whether it stands there."""
@@ -78,6 +73,29 @@ class Rule:
     """All of these; empty if it needs nobody."""
     unless: Around | None
     cased: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Phrase:
+    """What the number of a phrase stands for: the terms or a pattern (`tree`) of a rule; without a rule, idioms.
+
+    `exact` is a pattern in which a part is marked as the finding, letter for letter as RE2 reads it.
+    """
+
+    rule: Rule | None
+    tree: Tree | None = None
+    macros: Mapping[str, Tree] = field(default_factory=dict)
+    exact: str = ""
+
+    @property
+    def source(self) -> str:
+        """A pattern as RE2 reads it; nothing for terms."""
+        return self.exact or ("" if self.tree is None else written(self.tree, self.macros))
+
+    @cached_property
+    def grouped(self) -> Expression | None:
+        """What tells the part that is the finding, if one is marked."""
+        return Expression(self.exact) if self.exact else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,61 +1,150 @@
-"""Patterns of the rules read into trees: the part of RE2's language that they are written in."""
+"""Patterns of the rules read into trees, and trees written out for RE2.
+
+Two dialects of RE2's language are read. A *link* (what stands beside a candidate) is RE2 over characters. A
+*phrase* (what may be a candidate) is made of words: whatever may stand between two words of a term (a space, a
+comma, an apostrophe, a hyphen …) means any such gap, `<name>` is a macro, other marks stand for themselves.
+"""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.redaction.patterns import GAP
+from gateway.redaction.patterns import GAP, GAP_CHARACTERS
 
 WORD = sum(1 << code for code in b"0123456789_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_LOWER = sum(1 << code for code in b"0123456789abcdefghijklmnopqrstuvwxyz")
 _DIGIT = sum(1 << code for code in b"0123456789")
 _SPACE = sum(1 << code for code in b"\t\n\f\r ")
+_BETWEEN = sum(1 << ord(character) for character in GAP_CHARACTERS)
 _ALL = (1 << 128) - 1
 _CLASSES = {"w": WORD, "W": _ALL & ~WORD, "d": _DIGIT, "D": _ALL & ~_DIGIT, "s": _SPACE, "S": _ALL & ~_SPACE}
 _CONTROLS = {"t": 9, "n": 10, "r": 13, "f": 12, "v": 11, "a": 7}
-_TEXT = re.compile(r"[a-z0-9_]{2,}(?![*+?{])")
+_MOST_MARKS = 8
+_MOST_SPELLINGS = 64
+_MOST_REPEATS = 40
+ENDLESS = 48
+"""More words and marks than this has no phrase."""
 
 
 class Unread(ValueError):
-    """A pattern is written in a way that is not known here. Then it needs nothing, and may begin with anything."""
+    """A pattern is written in a way that is not known here; the message says what to write."""
 
 
 @dataclass(slots=True)
 class Tree:
-    """A `text` or gap, a `set` of characters, a `seq` of parts, one `or` another, a `repeat`, or a word's `edge`."""
+    """A pattern, or a part of one.
+
+    `kind` is a `text`, a `gap`, a `set` of characters (a `mask`), a `seq` of parts, one `or` another, a `repeat`
+    (`least` to `most` times, None for ever), a marked `group`, a `macro` (its name in `text`), or a word's `edge`.
+    """
 
     kind: str
+    text: str = ""
     mask: int = 0
     parts: list[Tree] = field(default_factory=list)
     least: int = 0
     most: int | None = None
-    strings: frozenset[str] | None = None
-    """What `exact` said, once it was asked (`asked`)."""
-    asked: bool = False
 
 
-def read(source: str) -> Tree:
-    """The tree of an RE2 source.
+_GAP = Tree("gap")
+
+
+def read(source: str, phrase: bool = False) -> Tree:
+    """The tree of a link's RE2 source, or of a phrase.
 
     Raises:
         Unread: it is written in a way that is not known here.
     """
-    reader = _Reader(source)
+    reader = _Reader(source, phrase)
     tree = reader.alternatives()
     if reader.peek():
         raise Unread("a bracket is closed that was not opened")
     return tree
 
 
-_GAP = f"(?:{GAP})"
-_GAP_TREE = Tree("text", mask=_ALL & ~WORD, strings=frozenset({" "}), asked=True)  # what most of a rule's marks come to
+def written(tree: Tree, macros: Mapping[str, Tree]) -> str:
+    """The tree as RE2 reads it, with its macros written out."""
+    parts = [written(part, macros) for part in tree.parts]
+    match tree.kind:
+        case "gap":
+            made = f"(?:{GAP})"
+        case "text":
+            made = "".join(_escaped(character) for character in tree.text)
+        case "set":
+            made = _class(tree.mask)
+        case "macro":
+            made = f"(?:{written(macros[tree.text], macros)})"
+        case "or":
+            made = f"(?:{'|'.join(parts)})"
+        case "group":
+            made = f"({parts[0]})"
+        case "repeat":
+            made = f"(?:{parts[0]}){{{tree.least},{'' if tree.most is None else tree.most}}}"
+        case "edge":
+            made = r"\b"
+        case _:
+            made = "".join(parts)
+    return made
+
+
+def is_grouped(tree: Tree) -> bool:
+    """Whether a part of it is marked as the finding."""
+    return tree.kind == "group" or any(map(is_grouped, tree.parts))
+
+
+def macros_of(tree: Tree) -> set[str]:
+    """The names of the macros in it."""
+    found = {tree.text} if tree.kind == "macro" else set()
+    return found.union(*map(macros_of, tree.parts))
+
+
+def spellings(tree: Tree, gaps: bool = False) -> list[str] | None:
+    """All that a tree matches, if that is a few words (with `gaps` a space for each gap); None if it is more."""
+    if tree.kind in {"text", "set"}:
+        few = tree.text.isalnum() or 0 < tree.mask.bit_count() <= _MOST_MARKS
+        return ([tree.text] if tree.text else _members(tree.mask)) if few else None
+    if tree.kind == "gap":
+        return [" "] if gaps else None
+    parts = [spellings(part, gaps) for part in tree.parts]
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts) or tree.kind not in {"seq", "or", "repeat"}:
+        return None
+    if tree.kind == "or":
+        return [one for part in known for one in part]
+    if tree.kind == "repeat":
+        return None if tree.most != 1 else known[0] if tree.least else ["", *known[0]]
+    made = [""]
+    for part in known:
+        made = [before + one for before in made for one in part][: _MOST_SPELLINGS + 1]
+    return made if len(made) <= _MOST_SPELLINGS else None
+
+
+def most_words(tree: Tree, macros: Mapping[str, int]) -> int:
+    """How many words and marks a phrase has at most, given those of its macros; `ENDLESS` if there is no end."""
+    if tree.kind in {"text", "set", "macro"}:
+        return macros.get(tree.text, 1) if tree.kind == "macro" else max(1, len(tree.text) * (not tree.text.isalnum()))
+    parts = [most_words(part, macros) for part in tree.parts]
+    if tree.kind == "or":
+        return max(parts)
+    if tree.kind == "repeat":
+        return ENDLESS if tree.most is None and not is_within_word(tree) else min(ENDLESS, parts[0] * (tree.most or 1))
+    return min(ENDLESS, sum(parts))
+
+
+def is_within_word(tree: Tree) -> bool:
+    """Whether all it matches is a part of one word."""
+    if tree.kind == "text":
+        return tree.text.isalnum()
+    return tree.kind == "set" or (tree.kind in {"seq", "or", "repeat"} and all(map(is_within_word, tree.parts)))
 
 
 class _Reader:
-    """Reads the part of RE2's language that rules are written in."""
+    """Reads one source."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, phrase: bool) -> None:
         self._source = source
+        self._phrase = phrase
         self._at = 0
 
     def alternatives(self) -> Tree:
@@ -80,49 +169,90 @@ class _Reader:
     def _sequence(self) -> Tree:
         parts: list[Tree] = []
         while self.peek() not in {"", "|", ")"}:
-            if self._source.startswith(_GAP, self._at):
-                self._at += len(_GAP)
-                parts.append(self._repeated(_GAP_TREE))
-                continue
-            text = _TEXT.match(self._source, self._at)
-            if text is not None:
-                self._at = text.end()
-                parts.append(Tree("text", strings=frozenset({text.group()}), asked=True))
-                continue
             part = self._one()
-            if part is not None:
-                parts.append(self._repeated(part))
+            if part is None:
+                continue
+            part = self._repeated(part)
+            last = parts[-1] if parts else None
+            if last is not None and last.kind == "gap" and _is_gap(part):
+                continue
+            if part.kind == "gap" and last is not None and _is_gap(last):
+                parts[-1] = part
+            elif part.kind == "text" and last is not None and last.kind == "text":
+                parts[-1] = Tree("text", last.text + part.text)
+            else:
+                parts.append(part)
         return parts[0] if len(parts) == 1 else Tree("seq", parts=parts)
 
     def _one(self) -> Tree | None:
+        """The next thing that may be repeated; None for what matches no text."""
         character = self._next()
-        if character == "(":
-            return self._group()
-        if character == "[":
-            return Tree("set", self._class())
-        if character == ".":
-            return Tree("set", _ALL)
-        if character in "^$":
-            return None
-        if character in "*+?{":
-            raise Unread("a repetition of nothing")
-        if character != "\\":
-            return Tree("set", _bit(character))
-        name = self._next()
-        return Tree("edge") if name == "b" else None if name in "Az" else Tree("set", self._escaped(name))
+        match character:
+            case "(":
+                made: Tree | None = self._group()
+            case "[":
+                made = self._set(self._class())
+            case ".":
+                made = self._set(_ALL)
+            case "^" | "$":
+                made = None
+            case "*" | "+" | "?" | "{":
+                raise Unread("a repetition of nothing")
+            case "<" if self._phrase:
+                name, closed, _rest = self._source[self._at :].partition(">")
+                self._at += len(name) + len(closed)
+                made = Tree("macro", name)
+            case "\\":
+                made = self._backslash(self._next())
+            case _:
+                made = self._character(character)
+        return made
+
+    def _backslash(self, name: str) -> Tree | None:
+        if name in "Azb":
+            return Tree("edge") if name == "b" else None
+        mask = self._escape(name)
+        return self._set(mask) if mask.bit_count() != 1 else self._character(chr(mask.bit_length() - 1))
+
+    def _character(self, character: str) -> Tree:
+        if self._phrase and character in GAP_CHARACTERS:
+            return _GAP
+        if character >= "\x80":
+            return Tree("set", mask=0)
+        return Tree("text", character)
+
+    def _set(self, mask: int) -> Tree:
+        """A class. That of a phrase holds letters and gaps, or marks and gaps, or one of these."""
+        if not self._phrase:
+            return Tree("set", mask=mask)
+        letters, between, marks = mask & WORD, mask & _BETWEEN, mask & ~WORD & ~_BETWEEN
+        if marks.bit_count() > _MOST_MARKS or (letters and marks):
+            raise Unread("a class of a phrase holds letters, or a few marks: `\\w` is any letter, a space any gap")
+        if letters:
+            letters = WORD if letters & _LOWER == _LOWER else letters  # a phrase is lower case
+            return Tree("set", mask=letters, least=1 if between else 0)  # `least` marks it until it is repeated
+        either = [Tree("text", mark) for mark in _members(marks)]
+        if between:
+            either.append(_GAP)
+        return either[0] if len(either) == 1 else Tree("or", parts=either)
 
     def _group(self) -> Tree:
+        marked = self._phrase
         if self.peek() == "?":
+            marked = False
             self._at += 1
-            while (character := self._next()) != ":":
+            while (character := self._next()) not in {":", ")"}:
                 if character not in "ims-U":
-                    raise Unread("a group of a kind that is not known here")
+                    raise Unread("a group of a kind that is not known here (no look-around, no name)")
+            if character == ")":  # flags for what follows: the case of letters is not looked at
+                return Tree("seq")
         inner = self.alternatives()
         if self._next() != ")":
             raise Unread("a bracket is not closed")
-        return inner
+        return Tree("group", parts=[inner]) if marked else inner
 
     def _repeated(self, tree: Tree) -> Tree:
+        gaps, tree.least = tree.kind == "set" and tree.least == 1, 0 if tree.kind == "set" else tree.least
         while (mark := self.peek()) and mark in "*+?{":
             self._at += 1
             least, most = {"*": (0, None), "+": (1, None), "?": (0, 1), "{": (0, None)}[mark]
@@ -133,8 +263,18 @@ class _Reader:
                     raise Unread("a repetition that is not counted")
                 least, most = int(low), int(high) if high else None if comma else int(low)
                 self._at = end + 1
+                if self._phrase and max(least, most or 0) > _MOST_REPEATS:
+                    raise Unread(f"a phrase repeats nothing more than {_MOST_REPEATS} times")
             if self.peek() == "?":  # as few as possible: the same texts
                 self._at += 1
+            if gaps and most is None:  # a word that may be a double one
+                word = Tree("repeat", parts=[tree], least=1)
+                before = Tree("repeat", parts=[_GAP], most=1)
+                again = Tree("repeat", parts=[Tree("seq", parts=[_GAP, word])], most=1)
+                tree = Tree("seq", parts=[before, word, again])
+                if least:
+                    continue
+                most = 1
             tree = Tree("repeat", parts=[tree], least=least, most=most)
         return tree
 
@@ -147,26 +287,56 @@ class _Reader:
             first = False
             if character == "[" and self.peek() == ":":
                 raise Unread("a named class")
-            low = self._escaped(self._next()) if character == "\\" else _bit(character)
+            low = self._escape(self._next()) if character == "\\" else _bit(character)
             if self.peek() == "-" and self._source[self._at + 1 : self._at + 2] not in {"]", ""}:
                 self._at += 1
                 character = self._next()
-                high = self._escaped(self._next()) if character == "\\" else _bit(character)
+                high = self._escape(self._next()) if character == "\\" else _bit(character)
                 if low & (low - 1) or high & (high - 1) or high < low:
                     raise Unread("a range that does not go upwards")
                 low = (high << 1) - low
             mask |= low
         return _ALL & ~mask if negated else mask
 
-    def _escaped(self, name: str) -> int:
+    def _escape(self, name: str) -> int:
         if name in _CLASSES:
             return _CLASSES[name]
         if name in _CONTROLS:
             return 1 << _CONTROLS[name]
+        if name == "x":
+            digits = self._source[self._at : self._at + 2]
+            self._at += 2
+            try:
+                return 1 << int(digits, 16) if int(digits, 16) < 128 else 0
+            except ValueError:
+                raise Unread("an escape that is not two hexadecimal digits") from None
         if name.isalnum():
-            raise Unread("an escape that is not known here")
+            raise Unread("an escape that is not known here (no back-reference)")
         return _bit(name)
+
+
+def _is_gap(tree: Tree) -> bool:
+    return tree.kind == "gap" or (tree.kind == "repeat" and tree.parts[0].kind == "gap")
 
 
 def _bit(character: str) -> int:
     return 1 << ord(character) if character < "\x80" else 0
+
+
+def _members(mask: int) -> list[str]:
+    return [chr(code) for code in range(128) if mask >> code & 1]
+
+
+def _escaped(character: str) -> str:
+    """A character of a phrase for RE2; a mark may have gaps about it."""
+    if character.isalnum() or character == "_":
+        return character
+    return f"(?:{GAP})?\\x{ord(character):02x}(?:{GAP})?"
+
+
+def _class(mask: int) -> str:
+    if mask == WORD:
+        return r"\w"
+    if mask == _DIGIT:
+        return r"\d"
+    return "[" + "".join(f"\\x{ord(one):02x}" for one in _members(mask)) + "]" if mask else r"[^\x00-\x7f]"

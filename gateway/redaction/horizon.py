@@ -12,17 +12,16 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from gateway.redaction.beginnings import Beginnings, Unread
+from gateway.redaction.beginnings import Beginnings
 from gateway.redaction.evidence import Beside
 from gateway.redaction.findings import Ends, Finding, Settled, Window, add
 from gateway.redaction.folding import fold, unsettled
+from gateway.redaction.grammar import Unread
 from gateway.redaction.recognizers import Linear
-from gateway.redaction.rules import GAP, Around, Compiled, Rule
-from gateway.redaction.scanner import AFTER, BEFORE, candidates, judge, next_word
-from gateway.redaction.search import stretches
+from gateway.redaction.rules import Around, Compiled, Rule
+from gateway.redaction.scanner import AFTER, BEFORE, candidates, judge
+from gateway.redaction.search import Text
 
-_WORD = re.compile(rb"\b\w")
-_BOUNDARY = re.compile(rb"\b(?!\Z)")
 _WORD_AT_END = re.compile(rb"\w*\Z")
 
 
@@ -40,8 +39,6 @@ class Horizon:
     def __init__(self, compiled: Compiled, own: list[Linear]) -> None:
         self._compiled = compiled
         self._own = own
-        self._named = _beginnings(compiled.sources, [*compiled.literals, *compiled.idioms])
-        self._places = _WORD if self._named is None or self._named.begin_words else _BOUNDARY
         self._anywhere = _beginnings([source for one in own for source in one.sources])
         self._around: dict[Around, Beginnings | None] = {}
 
@@ -77,51 +74,48 @@ class Horizon:
         """The spans that our rules use up from `start` on, and up to where they are final."""
         compiled, size = self._compiled, len(lower)
         spans: list[_Span] = []
-        starts = self._starts(lower, start, ends)
+        words = Text(compiled.automaton, lower)
+        starts = self._starts(words, lower, start, ends)
         alive = next(starts, size)
         position = start
-        for first, last in stretches(compiled.index, lower):
+        for stretches in words.stretches():
+            first = stretches[0].start
             if first < position:
                 continue
             while alive < position:
                 alive = next(starts, size)
             if first >= alive:
                 break
-            found = candidates(compiled, lower[first:last], first)
-            if found is None:
-                spans.append(_Span(first, last, None))
-                position = last
-                continue
-            if ends is not Ends.CLOSED and last + AFTER > size and self._may_turn(cased, found):
-                if ends is Ends.OPEN:
-                    return spans, first
-                best: tuple[int, int, Rule] | None = max(found, key=lambda one: one[2].score)  # rather too much
-            else:
-                best = judge(cased, found)
-            if best is None:
-                position = next_word(lower, first)
-            else:
-                low, high, rule = best
-                spans.append(_Span(low, high, Finding(low, high, rule.category, rule.score)))
-                position = max(high, first + 1)
+            for stretch in reversed(stretches):
+                last = stretch.end
+                found = candidates(compiled, cased, stretch)
+                if found is None:
+                    spans.append(_Span(first, last, None))
+                    position = last
+                    break
+                if ends is not Ends.CLOSED and last + AFTER > size and self._may_turn(cased, found):
+                    if ends is Ends.OPEN:
+                        return spans, first
+                    best: tuple[int, int, Rule] | None = max(found, key=lambda one: one[2].score)  # rather too much
+                else:
+                    best = judge(cased, found)
+                if best is not None:
+                    low, high, rule = best
+                    spans.append(_Span(low, high, Finding(low, high, rule.category, rule.score)))
+                    position = high
+                    break
         while alive < position:
             alive = next(starts, size)
         return spans, alive
 
-    def _starts(self, lower: bytes, start: int, ends: Ends) -> Iterator[int]:
+    def _starts(self, words: Text, lower: bytes, start: int, ends: Ends) -> Iterator[int]:
         """Where in the text something begins that its end leaves open, in order."""
         if ends is Ends.CLOSED:
             return
         if ends is Ends.LATE:
             match = _WORD_AT_END.search(lower, start)
             start = len(lower) if match is None else match.start()
-        if self._named is None:
-            if start < len(lower):
-                yield max(start, len(lower) - BEFORE - AFTER)
-            return
-        places = (match.start() for match in self._places.finditer(lower, start))
-        while (alive := self._named.first(lower, places)) is not None:
-            yield alive
+        yield from (place for place in words.unfinished() if place >= start)
 
     def _may_turn(self, cased: bytes, found: list[tuple[int, int, Rule]]) -> bool:
         """Whether what may come after a candidate can still decide it."""
@@ -143,7 +137,7 @@ class Horizon:
 
     def _after(self, around: Around) -> Beginnings | None:
         if around not in self._around:
-            self._around[around] = _beginnings([clue.expression.source for clue in around.after])
+            self._around[around] = _beginnings([side.source for side in around.after])
         return self._around[around]
 
     def _own_of(self, own: Linear, cased: bytes, start: int, ends: Ends) -> tuple[list[_Span], int]:
@@ -161,9 +155,9 @@ class Horizon:
         return spans, end
 
 
-def _beginnings(patterns: Iterable[str], literals: Iterable[bytes] = ()) -> Beginnings | None:
+def _beginnings(sources: Iterable[str]) -> Beginnings | None:
     """The beginnings of some sources; None if one cannot be read, so that everything may be one."""
     try:
-        return Beginnings(patterns, literals, GAP)
+        return Beginnings(sources)
     except Unread:
         return None

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import re2
 
 from gateway.categories import Category
 from gateway.redaction.automata import Expression
-from gateway.redaction.everyday import weight
-from gateway.redaction.evidence import Around, Clue, Custom, Example, Path, Report, Rule
+from gateway.redaction.evidence import Around, Custom, Example, Path, Phrase, Report, Rule
 from gateway.redaction.fields import FIELDS
 from gateway.redaction.folding import fold, fold_rule
-from gateway.redaction.grammar import Unread, read
+from gateway.redaction.grammar import Tree, Unread, is_grouped, macros_of, read
 from gateway.redaction.patterns import GAP, is_pattern, literals, readied
+from gateway.redaction.phrases import Macro, macro
 from gateway.redaction.plain import Plain
-from gateway.redaction.shapes import keys
 
 CONTEXT = "context"
 _MACRO = re.compile(r"<([a-z_]+)>")
@@ -34,13 +32,16 @@ _PRESIDIO_KEYS = frozenset({"name", "patterns", "deny_list", "deny_list_score"})
 class Draft:
     report: Report
     macros: dict[str, str] = field(default_factory=dict)
-    around: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
+    """As the links have them written out."""
+    trees: dict[str, Tree] = field(default_factory=dict)
+    phrase_macros: dict[str, Macro] = field(default_factory=dict)
+    """As the phrases have them; a macro that is none is for links only."""
+    around: dict[str, Around] = field(default_factory=dict)
     joined: dict[tuple[str, ...], Around] = field(default_factory=dict)
-    clues: dict[tuple[str, bool], Clue] = field(default_factory=dict)
+    rules: list[Rule] = field(default_factory=list)
     literals: dict[bytes, list[Rule]] = field(default_factory=dict)
-    patterns: list[tuple[Rule, Expression]] = field(default_factory=list)
+    patterns: list[tuple[Path, Phrase]] = field(default_factory=list)
     idioms: set[bytes] = field(default_factory=set)
-    idiom_patterns: list[Expression] = field(default_factory=list)
     custom: list[Custom] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     faults: int = 0
@@ -56,52 +57,54 @@ def read_context(draft: Draft, mapping: Plain) -> None:
         words = _strings(draft, (CONTEXT, "macros", name), value)
         alternatives = [_expand(draft, (CONTEXT, "macros", name, index), word) for index, word in enumerate(words)]
         draft.macros[name] = "(?:" + "|".join(sorted(set(itertools.chain.from_iterable(alternatives)))) + ")"
+        _read_macro(draft, name, words)
     for kind in ("links", "vetoes"):
         for name, value in _table(draft, (CONTEXT, kind), top.get(kind), None).items():
             sides = _table(draft, (CONTEXT, kind, name), value, frozenset({"before", "after"}))
-            before, after = (_side(draft, (CONTEXT, kind, name, side), sides.get(side)) for side in ("before", "after"))
-            draft.around[name] = before, after
+            draft.around[name] = Around(
+                before=_side(draft, (CONTEXT, kind, name, "before"), sides.get("before"), "{0}(?:{1})?\\z"),
+                after=_side(draft, (CONTEXT, kind, name, "after"), sides.get("after"), "\\A(?:{1})?{0}"),
+            )
     _read_idioms(draft, (CONTEXT, "idioms"), top.get("idioms"))
 
 
-def _side(draft: Draft, path: Path, value: Plain) -> list[str]:
+def _read_macro(draft: Draft, name: str, words: list[str]) -> None:
+    try:
+        tree = Tree("or", parts=[read(fold_rule(word), phrase=True) for word in words])
+        draft.phrase_macros[name] = macro(tree, draft.phrase_macros)
+    except (Unread, KeyError):
+        return  # for links only
+    draft.trees[name] = tree
+
+
+def _side(draft: Draft, path: Path, value: Plain, form: str) -> tuple[Expression, ...]:
+    """The patterns of one side of a link or veto as one; none, if there are none or one is at fault."""
     sources = [
-        pattern
+        source
         for index, word in enumerate(_strings(draft, path, value))
-        for pattern in _expand(draft, (*path, index), word)
+        for source in _expand(draft, (*path, index), word)
     ]
-    return [source for source in sources if _expression(draft, path, source) is not None]
+    if not sources:
+        return ()
+    try:
+        # Anchored where the candidate is, so RE2 reads from there, and only as far as a pattern goes on.
+        return (Expression("(?i)" + form.format(f"(?:{'|'.join(sources)})", GAP)),)
+    except (re2.error, UnicodeEncodeError):
+        for source in sources:
+            _expression(draft, path, source)
+        return ()
 
 
 def _around(draft: Draft, names: tuple[str, ...]) -> Around:
     """Several links, or vetoes, as one: any of them."""
     joined = draft.joined.get(names)
     if joined is None:
+        sides = [draft.around[name] for name in names]
         joined = draft.joined[names] = Around(
-            before=tuple(_clue(draft, source, before=True) for name in names for source in draft.around[name][0]),
-            after=tuple(_clue(draft, source, before=False) for name in names for source in draft.around[name][1]),
+            before=tuple(side for around in sides for side in around.before),
+            after=tuple(side for around in sides for side in around.after),
         )
     return joined
-
-
-def _clue(draft: Draft, source: str, before: bool) -> Clue:
-    """A pattern that ends at a candidate, or begins after it. Each for itself: RE2 makes small ones' states fast."""
-    known = draft.clues.get((source, before))
-    if known is None:
-        whole = f"(?i)(?:{source})(?:{GAP})?\\z" if before else f"(?i)\\A(?:{GAP})?(?:{source})"
-        # Before a candidate the text ends, and so do its words; after it, no pattern begins within a word.
-        known = draft.clues[source, before] = Clue(Expression(whole), _words(source, left=not before, right=before))
-    return known
-
-
-def _words(source: str, left: bool, right: bool) -> frozenset[bytes] | None:
-    try:
-        needed = keys(read(source), weight, left, right)
-    except Unread:
-        return None
-    if needed is None or not all(key.literal[0] == key.literal[-1] == " " for key in needed):
-        return None
-    return frozenset(key.literal.strip(" ").lower().encode() for key in needed)
 
 
 def read_category(draft: Draft, category: Category, mapping: Plain) -> None:
@@ -145,28 +148,35 @@ def _read_rule(draft: Draft, path: Path, category: Category, value: Plain) -> No
         return
     needs = tuple(_around(draft, group) for group in wanted)
     made = Rule(category, name, score, needs, _around(draft, unless) if unless else None, cased)
+    draft.rules.append(made)
     terms = _strings(draft, (*path, "terms"), rule.get("terms"))
     patterns = _strings(draft, (*path, "patterns"), rule.get("patterns"))
     if not terms and not patterns:
         draft.fault(path, "a rule without terms and patterns finds nothing")
     for literal in itertools.chain.from_iterable(map(literals, terms)):
         draft.literals.setdefault(literal, []).append(made)
-    draft.patterns.extend((made, pattern) for pattern in _expressions(draft, (*path, "patterns"), patterns))
+    _read_patterns(draft, (*path, "patterns"), made, patterns)
 
 
-def _expressions(draft: Draft, path: Path, patterns: list[str]) -> Iterator[Expression]:
-    """The patterns written out and compiled, those that RE2 can run."""
+def _read_patterns(draft: Draft, path: Path, rule: Rule | None, patterns: list[str]) -> None:
     for index, pattern in enumerate(patterns):
-        for source in _expand(draft, (*path, index), pattern):
-            made = _expression(draft, (*path, index), source)
-            if made is not None:
-                yield made
+        try:
+            tree = read(fold_rule(pattern), phrase=True)
+        except Unread as fault:
+            draft.fault((*path, index), f"this is not a pattern of words and gaps: {fault}")
+            continue
+        unknown = [name for name in macros_of(tree) if name not in draft.phrase_macros]
+        for name in unknown:
+            draft.fault((*path, index), f"`{name}` is no macro of context.yaml, or is made for links only")
+        if not unknown:
+            exact = _expand(draft, (*path, index), pattern)[0] if is_grouped(tree) else ""
+            draft.patterns.append(((*path, index), Phrase(rule, tree, draft.trees, exact)))
 
 
 def _read_idioms(draft: Draft, path: Path, value: Plain) -> None:
     for index, idiom in enumerate(_strings(draft, path, value)):
         if is_pattern(idiom):
-            draft.idiom_patterns.extend(_expressions(draft, (*path, index), [idiom]))
+            _read_patterns(draft, (*path, index), None, [idiom])
         else:
             draft.idioms.update(literals(idiom))
 

@@ -16,11 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.categories import PERSONAL_DATA, Category
-from gateway.redaction.automata import Expression, linear_options
-from gateway.redaction.evidence import Around, Custom, Example, Path, Report, Rule, RulesInvalid
+from gateway.redaction.automata import linear_options
+from gateway.redaction.automaton import Automaton
+from gateway.redaction.evidence import Around, Custom, Example, Path, Phrase, Report, Rule, RulesInvalid
 from gateway.redaction.fields import FIELDS
-from gateway.redaction.index import Index
+from gateway.redaction.grammar import Unread
 from gateway.redaction.patterns import GAP, canonical, gapped
+from gateway.redaction.phrases import Phrases
 from gateway.redaction.plain import Plain
 from gateway.redaction.reading import CONTEXT, Draft, check_fields, read_category, read_context, read_own
 
@@ -45,20 +47,17 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """Everything a worker needs, made once. `examples` are for the tests and the self-test."""
+    """Everything a worker needs, made once. `examples` are for the tests and the self-test.
 
-    index: Index
-    literals: dict[bytes, tuple[Rule, ...]]
-    patterns: tuple[tuple[Rule | None, Expression], ...]
-    """By the number that the index knows them by; without a rule, it is an idiom."""
-    idioms: frozenset[bytes]
+    `phrases` are what the automaton's numbers stand for. `terms` are what the rules spell out, and whose it is
+    (None: an idiom).
+    """
+
+    automaton: Automaton
+    phrases: tuple[Phrase, ...]
+    terms: dict[str, tuple[Rule | None, ...]]
     custom: tuple[Custom, ...]
     examples: tuple[Example, ...]
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The patterns and idioms that are no literals, as RE2 reads them."""
-        return tuple(pattern.source for _rule, pattern in self.patterns)
 
 
 def ignore(_path: Path, _reason: str) -> None:
@@ -95,12 +94,28 @@ def compile_rules(mappings: Mapping[str, Plain], report: Report = ignore) -> Com
 
 
 def _assemble(draft: Draft) -> Compiled:
-    patterns = (*draft.patterns, *((None, pattern) for pattern in draft.idiom_patterns))
+    terms: dict[str, tuple[Rule | None, ...]] = {term.decode(): tuple(rules) for term, rules in draft.literals.items()}
+    for idiom in draft.idioms:
+        terms[idiom.decode()] = (*terms.get(idiom.decode(), ()), None)
+    numbers = {rule: number for number, rule in enumerate((*draft.rules, None))}
+    phrases = [Phrase(rule) for rule in numbers]
+    graph = Phrases(draft.phrase_macros)
+    for term, rules in terms.items():
+        for rule in rules:
+            graph.add_term(term, numbers[rule])
+    for path, phrase in draft.patterns:
+        if phrase.tree is not None:
+            try:
+                graph.add_pattern(phrase.tree, len(phrases))
+            except Unread as fault:
+                draft.fault(path, str(fault))
+        phrases.append(phrase)
+    if draft.faults:
+        raise RulesInvalid("the recognisers have faults")
     return Compiled(
-        index=Index(draft.literals, draft.idioms - {*draft.literals}, [pattern.source for _rule, pattern in patterns]),
-        literals={literal: tuple(rules) for literal, rules in draft.literals.items()},
-        patterns=patterns,
-        idioms=frozenset(draft.idioms),
+        automaton=Automaton(graph),
+        phrases=tuple(phrases),
+        terms=terms,
         custom=tuple(draft.custom),
         examples=tuple(draft.examples),
     )

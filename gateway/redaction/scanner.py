@@ -1,7 +1,7 @@
 """The scan: every stretch that a rule names, and whether what stands round it lets it count.
 
-The index says where something may begin; the longest stretch there is the candidate; a handful of
-bounded searches judge it. Time is linear in the text, whatever the text is.
+The automaton says where something begins, and all that it may be; the longest that holds is found; a handful
+of bounded searches judge each. Time is linear in the text, whatever the text is.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from gateway.redaction.evidence import Beside, Rule
-from gateway.redaction.patterns import canonical
 from gateway.redaction.rules import Compiled
-from gateway.redaction.search import stretches
+from gateway.redaction.search import Stretch, Text
 
 BEFORE = 120
 AFTER = 72
@@ -28,10 +27,10 @@ Candidate: TypeAlias = "tuple[int, int, Rule]"
 def scan(compiled: Compiled, text: str) -> Iterator[Candidate]:
     """(start, end, rule) of each candidate that holds, in order and apart. The text is folded."""
     cased = text.encode("ascii", "replace")
-    lower = cased.lower()
     position = 0
-    known: dict[tuple[int, int, bytes], Candidate | bool] = {}
-    for start, end in stretches(compiled.index, lower):
+    known: dict[tuple[int, int, bytes], Candidate | int] = {}
+    for stretches in Text(compiled.automaton, cased.lower()).stretches():
+        start, end, _phrases = stretches[-1]
         if start < position:
             continue
         # A text made of repetitions asks the same over and over: what is said, and all round it that counts.
@@ -41,43 +40,45 @@ def scan(compiled: Compiled, text: str) -> Iterator[Candidate]:
         if found is None:
             if len(known) >= _KNOWN:
                 known.clear()
-            found = known[asked] = _found(compiled, cased, lower, start, end)
-        if found is True:
-            position = end
-        elif found is False:
-            position = next_word(lower, start)
+            found = known[asked] = _found(compiled, cased, stretches)
+        if isinstance(found, int):
+            position = start + found
         else:
             first, last, rule = found
             yield start + first, start + last, rule
-            position = max(start + last, start + 1)
+            position = start + last
 
 
-def _found(compiled: Compiled, cased: bytes, lower: bytes, start: int, end: int) -> Candidate | bool:
-    """What a stretch is, from where it begins; True for an idiom, False for nothing."""
-    listed = candidates(compiled, lower[start:end], start)
-    if listed is None:
-        return True
-    best = judge(cased, listed)
-    return best is not None and (best[0] - start, best[1] - start, best[2])
+def _found(compiled: Compiled, cased: bytes, stretches: Sequence[Stretch]) -> Candidate | int:
+    """What a stretch is, from where it begins; or how much of the text is used up: an idiom, or nothing."""
+    start = stretches[0].start
+    for stretch in reversed(stretches):
+        listed = candidates(compiled, cased, stretch)
+        if listed is None:
+            return stretch.end - start
+        best = judge(cased, listed)
+        if best is not None:
+            return best[0] - start, best[1] - start, best[2]
+    return 0
 
 
-def candidates(compiled: Compiled, piece: bytes, start: int) -> list[Candidate] | None:
-    """What the stretch `piece` at `start` may be; None if it is an idiom, which swallows what is in it."""
-    key = canonical(piece)
-    if key in compiled.idioms:
-        return None
-    end = start + len(piece)
-    found = [(start, end, rule) for rule in compiled.literals.get(key, ())]
-    for number in compiled.index.members(piece):
-        rule, pattern = compiled.patterns[number]
-        if rule is None:
-            if pattern.whole(key)[0][0] >= 0:
-                return None
+def candidates(compiled: Compiled, cased: bytes, stretch: Stretch) -> list[Candidate] | None:
+    """What a stretch may be; None if it is an idiom, which swallows what is in it."""
+    start, end, phrases = stretch
+    found: list[Candidate] = []
+    if is_broken(cased, start, end):
+        return found
+    for number in phrases:
+        phrase = compiled.phrases[number]
+        if phrase.rule is None:
+            return None
+        if phrase.grouped is None:
+            found.append((start, end, phrase.rule))
             continue
-        spans = pattern.whole(piece)
+        spans = phrase.grouped.whole(cased[start:end].lower())
         if spans[0][0] >= 0:
-            first, last = spans[1] if len(spans) > 1 and spans[1][0] >= 0 else spans[0]
-            found.append((start + first, start + last, rule))
+            first, last = spans[1] if spans[1][0] >= 0 else spans[0]
+            found.append((start + first, start + last, phrase.rule))
     return found
 
 
@@ -118,6 +119,14 @@ def same_sentence(after: bytes) -> bytes:
     return after if ended is None else after[: ended.start()]
 
 
+_END = re.compile(rb"\w{4}[.!?][\"')]*\s+(?=[A-Z])")
+
+
+def is_broken(cased: bytes, start: int, end: int) -> bool:
+    """Whether a sentence ends within a stretch: what stands in two is no phrase. (`St. Jude` is no end.)"""
+    return _END.search(cased, start, end) is not None
+
+
 _SENTENCE = re.compile(rb"[.!?][\"')]*\s+(?=[A-Z])")
 
 
@@ -125,12 +134,3 @@ def _holds(rule: Rule, before: Beside, after: Beside, sentence: Beside) -> bool:
     return all(need.holds(before, after) for need in rule.needs) and not (
         rule.unless is not None and rule.unless.holds(before, sentence)
     )
-
-
-def next_word(lower: bytes, start: int) -> int:
-    """Where the next word after the one at `start` begins, or later."""
-    size = len(lower)
-    at = start
-    while at < size and lower[at : at + 1].isalnum():
-        at += 1
-    return max(at, start + 1)

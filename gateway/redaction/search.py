@@ -1,194 +1,136 @@
-"""One text, asked where something that a rule names begins, and how far it reaches there."""
+"""One text, and the stretches in it that something which the rules name may be.
+
+The text is cut into words and marks, which the automaton hears one after another. Where it says that a phrase
+ends, the words before it are gone through once more, from each where one may begin.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from gateway.redaction.automata import Expression
-from gateway.redaction.index import MOST, Index
-from gateway.redaction.patterns import GAP_CHARACTERS, plainly
+from gateway.redaction.automaton import NOTHING, Automaton
+from gateway.redaction.grammar import ENDLESS
+from gateway.redaction.patterns import GAP_CHARACTERS
 
-_OPEN = bytes(0x20 if chr(code) in GAP_CHARACTERS else code for code in range(256))
+MOST = 192
+"""Characters of a candidate at most, but for the word that it ends with. What reads on for longer is none."""
 
-
-def stretches(index: Index, text: bytes) -> list[tuple[int, int]]:
-    """(start, end) of the longest literal or pattern at each place of a lower-case text where one begins.
-
-    In order; they may overlap. An idiom is among them where it could matter.
-    """
-    return _Search(index, text).stretches()
-
-
-class _Search:
-    """One text, asked where something begins and how far it reaches there.
-
-    `plain` is the text with a space for all that stands in no word, and one space more at either end:
-    the word that begins at text[start] stands behind the space plain[start].
-    """
-
-    __slots__ = ("_index", "_literals", "_open", "_patterns", "_plain", "_text")
-
-    def __init__(self, index: Index, text: bytes) -> None:
-        self._index = index
-        self._text = text
-        self._plain = b" %b " % plainly(text)
-        self._open = b""
-        self._literals: dict[int, bytes] = {}
-        self._patterns: dict[int, frozenset[int]] = {}
-        """Where a literal may begin, and with which word; where patterns may begin, and their numbers."""
-
-    def stretches(self) -> list[tuple[int, int]]:
-        """See the function."""
-        self._find_keys()
-        if self._index.wild is not None:
-            self._find_wild(self._index.wild)
-        found: dict[int, int] = {}
-        for start, word in self._literals.items():
-            end = self._literal(start, word)
-            if end >= 0:
-                found[start] = end
-        for start, numbers in self._patterns.items():
-            limit = self._limit(start)
-            end = max([self._index.reach(number, self._text, start, limit) for number in numbers])
-            if end >= 0:
-                found[start] = max(end, found.get(start, -1), self._literal(start, self._word(start)))
-        if found:
-            self._find_idioms(found)
-        return sorted(found.items())
-
-    def _find_keys(self) -> None:
-        index, plain, at_literals = self._index, self._plain, self._literals
-        if index.automaton is None:
-            return
-        keys = index.keys
-        seen: dict[int, int] = {}
-        for number, begin, _end in index.automaton.find_matches_as_indexes(plain, overlapping=True):
-            whole, opens, literal, pattern, lead, literals, begun = keys[number]
-            start = begin if opens else plain.rfind(b" ", 0, begin)
-            if not whole:
-                pattern = begun.of(self._word(start))
-            if literal is not None:
-                at_literals[start] = literal
-            if pattern:
-                self._enter(start, pattern)
-            if not lead:
-                continue
-            # What stands before the last place of this key was seen from there.
-            low = seen.get(number, 0)
-            if start - low > MOST:
-                low = start - MOST
-            seen[number] = start
-            tail = plain[low:start].rsplit(None, lead)
-            prefixes = begun.prefixes
-            if (
-                literals.isdisjoint(tail)
-                and begun.words.isdisjoint(tail)
-                and not (prefixes and any([word.startswith(prefixes) for word in tail]))
-            ):
-                continue
-            for before, word in self._words_before(start, lead, low):
-                if word in literals:
-                    at_literals[before] = word
-                if word in begun.words or word.startswith(prefixes):
-                    self._enter(before, begun.of(word))
-
-    def _word(self, start: int) -> bytes:
-        """The word that begins there; nothing, if there is none."""
-        return self._plain[start + 1 : self._plain.find(b" ", start + 1)]
-
-    def _enter(self, start: int, numbers: frozenset[int]) -> None:
-        """Note that patterns may begin with the word there, or with the gap before it."""
-        known = self._patterns.get(start)
-        if known is numbers:
-            return
-        self._patterns[start] = numbers if known is None else known | numbers
-        after_gap = numbers & self._index.after_gap
-        if after_gap:
-            low = max(0, start - MOST)
-            gap = len(self._plain[low : start + 1].rstrip())
-            if gap:
-                at = low + gap - 1
-                self._patterns[at] = self._patterns.get(at, after_gap) | after_gap
-
-    def _find_wild(self, wild: Expression) -> None:
-        position = 0
-        while (start := wild.find(self._text, position)[0]) >= 0:
-            word = start + 1
-            while self._plain[word] == 0x20:
-                word += 1
-            end = self._plain.find(b" ", word)
-            self._patterns[start] = self._index.all.of(self._plain[word:end])
-            position = max(end - 1, start + 1)
-
-    def _find_idioms(self, found: dict[int, int]) -> None:
-        """Add the idioms that could swallow what was found, and those that could swallow these."""
-        leads, plain = self._index.idiom_leads, self._plain
-        waiting = list(found)
-        seen = set(waiting)
-        while waiting:
-            start = waiting.pop()
-            word = start + 1
-            while plain[word] == 0x20:  # it begins with a gap
-                word += 1
-            lead = leads.get(plain[word : plain.find(b" ", word)], 0)
-            for before, first in self._words_before(start, lead, max(0, start - MOST)) if lead else ():
-                if before not in seen:
-                    seen.add(before)
-                    end = self._literal(before, first)
-                    if end >= 0:
-                        found[before] = end
-                        waiting.append(before)
-
-    def _words_before(self, start: int, count: int, low: int) -> Iterator[tuple[int, bytes]]:
-        """The words before the one at text[start], backwards, down to text[low]: where each begins, and the word."""
-        before = self._plain[low:start]
-        for _ in range(count):
-            before = before.rstrip()
-            at = before.rfind(b" ")
-            if at < 0:
-                return  # the first word of the text stands behind a space too: this one was cut
-            yield low + at, before[at + 1 :]
-            before = before[:at]
-
-    def _limit(self, start: int) -> int:
-        """Up to where a pattern that begins there may reach: never into the middle of a word."""
-        limit = start + MOST
-        return (
-            len(self._text)
-            if limit >= len(self._text)
-            else self._plain.find(b" ", limit) - (self._plain[limit] != 0x20)
-        )
-
-    def _literal(self, start: int, word: bytes) -> int:
-        """Where the longest literal that begins at text[start], with that word, ends; -1 if none does."""
-        entry = self._index.entries.get(word)
-        plain = self._plain
-        if entry is None or plain[start + 1] == 0x20:
-            return -1
-        alone = start + len(word) if entry.alone else -1
-        if not entry.seconds:
-            return alone
-        second = start + len(word) + 2
-        while plain[second : second + 1] == b" " and second - start < MOST:
-            second += 1
-        listed = entry.seconds.get(plain[second : plain.find(b" ", second)])
-        if listed is None:
-            return alone
-        if not self._open:
-            self._open = self._text.translate(_OPEN)
-        region = self._open[start : start + MOST + 1]
-        if b"  " in region:
-            region = _squeezed(region)
-        for literal in listed:
-            if region.startswith(literal) and not plainly(region[len(literal) : len(literal) + 1]).strip():
-                at = start
-                for part in literal.split(b" "):  # every gap is as long as it is
-                    at = self._open.index(part, at) + len(part)
-                return at
-        return alone
+_WORD_CHARACTERS = frozenset(b"0123456789_abcdefghijklmnopqrstuvwxyz")
+_GAPS = frozenset(GAP_CHARACTERS.encode())
+_MARKS = bytes(code for code in range(0x20, 0x80) if code not in _WORD_CHARACTERS | _GAPS)
+_CUT = bytes(
+    code if code in _WORD_CHARACTERS or code in _MARKS else 0x20 if code in _GAPS else 0 for code in range(256)
+)
+"""A space for what may stand in a gap; a zero byte, which no phrase holds, for what is neither that nor a mark."""
+_MARKED = [bytes([mark]) for mark in b"\x00" + _MARKS]
+_NO_MARKS = bytes(code for code in range(256) if code not in _MARKS and code)
 
 
-def _squeezed(region: bytes) -> bytes:
-    while b"  " in region:
-        region = region.replace(b"  ", b" ")
-    return region
+class Stretch(NamedTuple):
+    """text[start:end], and the numbers of the phrases that it is."""
+
+    start: int
+    end: int
+    phrases: tuple[int, ...]
+
+
+class Text:
+    """A lower-case text as words and marks."""
+
+    __slots__ = (
+        "_at",
+        "_automaton",
+        "_counted",
+        "_found",
+        "_has_marks",
+        "_marks",
+        "_pieces",
+        "_spaced",
+        "_symbols",
+        "size",
+    )
+
+    def __init__(self, automaton: Automaton, text: bytes) -> None:
+        spaced = text.translate(_CUT)
+        for mark in _MARKED:
+            if mark in spaced:
+                spaced = spaced.replace(mark, b" %b " % mark)
+        self.size = len(text)
+        self._automaton = automaton
+        self._spaced = spaced
+        self._pieces = spaced.split(b" ")
+        self._symbols = list(map(automaton.words.__getitem__, self._pieces))
+        self._found = automaton.hear(self._symbols)
+        self._has_marks = len(spaced) > len(text)
+        self._counted = self._at = self._marks = 0  # the piece that was asked for last, where it begins, marks before
+
+    def stretches(self) -> Iterator[list[Stretch]]:
+        """For each place where something begins, in order, all that it may be, the longest last."""
+        size = len(self._pieces)
+        places: set[int] = set()
+        for left, words in self._found:
+            places.update(self._back(size - left, words))
+        here, symbols = self._automaton.here, self._symbols
+        for place in sorted(places):
+            if here[symbols[place]].places:
+                found = self._from(place)
+                if found:
+                    yield found
+
+    def unfinished(self) -> Iterator[int]:
+        """Where something begins, in order, that may go on beyond the end of the text; its last word may."""
+        last = len(self._pieces) - (self._pieces[-1] != b"")
+        begun = [place for place in self._back(last, ENDLESS) if self._may_go_on(place, last)]
+        yield from map(self._offset, reversed(begun))
+        if last < len(self._pieces) and self._may_go_on(last, last):
+            yield self._offset(last)
+
+    def _back(self, end: int, count: int) -> Iterator[int]:
+        """The last so many pieces before one that are words or marks, backwards."""
+        while count and end:
+            end -= 1
+            if self._symbols[end] != NOTHING:
+                count -= 1
+                yield end
+
+    def _from(self, index: int) -> list[Stretch]:
+        symbols = self._symbols
+        state = self._automaton.here
+        found: list[Stretch] = []
+        for at in range(index, min(len(symbols), index + MOST)):
+            state = state[symbols[at]]
+            if state.ends and symbols[at] != NOTHING:
+                start, last = self._offset(index), self._offset(at)
+                if last - start > MOST:
+                    break
+                found.append(Stretch(start, last + len(self._pieces[at]), state.ends))
+            elif not state.places:
+                break
+        return found
+
+    def _may_go_on(self, place: int, last: int) -> bool:
+        """Whether a phrase that begins there may have what the text goes on with: with a word that is not over yet."""
+        state = self._automaton.here
+        for symbol in self._symbols[place:last]:
+            state = state[symbol]
+            if not state.places:
+                return False
+        unfinished = self._pieces[last] if last < len(self._pieces) else b""
+        heard = self._automaton
+        if unfinished and not heard.goes_on(state, heard.words.beginning(unfinished)):
+            return False
+        return self.size - self._offset(place) <= MOST
+
+    def _offset(self, index: int) -> int:
+        """Where a piece begins in the text: two spaces were put about each mark."""
+        at, counted = self._at, self._counted
+        if index >= counted:
+            at += sum(map(len, self._pieces[counted:index])) + index - counted
+            marks = len(self._spaced[self._at : at].translate(None, _NO_MARKS)) if self._has_marks else 0
+        else:
+            at -= sum(map(len, self._pieces[index:counted])) + counted - index
+            marks = -len(self._spaced[at : self._at].translate(None, _NO_MARKS)) if self._has_marks else 0
+        self._at, self._counted = at, index
+        self._marks += marks
+        return at - 2 * self._marks - (self._has_marks and self._pieces[index][:1] in _MARKED)

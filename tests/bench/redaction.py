@@ -62,7 +62,7 @@ def figures(source: random.Random, calls: int = 40) -> dict[str, float]:
 
 def hostile(engine: Engine, source: random.Random) -> list[str]:
     """Texts made to be slow: every word a trigger, every rule half matched, long runs."""
-    terms = [term.decode() for term in sorted(engine.compiled.literals)]
+    terms = sorted(engine.compiled.terms)
     people = ("he is", "my wife has", "on", "Maria was diagnosed with", "voted for the", "steward for")
     made = [_filled(lambda: source.choice(terms)), _filled(lambda: f"{source.choice(people)} {source.choice(terms)}")]
     made += [_filled(lambda: source.choice(terms).split()[0]), _filled(lambda: source.choice(terms).split()[-1])]

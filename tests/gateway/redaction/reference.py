@@ -1,6 +1,6 @@
 """The scan done the slow and plain way: one expression of all that any rule names, over the whole text.
 
-No index, no windows, no remembered answers. What ships must find what this finds.
+No words, no windows, no remembered answers. What ships must find what this finds.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Iterator
 import re2
 
 from gateway.redaction.evidence import Around, Rule
-from gateway.redaction.patterns import canonical, gapped
+from gateway.redaction.patterns import GAP, canonical
 from gateway.redaction.rules import Compiled, linear_options
-from gateway.redaction.scanner import same_sentence
+from gateway.redaction.scanner import is_broken, same_sentence
 
+_WORD = re.compile(rb"\w+")
 _BEFORE = 120
 _AFTER = 72
 
@@ -24,16 +25,17 @@ class Reference:
 
     def __init__(self, compiled: Compiled) -> None:
         self._compiled = compiled
-        spelled = [gapped(re2.escape(one.decode("ascii"))) for one in sorted({*compiled.literals, *compiled.idioms})]
         options = linear_options()
-        options.max_mem = 512 << 20
+        options.max_mem = 2 << 30
         options.longest_match = True
         options.never_capture = True
-        sources = [*spelled, *compiled.sources]
+        spelled = [_spelled(term) for term in sorted(compiled.terms)]
+        patterns = [phrase for phrase in compiled.phrases if phrase.source]
+        sources = [*spelled, *(phrase.source for phrase in patterns)]
         self._all = re2.compile((r"\b(?:" + "|".join(sources) + r")\b").encode("ascii"), options)
         plain = linear_options()
-        self._patterns = [(rule, re2.compile(one.source.encode("ascii"), plain)) for rule, one in compiled.patterns]
-        self._around: dict[str, re2._Regexp] = {}
+        plain.max_mem = 512 << 20
+        self._patterns = [(phrase.rule, re2.compile(phrase.source.encode("ascii"), plain)) for phrase in patterns]
 
     def scan(self, text: str) -> Iterator[tuple[int, int, Rule]]:
         """(start, end, rule) of each candidate that holds in a folded text."""
@@ -45,22 +47,34 @@ class Reference:
             if match is None:
                 return
             start, end = match.span()
-            best = self._best(cased, lower[start:end], start)
+            best = None
+            while best is None and end > start:
+                best = self._best(cased, lower[start:end], start)
+                end = start if best else self._shorter(lower, start, end)
             if best is None:
                 position = max(start + 1, re.compile(rb"[0-9a-z]*").match(lower, start).end())  # type: ignore[union-attr]
             elif best[2] is None:
-                position = end
+                position = best[1]
             else:
                 yield best[0], best[1], best[2]
                 position = max(best[1], start + 1)
 
+    def _shorter(self, lower: bytes, start: int, end: int) -> int:
+        """Where the next shorter match ends; `start` if there is none."""
+        for word in reversed([match.end() for match in _WORD.finditer(lower, start, end) if match.end() < end]):
+            shorter = self._all.match(lower[:word], start)
+            if shorter is not None:
+                return int(shorter.end())
+        return start
+
     def _best(self, cased: bytes, piece: bytes, start: int) -> tuple[int, int, Rule | None] | None:
-        key = canonical(piece)
-        if key in self._compiled.idioms or any(
-            rule is None and pattern.fullmatch(key) for rule, pattern in self._patterns
-        ):
+        if is_broken(cased, start, start + len(piece)):
+            return None
+        key = canonical(piece).decode()
+        rules = self._compiled.terms.get(key, ())
+        if None in rules or any(rule is None and pattern.fullmatch(piece) for rule, pattern in self._patterns):
             return start, start + len(piece), None
-        found = [(start, start + len(piece), rule) for rule in self._compiled.literals.get(key, ())]
+        found = [(start, start + len(piece), rule) for rule in rules if rule is not None]
         for rule, pattern in self._patterns:
             match = pattern.fullmatch(piece)
             if rule is not None and match is not None:
@@ -80,12 +94,16 @@ class Reference:
 
     def _stands(self, around: Around, before: bytes, after: bytes) -> bool:
         return any(
-            self._expression(clue.expression.source).search(text) is not None
-            for clues, text in ((around.before, before), (around.after, after))
-            for clue in clues
+            re2.compile(side.source.encode("ascii"), linear_options()).search(text) is not None
+            for sides, text in ((around.before, before), (around.after, after))
+            for side in sides
         )
 
-    def _expression(self, source: str) -> re2._Regexp:
-        if source not in self._around:
-            self._around[source] = re2.compile(source.encode("ascii"), linear_options())
-        return self._around[source]
+
+def _spelled(term: str) -> str:
+    """A term as RE2 reads it: any gap for a space, and gaps about a mark as they come."""
+    parts = re.findall(r"[0-9a-z_]+| |.", term)
+    gap = f"(?:{GAP})"
+    return "".join(
+        gap if part == " " else part if part.isalnum() else f"{gap}?{re2.escape(part)}{gap}?" for part in parts
+    )

@@ -1,0 +1,117 @@
+"""Words and marks of a text, and what begins and ends among them."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from gateway.redaction.automaton import Automaton
+from gateway.redaction.grammar import Unread, read
+from gateway.redaction.phrases import Phrases, macro
+from gateway.redaction.search import MOST, Text
+
+KIN = macro(read("mother|father|big sister|half (?:brother|sister)", phrase=True), {})
+
+
+def automaton(*sources: str) -> Automaton:
+    """Hears these patterns, numbered as they come."""
+    phrases = Phrases({"kin": KIN})
+    for number, source in enumerate(sources):
+        phrases.add_pattern(read(source, phrase=True), number)
+    return Automaton(phrases)
+
+
+def told(heard: Automaton, text: str) -> list[list[tuple[str, tuple[int, ...]]]]:
+    """What each stretch is, and its numbers, by where it begins."""
+    return [
+        [(text[one.start : one.end], one.phrases) for one in stretches]
+        for stretches in Text(heard, text.encode()).stretches()
+    ]
+
+
+HEARD: dict[str, tuple[tuple[str, ...], str, list[list[tuple[str, tuple[int, ...]]]]]] = {
+    "one word": (("cancer",), "no cancer, none", [[("cancer", (0,))]]),
+    "no part of a word": (("art",), "party art", [[("art", (0,))]]),
+    "over any gap": (("breast cancer",), 'breast, \n"cancer', [[('breast, \n"cancer', (0,))]]),
+    "not over another mark": (("breast cancer",), "breast? cancer", []),
+    "the shorter and the longer": (
+        ("type 2", "type 2 diabetes"),
+        "a type 2 diabetes",
+        [[("type 2", (0,)), ("type 2 diabetes", (1,))]],
+    ),
+    "two patterns at one place": (("black woman", r"black \w+"), "a black woman", [[("black woman", (0, 1))]]),
+    "what begins within another": (("a b c", "b c d"), "a b c d", [[("a b c", (0,))], [("b c d", (1,))]]),
+    "a macro's word, and its words": (
+        ("<kin> is",),
+        "mother is; half sister is",
+        [[("mother is", (0,))], [("half sister is", (0,))]],
+    ),
+    "a macro's word with an ending": (
+        ("<kin>s are",),
+        "fathers are, big sisters are",
+        [[("fathers are", (0,))], [("big sisters are", (0,))]],
+    ),
+    "a form": ((r"grand\w+",), "the grandmother (grand)", [[("grandmother", (0,))]]),
+    "any word, so often": ((r"on (?:\w+ ){0,2}strike",), "on a long strike", [[("on a long strike", (0,))]]),
+    "marks, before and after others": (("a&e",), "[at a & e]!", [[("a & e", (0,))]]),
+    "for ever": (
+        (r"very(?: very)* ill",),
+        "very very very ill",
+        [[("very very very ill", (0,))], [("very very ill", (0,))], [("very ill", (0,))]],
+    ),
+}
+
+
+@pytest.mark.parametrize(("sources", "text", "expected"), HEARD.values(), ids=HEARD.keys())
+def test_phrases_are_heard_where_they_stand(
+    sources: tuple[str, ...], text: str, expected: list[list[tuple[str, tuple[int, ...]]]]
+) -> None:
+    """Each place where something begins tells all that it may be, in the text's own offsets."""
+    assert told(automaton(*sources), text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("he has breast ", [7]),
+        ("he has breast can", [7]),
+        ("he has breast! ", []),
+        ("he has", []),
+        ("he has b", [7]),
+        ("half big bi", [0, 5, 9]),
+        ("half big si", []),
+        ("", []),
+    ],
+)
+def test_what_may_go_on_is_told(text: str, places: list[int]) -> None:
+    """Where a phrase has begun that the end of the text leaves open; its last word may be the beginning of one."""
+    assert list(Text(automaton("breast cancer", "half big <kin>", "big <kin>"), text.encode()).unfinished()) == places
+
+
+def test_a_candidate_is_bounded() -> None:
+    """What reads on for longer than a candidate may be is none."""
+    heard = automaton(r"very(?: very)* ill")
+
+    assert told(heard, "very " * 30 + "ill")
+    assert all(len(one[0]) <= MOST + 8 for found in told(heard, "very " * 300 + "ill") for one in found)
+
+
+def test_hearing_is_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much is heard, only so much is kept, and what is found stays right."""
+    monkeypatch.setattr("gateway.redaction.automaton._MOST_STEPS", 50)
+    monkeypatch.setattr("gateway.redaction.automaton._MOST_WORDS", 50)
+    chance = random.Random(1)
+    heard = automaton("breast cancer", r"on (?:\w+ ){0,2}strike")
+    words = [f"w{number}" for number in range(500)] + ["breast", "cancer", "on", "strike"] * 40
+    for _ in range(20):
+        text = " ".join(chance.choices(words, k=300))
+        assert told(heard, text) == told(automaton("breast cancer", r"on (?:\w+ ){0,2}strike"), text)
+    assert len(heard.words) <= 60
+
+
+@pytest.mark.parametrize("source", ["", "(?:a)?", "(?:'| )"])
+def test_a_pattern_of_nothing_is_refused(source: str) -> None:
+    """A pattern that an empty text matches would be found everywhere."""
+    with pytest.raises(Unread, match="nothing"):
+        automaton(source)
