@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import tldextract.tldextract
-from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
+from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry
 from presidio_analyzer.nlp_engine import NlpArtifacts, NlpEngine
 
 from gateway.categories import PERSONAL_DATA, Category, Personal
@@ -22,9 +22,8 @@ from gateway.redaction.folding import Folded, fold
 from gateway.redaction.forms import Forms, words_of
 from gateway.redaction.horizon import Horizon
 from gateway.redaction.plain import Plain
-from gateway.redaction.recognizers import BREAK, LANGUAGE, Linear, no_artifacts
+from gateway.redaction.recognizers import BREAK, LANGUAGE, Linear, SpecialCategories, no_artifacts
 from gateway.redaction.rules import Compiled, Example, Report, compile_rules, ignore
-from gateway.redaction.scanner import scan
 
 if TYPE_CHECKING:
     from gateway.redaction.personal_recognizers import PersonalData
@@ -94,7 +93,7 @@ class Engine:
         self._personal = _personal(mappings)
         self._forms = Forms(words_of(list(mappings.values())))
         self._own = [Linear(custom) for custom in self.compiled.custom]
-        self._analyzer = _analyzer(self._own)
+        self._analyzer = _analyzer([SpecialCategories(self.compiled), *self._own])
         self._artifacts = no_artifacts()
 
     def find(self, texts: Sequence[str]) -> list[list[Finding]]:
@@ -125,16 +124,12 @@ class Engine:
         folded = [fold(text) for text in texts]
         shadow = BREAK.join([one.shadow for one in folded])
         results: list[_Result] = [
-            (start, end, rule.category, rule.score) for start, end, rule in scan(self.compiled, shadow)
-        ]
-        if self._analyzer is not None:
-            results.extend(
-                (one.start, one.end, Category(one.entity_type), float(one.score))
-                for one in self._analyzer.analyze(
-                    text=shadow, language=LANGUAGE, entities=_CATEGORIES, nlp_artifacts=self._artifacts
-                )
+            (one.start, one.end, Category(one.entity_type), float(one.score))
+            for one in self._analyzer.analyze(
+                text=shadow, language=LANGUAGE, entities=_CATEGORIES, nlp_artifacts=self._artifacts
             )
-            results.sort(key=_position)
+        ]
+        results.sort(key=_position)
         found: list[list[Finding]] = [[] for _text in texts]
         if results:
             _share_out(results, folded, found)
@@ -188,11 +183,9 @@ def _personal(mappings: Mapping[str, Plain]) -> PersonalData | None:
 _Result: TypeAlias = "tuple[int, int, Category, float]"
 
 
-def _analyzer(own: list[Linear]) -> AnalyzerEngine | None:
-    """Presidio's analyser over an operator's recognisers. Ours is asked directly: one result object less a finding."""
-    if not own:
-        return None
-    registry = RecognizerRegistry(recognizers=own, supported_languages=[LANGUAGE])
+def _analyzer(recognizers: Sequence[EntityRecognizer]) -> AnalyzerEngine:
+    """Presidio's analyser over our recogniser and an operator's own, and over no other."""
+    registry = RecognizerRegistry(recognizers=list(recognizers), supported_languages=[LANGUAGE])
     return AnalyzerEngine(
         registry=registry, nlp_engine=NoLanguage(), supported_languages=[LANGUAGE], log_decision_process=False
     )

@@ -1,7 +1,7 @@
 """How terms and patterns of the rules are written, and what they become.
 
-Patterns are RE2 over lower-case ASCII; a space stands for any gap between two words, `{a,b}` in a term for
-either spelling. Everything is folded like the texts are (`folding`).
+Patterns are in RE2's language over lower-case ASCII (see `grammar`); a space stands for any gap between two
+words, `{a,b}` in a term for either spelling. Everything is folded like the texts are (`folding`).
 """
 
 from __future__ import annotations

@@ -3,11 +3,13 @@
 One mapping a category, and one, `context`, with what they share. A *rule* lists terms and patterns
 that may reveal a category; a candidate counts when one of the rule's `needs` (links to a person)
 holds in the text round it and none of its `unless` does. An *idiom* is a longer harmless stretch
-that swallows the term inside it. Scanning is RE2: linear in the text, whatever the text is.
+that swallows the term inside it. Terms and patterns are heard word by word (`automaton`), links are RE2:
+both are linear in the text, whatever the text is.
 
-Patterns are RE2 over lower-case ASCII (`folding` makes the text so, and folds the rules alike):
-a space stands for any gap between two words, fillers included; `<name>` for a macro of `context`;
-a group `(…)` marks the part that is the finding, where it is not the whole.
+Both are written in RE2's language over lower-case ASCII (`folding` makes the text so, and folds the rules
+alike): a space stands for any gap between two words, fillers included; `<name>` for a macro of `context`;
+a group `(…)` marks the part that is the finding, where it is not the whole. A pattern is made of words and
+gaps (`grammar`): an apostrophe or a hyphen in it is a gap, another mark stands for itself.
 """
 
 from __future__ import annotations
