@@ -243,8 +243,8 @@ class Redaction(Form):
 
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     remembered: Annotated[int, Field(ge=0, le=10_000_000)] = 32_768
-    patience_seconds: Seconds = 0.75
-    patience_seconds_per_mebibyte: Seconds = 1.0
+    patience_seconds: Seconds = 2.0
+    patience_seconds_per_mebibyte: Seconds = 8.0
     typed_placeholder: bool = False
     answers: bool = True
     held_characters: Annotated[int, Field(ge=256, le=4096)] = 512

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from operator import getitem, length_hint
+from typing import TypeAlias
 
 from gateway.redaction.phrases import ANY, Phrases
 
@@ -28,6 +29,10 @@ _OFTEN = (
     b"their there they this through to un une up was we well when who will with would you your 19 2 3"
 ).split()
 """Words that would tell of a phrase too often."""
+
+
+Heard: TypeAlias = "tuple[int, int, tuple[set[int], ...]]"
+"""(symbols left, words, atoms): a phrase of so many words at most may end, whose first word bears one of some atoms."""
 
 
 class Leads:
@@ -56,8 +61,8 @@ class Leads:
                 if lead is not None:
                     found |= lead
         for leads in large:
-            for atom in atoms:
-                if atom in leads:
+            if not leads.keys().isdisjoint(atoms):
+                for atom in atoms & leads.keys():
                     found.update(leads[atom])
         return found
 
@@ -100,16 +105,18 @@ class Talk(dict[int, "Talk"]):
     """Where phrases may stand that began at any word before.
 
     Where one ends is not remembered (but in `ending`), so that whoever hears is told each time. `behind` are the
-    words that those which end here have at most.
+    words that those which end here have at most, `begins` the atoms of which the first word of each
+    bears one.
     """
 
-    __slots__ = ("_automaton", "behind", "ending", "leads", "places")
+    __slots__ = ("_automaton", "begins", "behind", "ending", "leads", "places")
 
-    def __init__(self, automaton: Automaton, places: frozenset[int], behind: int) -> None:
+    def __init__(self, automaton: Automaton, places: frozenset[int], behind: int, begins: tuple[set[int], ...]) -> None:
         super().__init__()
         self._automaton = automaton
         self.places = places
         self.behind = behind
+        self.begins = begins
         self.ending: dict[int, Talk] = {}
         self.leads = Leads(places)
 
@@ -176,21 +183,22 @@ class Automaton:
         self._edges = phrases.edges
         self._also = phrases.closed()
         self._ends = phrases.ends
-        self._begun, self._sizes, self._followed = phrases.loosened(self.words.wide, self.words.often)
+        self._begun, self._sizes, self._ended, self._followed = phrases.loosened(self.words.wide, self.words.often)
         self._steps = 0
         self._heard: Iterator[int] = iter(())
-        self._found: list[tuple[int, int]] = []
+        self._begins = phrases.begins
+        self._found: list[Heard] = []
         self._states: dict[frozenset[int], State] = {}
         self.here = self._state(frozenset({0}) | self._also.get(0, frozenset()))
-        self._silence = Talk(self, frozenset(), 0)
+        self._silence = Talk(self, frozenset(), 0, ())
         self._talks: dict[frozenset[int], Talk] = {}
         self._first: dict[int, frozenset[int]] = {}
         self._forget()
 
-    def hear(self, symbols: Sequence[int]) -> list[tuple[int, int]]:
-        """(symbols left, words) where a phrase of so many words at most may end."""
+    def hear(self, symbols: Sequence[int]) -> list[Heard]:
+        """Where a phrase may end, in order."""
         self._heard = iter(symbols)
-        found: list[tuple[int, int]] = []
+        found: list[Heard] = []
         self._found = found
         deque(accumulate(self._heard, getitem, initial=self._silence), maxlen=0)
         return found
@@ -221,7 +229,7 @@ class Automaton:
             after = self._talk(places)
             (talk.ending if after.behind else talk)[symbol] = after
         if after.behind:
-            self._found.append((length_hint(self._heard), after.behind))
+            self._found.append((length_hint(self._heard), after.behind, after.begins))
         return after
 
     def _closed(self, places: set[int]) -> frozenset[int]:
@@ -234,7 +242,8 @@ class Automaton:
         talk = self._talks.get(places)
         if talk is None:
             behind = max([self._sizes.get(place, 0) for place in places], default=0)
-            talk = self._talks[places] = Talk(self, places, behind)
+            ended = {end for place in places if place in self._ended for end in self._ended[place]}
+            talk = self._talks[places] = Talk(self, places, behind, tuple([self._begins[end] for end in ended]))
         return talk
 
     def goes_on(self, state: State, atoms: Iterable[int]) -> bool:

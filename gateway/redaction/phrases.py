@@ -64,13 +64,14 @@ def macro(tree: Tree, known: Mapping[str, Macro]) -> Macro:
 class Loosened(NamedTuple):
     """What is heard of phrases where any word says nothing.
 
-    `begun` are the edges from where anything may begin: from place 0, and from what follows any word; `sizes` the
-    words at most of phrases that end at a place, or after any words from there. Where what follows any word would
-    be heard too often, that word is `followed` from its place.
+    `begun` are the edges from where anything may begin: from place 0, and from what follows any word; `ended` what
+    ends at a place, or after any words from there, and `sizes` the words that it has at most. Where what follows
+    any word would be heard too often, that word is `followed` from its place.
     """
 
     begun: dict[int, tuple[int, ...]]
     sizes: dict[int, int]
+    ended: dict[int, tuple[int, ...]]
     followed: frozenset[int]
 
 
@@ -85,6 +86,8 @@ class Phrases:
         self.edges: list[dict[int, tuple[int, ...]]] = [{}]
         self.ends: list[tuple[int, ...]] = [()]
         self.sizes: dict[int, int] = {}
+        self.begins: dict[int, set[int]] = defaultdict(set)
+        """By end, the atoms one of which the first word bears of whatever ends so."""
         self.also: dict[int, set[int]] = defaultdict(set)
         """By place, others at which one stands who stands there: what many places go on with is written once."""
         self.macros = macros
@@ -97,6 +100,7 @@ class Phrases:
     def add_term(self, term: str, end: int) -> None:
         """A term: folded words and marks, one space for a gap."""
         place = 0
+        self.begins[end].update(self.spelled(part) for part in _PART.findall(term)[:1])
         for part in _PART.findall(term):
             ahead = self._terms.get((place, part))
             if ahead is None:
@@ -171,13 +175,17 @@ class Phrases:
             for target in edges[atom]
         ]
         sizes = dict(self.sizes)
+        ended = {place: set(self.ends[place]) for place in sizes}
         fresh = True
         while fresh:
             fresh = False
             for place, target in passed:
-                size = max(sizes.get(one, 0) for one in (target, *closed.get(target, ())))
-                if size > sizes.get(place, 0):
-                    sizes[place] = size
+                beyond = [one for one in (target, *closed.get(target, ())) if one in sizes]
+                size = max(map(sizes.__getitem__, beyond), default=0)
+                ends = set[int]().union(*map(ended.__getitem__, beyond))
+                if size > sizes.get(place, 0) or not ends <= ended.get(place, set()):
+                    sizes[place] = max(size, sizes.get(place, 0))
+                    ended[place] = ends | ended.get(place, set())
                     fresh = True
         owners: dict[int, list[int]] = defaultdict(list)
         for place, others in closed.items():
@@ -188,19 +196,20 @@ class Phrases:
         for place, target in passed:
             if place in sizes or (place in owners and all(owner in sizes for owner in owners[place])):
                 continue  # where a phrase may end already, it is heard of, and gone through to its end
-            beyond = {target, *closed.get(target, ())}
-            edges = [self.edges[one] for one in beyond]
-            ends = {end for leads in edges for atom in often & leads.keys() for end in leads[atom]}
-            if any(one in sizes for end in ends for one in (end, *closed.get(end, ()))):
+            following = {target, *closed.get(target, ())}
+            edges = [self.edges[one] for one in following]
+            reached = {end for leads in edges for atom in often & leads.keys() for end in leads[atom]}
+            if any(one in sizes for end in reached for one in (end, *closed.get(end, ()))):
                 followed.add(place)
             else:
-                begun |= beyond
+                begun |= following
         first: dict[int, set[int]] = defaultdict(set)
         for place in begun:
             for atom, targets in self.edges[place].items():
                 if atom not in wide:
                     first[atom].update(targets)
-        return Loosened({atom: tuple(targets) for atom, targets in first.items()}, sizes, frozenset(followed))
+        edges_first = {atom: tuple(targets) for atom, targets in first.items()}
+        return Loosened(edges_first, sizes, {place: tuple(ends) for place, ends in ended.items()}, frozenset(followed))
 
     def bearing(self) -> dict[bytes, tuple[int, ...]]:
         """The atoms that words bear which some phrase spells, or a macro holds; forms apart."""
@@ -247,6 +256,7 @@ class _Pattern:
         self._waiting: list[int] = []
         self._steps = 0
         self._leading = {0}
+        self._opening = {0}
         self._grafts: dict[tuple[str, int], int] = {}
         self._final = phrases.place()
         self._end_at(self._final)
@@ -335,7 +345,7 @@ class _Pattern:
             so_far = part[0]
             if len(self._moves[state]) > _MANY and state != begin:
                 if not so_far:
-                    self._phrases.also[place].add(self._place(state))
+                    self._stand_also(place, self._place(state))
                     continue
                 if so_far == "text":
                     part = "stem", part[1]
@@ -355,11 +365,11 @@ class _Pattern:
         elif kind == "mark" and so_far:  # it ends a word
             self._arrive(place, part, self._place(state))
         elif kind == "mark":
-            self._phrases.lead(place, self._phrases.spelled(text), self._place(lead))
+            self._lead(place, self._phrases.spelled(text), self._place(lead))
         elif kind != "phrases":
             return [(lead, read) for read in self._read(kind, text, part)]
         elif not so_far:
-            self._phrases.also[place].add(self._graft(text, lead))
+            self._stand_also(place, self._graft(text, lead))
         return []
 
     def _graft(self, name: str, lead: int) -> int:
@@ -438,18 +448,30 @@ class _Pattern:
         phrases = self._phrases
         kind, text = part
         if kind == "macro":
-            phrases.lead(place, phrases.named(text), target)
+            self._lead(place, phrases.named(text), target)
         elif kind:
             atom = phrases.formed(text) if kind in {"form", "joined"} else phrases.spelled(text)
             if atom == ANY and place in self._leading:  # a phrase that any word may begin is heard from the next
-                phrases.also[0].add(target)
+                self._stand_also(0, target)
                 self._leading.add(target)
             else:
-                phrases.lead(place, atom, target)
+                self._lead(place, atom, target)
         elif place:
             self._end_at(place)
         else:
             raise Unread("the pattern matches nothing")
+
+    def _lead(self, place: int, atom: int, target: int) -> None:
+        self._phrases.lead(place, atom, target)
+        if place in self._opening:
+            self._phrases.begins[self._end].add(atom)
+
+    def _stand_also(self, place: int, other: int) -> None:
+        """Who stands at a place stands at the other, too."""
+        self._phrases.also[place].add(other)
+        if place in self._opening:
+            self._opening.add(other)
+            self._phrases.begins[self._end].update(self._phrases.edges[other])
 
     def _end_at(self, place: int) -> None:
         self._phrases.ends[place] = (self._end,)

@@ -69,14 +69,16 @@ class Text:
         """For each place where something begins, in order, all that it may be, the longest last."""
         size = len(self._pieces)
         places: set[int] = set()
-        for left, words in self._found:
-            places.update(self._back(size - left, words))
-        here, symbols = self._automaton.here, self._symbols
+        atoms, symbols = self._automaton.words.atoms, self._symbols
+        for left, words, begins in self._found:
+            for place in self._back(size - left, words):
+                borne = atoms[symbols[place]]
+                if any([not first.isdisjoint(borne) for first in begins]):
+                    places.add(place)
         for place in sorted(places):
-            if here[symbols[place]].places:
-                found = self._from(place)
-                if found:
-                    yield found
+            found = self._from(place)
+            if found:
+                yield found
 
     def unfinished(self) -> Iterator[int]:
         """Where something begins, in order, that may go on beyond the end of the text; its last word may."""

@@ -211,7 +211,7 @@ def test_every_word_a_trigger_takes_bounded_time(engine: Engine, seed: int) -> N
 
     engine.find([text])
 
-    assert time.process_time() - began < 2.0
+    assert time.process_time() - began < 6.0
 
 
 def test_great_texts_take_bounded_time(engine: Engine) -> None:
