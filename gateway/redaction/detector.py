@@ -34,10 +34,10 @@ _DOUBTFUL = 5
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long one frame may take: a floor for a busy machine, and a rate some 15 times slower than usual."""
+    """How long one frame may take: a floor for a busy machine, and a rate for text whose words are all new."""
 
-    floor: float = 0.75
-    per_kilobyte: float = 0.001
+    floor: float = 2.0
+    per_kilobyte: float = 0.008
 
     def seconds(self, size: int) -> float:
         """For that many characters."""
