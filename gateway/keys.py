@@ -269,13 +269,7 @@ class Keyring:
         stays sealed under the master key.
         """
         self._tenants.pop(tenant, None)
-        path = self._directory / f"{_tenant_name(tenant)}.sealed"
-        try:
-            path.unlink()
-        except FileNotFoundError:
-            return False
-        _sync_directory(path.parent)
-        return True
+        return self.drop(_tenant_name(tenant))
 
     def _tenant_key(self, tenant: str) -> _Keyed:
         keyed = self._tenants[tenant] = _Keyed(self._secret(_tenant_name(tenant)))

@@ -100,15 +100,16 @@ class Phrases:
     def add_term(self, term: str, end: int) -> None:
         """A term: folded words and marks, one space for a gap."""
         place = 0
-        self.begins[end].update(self.spelled(part) for part in _PART.findall(term)[:1])
-        for part in _PART.findall(term):
+        parts = _PART.findall(term)
+        self.begins[end].update(map(self.spelled, parts[:1]))
+        for part in parts:
             ahead = self._terms.get((place, part))
             if ahead is None:
                 ahead = self._terms[place, part] = self.lead(place, self.spelled(part))
             place = ahead
         if place:
             self.ends[place] = (*self.ends[place], end)
-            self.sizes[place] = len(_PART.findall(term))
+            self.sizes[place] = len(parts)
 
     def add_pattern(self, tree: Tree, end: int) -> None:
         """A pattern.
@@ -470,8 +471,15 @@ class _Pattern:
         """Who stands at a place stands at the other, too."""
         self._phrases.also[place].add(other)
         if place in self._opening:
-            self._opening.add(other)
-            self._phrases.begins[self._end].update(self._phrases.edges[other])
+            self._open(other)
+
+    def _open(self, place: int) -> None:
+        """The pattern may begin at a place, and where one stands who stands there; their edges may be made already."""
+        if place not in self._opening:
+            self._opening.add(place)
+            self._phrases.begins[self._end].update(self._phrases.edges[place])
+            for other in self._phrases.also.get(place, ()):
+                self._open(other)
 
     def _end_at(self, place: int) -> None:
         self._phrases.ends[place] = (self._end,)
