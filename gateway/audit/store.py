@@ -29,6 +29,7 @@ import apsw
 LEAST_SQLITE = (3, 51, 3)
 FILE_NAME = "journal.db"
 RSEQ_BITS = 40
+_TRIMMED_AT_ONCE = 2048
 KIND_LETTERS = {"intent": "i", "outcome": "o", "refusal": "r", "operator": "p"}
 APPLICATION_ID = 0x7A726731  # "zrg1"
 BUSY_MILLISECONDS = 1000
@@ -49,12 +50,19 @@ INSERT INTO record SELECT ?2 + rowid, CAST(substr(value, 1, 16) AS INTEGER), sub
 FROM carray(?1)
 """
 
+# How far other journals were gathered into this one, by their names.
+_GATHERED = "CREATE TABLE IF NOT EXISTS gathered(name TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT"
+
+# What was gathered and may go: not the first row of a boot that may still be read, nor of a later one.
+_TRIM = "DELETE FROM record WHERE seq IN (SELECT seq FROM record WHERE seq <= ?1 AND seq NOT IN (?2, ?3) LIMIT 2048)"
+
 _FORGET = "DELETE FROM record WHERE seq IN carray(?1) AND kind <> 'p'"
 
 _OPEN_INTENTS = """
 SELECT intent.body FROM record AS intent WHERE intent.seq BETWEEN ?1 AND ?2 AND intent.kind = 'i' AND NOT EXISTS (
   SELECT 1 FROM record AS outcome
   WHERE outcome.call = intent.call AND outcome.attempt = intent.attempt AND outcome.kind = 'o')
+AND intent.body ->> 'writer' IS NULL
 """
 
 
@@ -101,6 +109,9 @@ class Store(Protocol):
     def begin(self, lines: Sequence[str]) -> None: ...
     def commit(self, lines: Sequence[str], first: int, floor: int) -> None: ...
     def checkpoint(self) -> None: ...
+    def gather(self, lines: Sequence[str], first: int, floor: int, name: str, seq: int) -> None: ...
+    def gathered(self) -> dict[str, int]: ...
+    def trim(self, through: int, last: int) -> bool: ...
     def forget(self, seqs: Sequence[int]) -> None: ...
     def truncate(self) -> bool: ...
     def check(self, last: int) -> None: ...
@@ -111,7 +122,12 @@ class Store(Protocol):
 
 def line(time: int, kind: str, call: str | None, attempt: int, body: str) -> str:
     """A row as `commit` takes it: time (16 digits), kind (a letter), attempt (a hex digit), call (32), body."""
-    return f"{time:016d}{KIND_LETTERS[kind]}{attempt:x}{call or _NO_CALL}{body}"
+    return line_of(time, KIND_LETTERS[kind], call or "", attempt, body)
+
+
+def line_of(time: int, letter: str, call: str, attempt: int, body: str) -> str:
+    """As `line`, of what a row's columns hold: the kind's letter, and the call in hex or nothing."""
+    return f"{time:016d}{letter}{attempt:x}{call or _NO_CALL}{body}"
 
 
 _NO_CALL = "-" * 32  # not hex, so that unhex() makes it NULL
@@ -178,6 +194,43 @@ class SqliteStore:
         """
         self.commit(lines, 0, 0)
         self._files = self._identities()
+
+    def gather(self, lines: Sequence[str], first: int, floor: int, name: str, seq: int) -> None:
+        """As `commit`, for rows of another journal; that it was taken up to its row `seq` lands with them.
+
+        Raises:
+            OutOfSpace, StoreFault: as `commit`.
+        """
+        with translated(self._path), self._connection:
+            self._connection.execute(_GATHERED)
+            self._connection.execute(_COMMIT, (apsw.carray(tuple(lines)), self._seq(first) - 1, floor))
+            self._connection.execute("REPLACE INTO gathered VALUES(?, ?)", (name, seq))
+
+    def gathered(self) -> dict[str, int]:
+        """How far each other journal was gathered: name -> the key of its last row that is here.
+
+        Raises:
+            StoreFault: it cannot be read.
+        """
+        with translated(self._path):
+            self._connection.execute(_GATHERED)
+            return dict(cast("list[tuple[str, int]]", self._connection.execute("SELECT * FROM gathered").fetchall()))
+
+    def trim(self, through: int, last: int) -> bool:
+        """Delete rows up to the key `through`, which another journal holds for good; whether there may be more.
+
+        What recovery needs stays: this boot's first row and everything from `floor` on, and `last`. The first row of
+        the boot of `through` stays, too: it says whose the rows after it are.
+
+        Raises:
+            OutOfSpace, StoreFault: as `commit`.
+        """
+        with translated(self._path):
+            floor = self._connection.execute("SELECT floor FROM record WHERE seq = ?", (last,)).fetchone()
+            edge = min(through, (last >> RSEQ_BITS << RSEQ_BITS | (cast(int, floor[0]) if floor else 0)) - 1)
+            own, theirs = self.boot << RSEQ_BITS, edge >> RSEQ_BITS << RSEQ_BITS
+            self._connection.execute(_TRIM, (min(edge, last - 1), own, theirs))
+            return self._connection.changes() >= _TRIMMED_AT_ONCE
 
     def checkpoint(self) -> None:
         """Bring the log's pages into the database, so that the log can start over.
