@@ -10,14 +10,12 @@ A gathered record keeps the place it has in its own journal (`writer`, `wseq`), 
 
 from __future__ import annotations
 
-import contextlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
-import apsw
 import orjson
 
 from gateway.audit.journal import Journal
@@ -81,8 +79,7 @@ class Spool:
 
     def close(self) -> None:
         """Release the file."""
-        with contextlib.suppress(apsw.Error):
-            self._connection.close()
+        self._connection.close()
 
 
 def started_by(body: str) -> str | None:

@@ -16,6 +16,7 @@ from gateway.audit.boot import row_line
 from gateway.audit.evidence import Evidence as StateEvidence
 from gateway.audit.gathering import Gatherer, OutOfTurn, Spool
 from gateway.audit.journal import Journal, Settings
+from gateway.audit.log_store import Signed
 from gateway.audit.store import FILE_NAME, OutOfSpace, reading
 from gateway.errors import Unavailable
 from tests.gateway.audit.forgeries import POLICY, Evidence, Leaf, failed
@@ -65,17 +66,17 @@ class Gathered:
         return count
 
     @contextlib.contextmanager
-    def evidence(self) -> Iterator[StateEvidence]:
+    def evidence(self, start: Signed | None = None) -> Iterator[StateEvidence]:
         with (
             self.home.log() as log,
             contextlib.closing(reading(self.home.directory / "journal" / FILE_NAME, KEY)) as journal,
         ):
             latest = log.latest()
             assert latest is not None
-            yield StateEvidence(log, journal, self.home.directory / "log", None, latest)
+            yield StateEvidence(log, journal, self.home.directory / "log", start, latest)
 
-    def verified(self) -> verifier.Verification:
-        with self.evidence() as evidence:
+    def verified(self, start: Signed | None = None) -> verifier.Verification:
+        with self.evidence(start) as evidence:
             return verifier.verify(evidence, POLICY)
 
     def close(self) -> None:
@@ -124,6 +125,37 @@ async def test_what_workers_wrote_is_in_one_log_that_holds(gathered: Gathered) -
     assert run.facts()["totals"]["indeterminate"] == 1
     assert run.facts()["totals"]["open"] == 0
     assert any(line.startswith("writer ") and "without warning" in line for line in run.losses)
+
+
+async def test_a_period_knows_the_workers_that_were_there_when_it_began(gathered: Gathered) -> None:
+    """Their configuration was announced before it, by a home that has started anew since."""
+    one, two = gathered.workers
+    async with gathered.open() as gatherer:
+        one.boot()
+        two.boot()
+        two.calls(1)
+        two.end()
+        two.boot()
+        await gathered.take(gatherer)
+    async with gathered.open() as gatherer:
+        one.calls(3)
+        await gathered.take(gatherer)
+        gathered.home.sequence()
+        with gathered.home.log() as log:
+            start = log.latest()
+        one.write(one.intent())
+        one.end(cleanly=False)
+        one.boot()
+        one.calls(2)
+        two.calls(2)
+        two.end()
+        await gathered.take(gatherer)
+    gathered.home.sequence()
+
+    run = gathered.verified(start)
+
+    assert {name: run.a[name].first for name in failed(run)} == {}
+    assert run.facts()["totals"]["calls"] == 5
 
 
 async def test_a_home_that_is_killed_gathers_on_without_a_row_twice_or_missing(gathered: Gathered) -> None:
