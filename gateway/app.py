@@ -63,8 +63,9 @@ from gateway.policy.entries import Entry
 from gateway.policy.halts import Halts
 from gateway.process import close_core_dumps, concerns
 from gateway.quotas import Counters
-from gateway.redaction.detector import Detector, Patience
+from gateway.redaction.detector import Detector
 from gateway.redaction.fields import FIELDS, Fields
+from gateway.redaction.patience import Patience
 from gateway.redaction.redactor import Redactor, typed, untyped
 from gateway.relay import Relay
 from gateway.routes import Routes

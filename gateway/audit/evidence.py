@@ -35,6 +35,7 @@ SELECT seq FROM act WHERE writer IS NOT NULL AND act <> 'shutdown'
 AND NOT EXISTS (SELECT 1 FROM act AS other WHERE other.writer = act.writer AND other.act = 'shutdown')
 AND NOT EXISTS (SELECT 1 FROM act AS other WHERE other.previous = act.writer AND other.act = 'boot')
 """
+_NAMED = "SELECT body ->> 'configuration' FROM record WHERE seq = ?"
 _COUNTS = """
 SELECT coalesce(sum(kind = 'i'), 0), coalesce(sum(kind = 'i' AND attempt = 0), 0), coalesce(sum(kind = 'r'), 0),
   coalesce(sum(kind = 'p'), 0) FROM record WHERE seq > ? AND seq <= ?
@@ -198,12 +199,9 @@ class Evidence:
                 (first, last),
             ).fetchall()
         if first:
-            before = self._log.last_seq_before(self.start)
-            with translated(self._directory):
-                found += [
-                    self._journal.execute("SELECT body ->> 'configuration' FROM record WHERE seq = ?", row).fetchone()
-                    for row in self._living(before)
-                ]
+            for row in self._living(self._log.last_seq_before(self.start)):
+                with translated(self._directory):
+                    found += self._journal.execute(_NAMED, row).fetchall()
         kept = {digest: kept_configuration(self._directory, digest) for (digest,) in cast(list[tuple[str]], found)}
         return {digest: preimage for digest, preimage in kept.items() if preimage is not None}
 
