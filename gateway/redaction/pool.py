@@ -149,6 +149,7 @@ class Pool:
         self._benches: dict[bytes, Bench] = {}
         self._raising = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._endings: set[asyncio.Task[None]] = set()
 
     async def run(self, mother: socket.socket) -> None:
         """Take whoever the other end of `mother` sends, until it closes."""
@@ -161,7 +162,7 @@ class Pool:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(bench.end() for bench in self._benches.values()))
+        await asyncio.gather(*self._endings, *(bench.end() for bench in self._benches.values()))
 
     def _begin(self, job: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(job)
@@ -194,7 +195,7 @@ class Pool:
             for task in channels.values():
                 task.cancel()
             if bench is not None:
-                await self._leave(name, bench)
+                self._leave(name, bench)
 
     async def _bench(self, name: bytes, rules: bytes) -> Bench:
         async with self._raising:
@@ -206,11 +207,13 @@ class Pool:
             bench.users += 1
             return bench
 
-    async def _leave(self, name: bytes, bench: Bench) -> None:
+    def _leave(self, name: bytes, bench: Bench) -> None:
         bench.users -= 1
         if not bench.users:
             del self._benches[name]
-            await bench.end()
+            ending = asyncio.get_running_loop().create_task(bench.end())
+            self._endings.add(ending)
+            ending.add_done_callback(self._endings.discard)
 
 
 async def _channel(link: socket.socket, bench: Bench) -> None:

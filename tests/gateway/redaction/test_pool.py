@@ -118,7 +118,9 @@ async def test_a_worker_that_is_stuck_is_ended_here(pooled: Pooled) -> None:
     with pytest.raises(Unavailable) as refused:
         await detector.find([WORD])
     assert refused.value.code is Code.REDACTION_UNAVAILABLE
-    await until(lambda: detector._workers and set(pooled.processes()) != set(stuck))
+    await until(lambda: set(pooled.processes()) != set(stuck))
+    for pid in set(stuck) & set(pooled.processes()):
+        os.kill(pid, signal.SIGCONT)
     assert len((await detector.find([WORD + " again"]))[0]) == 1
 
 
@@ -152,7 +154,7 @@ async def test_a_pool_that_ends_leaves_its_users_refusing(few: dict[str, Plain])
         await detector.find([WORD])
     await detector.stop()
     pooled.mother.close()
-    await asyncio.gather(*(bench.end() for bench in pooled.pool._benches.values()))
+    await asyncio.gather(*pooled.pool._endings, *(bench.end() for bench in pooled.pool._benches.values()))
 
 
 async def test_bad_rules_are_refused_and_leave_nothing_behind(pooled: Pooled) -> None:
