@@ -43,6 +43,10 @@ class KeyFault(Exception):
     """
 
 
+class MadeElsewhere(KeyFault):
+    """Another process made the file first."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Master:
     key_id: str
@@ -262,6 +266,10 @@ class Keyring:
         """Whether this tenant has a key: none that was destroyed, and none that was never needed, has."""
         return tenant in self._tenants or (self._directory / f"{_tenant_name(tenant)}.sealed").exists()
 
+    def reread_tenant(self, tenant: str) -> None:
+        """Take the tenant's key from the disk at its next use: another process may have destroyed it."""
+        self._tenants.pop(tenant, None)
+
     def destroy_tenant(self, tenant: str) -> bool:
         """Forget the tenant's key, here and on disk, so that its hashes can never be linked again.
 
@@ -283,7 +291,10 @@ class Keyring:
         except FileNotFoundError:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             secret = os.urandom(KEY_BYTES)
-            _write_new(path, self.seal(purpose, secret))
+            try:
+                _write_new(path, self.seal(purpose, secret))
+            except MadeElsewhere:
+                return self.unseal(purpose, _read(path))  # by another worker of ours: the same one serves both
             return secret
 
 
@@ -499,7 +510,7 @@ def _write_new(path: Path, content: bytes) -> None:
     try:
         os.link(staged, path)  # unlike a rename, this never replaces a key that another process just made
     except FileExistsError:
-        raise KeyFault(f"{path}: another process made it at this moment; start again") from None
+        raise MadeElsewhere(f"{path}: another process made it at this moment; start again") from None
     finally:
         staged.unlink()
     _sync_directory(path.parent)

@@ -14,17 +14,23 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 import orjson
 
 from gateway.audit.journal import Journal
 from gateway.audit.language import Id, NotRecordable
 from gateway.audit.record import glimpse
-from gateway.audit.store import FILE_NAME, RSEQ_BITS, Cipher, StoreFault, line_of, reading, translated
+from gateway.audit.store import FILE_NAME, KIND_LETTERS, RSEQ_BITS, Cipher, StoreFault, line_of, reading, translated
 
 AT_ONCE: Final = 1024
 """Rows of one commit."""
+
+LONGEST_CALL: Final = 25 * 3_600_000_000
+"""Microseconds: a day at most is what `limits.total_seconds` may say, and then some."""
+
+Attempt: TypeAlias = "tuple[str, int]"
+"""A call's id in hex digits, and the number of the attempt."""
 
 _RSEQ: Final = (1 << RSEQ_BITS) - 1
 _ROWS: Final = "SELECT seq, time, kind, hex(call), attempt, body FROM record WHERE seq > ? ORDER BY seq LIMIT ?"
@@ -104,8 +110,12 @@ class Turn:
         self.seq = seq
         self.writer = writer
 
-    def take(self, rows: Sequence[Carried]) -> list[str]:
+    def take(self, rows: Sequence[Carried], opened: dict[Attempt, str]) -> list[str]:
         """The rows that were not gathered yet, as the gathering journal's store takes them. Moves on.
+
+        Args:
+            rows: in order.
+            opened: the attempts that are open, and whose they are; kept up.
 
         Raises:
             OutOfTurn: a row is missing, or a boot does not begin with its boot record. Nothing was taken.
@@ -123,16 +133,17 @@ class Turn:
             if writer is None:
                 raise OutOfTurn(f"journal {self.name}: boot {number} does not begin with its boot record")
             seq = row.seq
-            lines.append(line_of(row.time, row.kind, row.call, row.attempt, _placed(row.body, writer, rseq)))
+            values = orjson.loads(row.body)
+            values["writer"], values["wseq"] = Id(writer), rseq
+            body = orjson.dumps(values, option=orjson.OPT_SORT_KEYS).decode("ascii")
+            lines.append(line_of(row.time, row.kind, row.call, row.attempt, body))
+            attempt = row.call.lower(), row.attempt
+            if row.kind == KIND_LETTERS["intent"]:
+                opened[attempt] = str(values["tenant"])
+            elif row.kind == KIND_LETTERS["outcome"]:
+                opened.pop(attempt, None)
         self.seq, self.writer = seq, writer
         return lines
-
-
-def _placed(body: str, writer: str, wseq: int) -> str:
-    """A record with its place in its own journal, in its one form."""
-    values = orjson.loads(body)
-    values["writer"], values["wseq"] = Id(writer), wseq
-    return orjson.dumps(values, option=orjson.OPT_SORT_KEYS).decode("ascii")
 
 
 class Gatherer:
@@ -148,6 +159,11 @@ class Gatherer:
         self._unsigned: deque[tuple[int, str, int]] = deque()
         self._signed: dict[str, int] = {}
         self._doubtful = True
+        self._open: dict[Attempt, str] = {}
+
+    def open_of(self, tenant: str) -> bool:
+        """Whether an attempt of the tenant was gathered and its outcome was not."""
+        return tenant in self._open.values()
 
     async def turn(self, name: str) -> Turn:
         """How far a journal was gathered; read anew from this journal where that is in doubt.
@@ -157,6 +173,9 @@ class Gatherer:
         """
         if self._doubtful:
             found = await self._journal.gathered()
+            since = self._journal.now() - LONGEST_CALL
+            opened = await self._journal.open_gathered(since)
+            self._open = {(call, attempt): tenant for call, attempt, tenant in opened}
             self._turns = {known: Turn(known, seq) for known, seq in found.items()}
             self._unsigned.extend((self._journal.last_seq, known, seq) for known, seq in found.items())
             self._doubtful = False
@@ -177,7 +196,7 @@ class Gatherer:
         turn = await self.turn(name)
         if turn.writer is None:
             turn.writer = writer
-        lines = turn.take(rows)
+        lines = turn.take(rows, self._open)
         if not lines:
             return 0
         self._doubtful = True

@@ -212,6 +212,10 @@ class Journal:
             held.also.append(durable)
         return durable
 
+    def now(self) -> int:
+        """Microseconds since 1970, by the journal's clock."""
+        return self._clock()
+
     @property
     def place(self) -> int:
         """The rseq of the next row that becomes durable."""
@@ -336,8 +340,19 @@ class Journal:
         Raises:
             Unavailable: how far it came is unknown; do it again.
         """
-        while await self._done(partial(self._store.trim, through, self.last_seq)):
+        boot = self._store.boot << RSEQ_BITS
+        while await self._done(partial(self._store.trim, through, [self.last_seq, *self._open.places(boot)])):
             pass
+
+    async def open_gathered(self, since: int) -> list[tuple[str, int, str]]:
+        """Attempts that other journals opened after an instant and nothing closed yet: call, attempt, tenant.
+
+        Raises:
+            Unavailable: it cannot be said now.
+        """
+        found = await self._done(partial(self._store.open_gathered, since))
+        assert isinstance(found, list)  # noqa: S101  # what the store gives
+        return found
 
     async def drain(self, within: float) -> bool:
         """Wait until nothing is on its way to the disk; False if that took longer than `within` seconds."""

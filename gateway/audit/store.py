@@ -53,8 +53,8 @@ FROM carray(?1)
 # How far other journals were gathered into this one, by their names.
 _GATHERED = "CREATE TABLE IF NOT EXISTS gathered(name TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT"
 
-# What was gathered and may go: not the first row of a boot that may still be read, nor of a later one.
-_TRIM = "DELETE FROM record WHERE seq IN (SELECT seq FROM record WHERE seq <= ?1 AND seq NOT IN (?2, ?3) LIMIT 2048)"
+# What was gathered and may go.
+_TRIM = "DELETE FROM record WHERE seq IN (SELECT seq FROM record WHERE seq <= ?1 AND seq NOT IN carray(?2) LIMIT 2048)"
 
 _FORGET = "DELETE FROM record WHERE seq IN carray(?1) AND kind <> 'p'"
 
@@ -63,6 +63,14 @@ SELECT intent.body FROM record AS intent WHERE intent.seq BETWEEN ?1 AND ?2 AND 
   SELECT 1 FROM record AS outcome
   WHERE outcome.call = intent.call AND outcome.attempt = intent.attempt AND outcome.kind = 'o')
 AND intent.body ->> 'writer' IS NULL
+"""
+
+
+_OPEN_GATHERED = """
+SELECT lower(hex(intent.call)), intent.attempt, intent.body ->> 'tenant' FROM record AS intent
+WHERE intent.time > ? AND intent.kind = 'i' AND intent.body ->> 'writer' IS NOT NULL AND NOT EXISTS (
+  SELECT 1 FROM record AS outcome
+  WHERE outcome.call = intent.call AND outcome.attempt = intent.attempt AND outcome.kind = 'o')
 """
 
 
@@ -111,7 +119,8 @@ class Store(Protocol):
     def checkpoint(self) -> None: ...
     def gather(self, lines: Sequence[str], first: int, floor: int, name: str, seq: int) -> None: ...
     def gathered(self) -> dict[str, int]: ...
-    def trim(self, through: int, last: int) -> bool: ...
+    def trim(self, through: int, keep: Sequence[int]) -> bool: ...
+    def open_gathered(self, since: int) -> list[tuple[str, int, str]]: ...
     def forget(self, seqs: Sequence[int]) -> None: ...
     def truncate(self) -> bool: ...
     def check(self, last: int) -> None: ...
@@ -216,21 +225,29 @@ class SqliteStore:
             self._connection.execute(_GATHERED)
             return dict(cast("list[tuple[str, int]]", self._connection.execute("SELECT * FROM gathered").fetchall()))
 
-    def trim(self, through: int, last: int) -> bool:
+    def trim(self, through: int, keep: Sequence[int]) -> bool:
         """Delete rows up to the key `through`, which another journal holds for good; whether there may be more.
 
-        What recovery needs stays: this boot's first row and everything from `floor` on, and `last`. The first row of
-        the boot of `through` stays, too: it says whose the rows after it are.
+        This boot's first row stays, and that of the boot of `through`, since they say whose the rows after them are;
+        so do those of the keys in `keep`.
 
         Raises:
             OutOfSpace, StoreFault: as `commit`.
         """
+        spared = {self.boot << RSEQ_BITS, through >> RSEQ_BITS << RSEQ_BITS, *keep}
         with translated(self._path):
-            floor = self._connection.execute("SELECT floor FROM record WHERE seq = ?", (last,)).fetchone()
-            edge = min(through, (last >> RSEQ_BITS << RSEQ_BITS | (cast(int, floor[0]) if floor else 0)) - 1)
-            own, theirs = self.boot << RSEQ_BITS, edge >> RSEQ_BITS << RSEQ_BITS
-            self._connection.execute(_TRIM, (min(edge, last - 1), own, theirs))
+            self._connection.execute(_TRIM, (through, apsw.carray(array("q", spared))))
             return self._connection.changes() >= _TRIMMED_AT_ONCE
+
+    def open_gathered(self, since: int) -> list[tuple[str, int, str]]:
+        """Attempts that other journals opened after an instant and nothing closed yet: call, attempt, tenant.
+
+        Raises:
+            StoreFault: it cannot be read.
+        """
+        with translated(self._path):
+            found = self._connection.execute(_OPEN_GATHERED, (since,)).fetchall()
+        return cast("list[tuple[str, int, str]]", found)
 
     def checkpoint(self) -> None:
         """Bring the log's pages into the database, so that the log can start over.
