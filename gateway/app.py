@@ -56,13 +56,14 @@ from gateway.limits import Limits
 from gateway.listener import Listener, ListenerOptions
 from gateway.logs import CallLine, Log, detached_logger, loop_exception_handler, silence
 from gateway.metrics import Metrics
-from gateway.operations import operations_handler
+from gateway.operations import Check, operations_handler
 from gateway.outside import Outside
+from gateway.part import ALONE, Part, Told
 from gateway.passage import InForce, Passage
 from gateway.policy.entries import Entry
 from gateway.policy.halts import Halts
 from gateway.process import close_core_dumps, concerns
-from gateway.quotas import Counters
+from gateway.quotas import Counters, Quotas
 from gateway.redaction.detector import Detector
 from gateway.redaction.fields import FIELDS, Fields
 from gateway.redaction.patience import Patience
@@ -111,6 +112,7 @@ class Application:
         state: where the journal and keys live; None takes what the configuration says.
         environment: for credential references; nothing else is read from it.
         stream: where log lines go.
+        part: which part of a gateway this process is.
     """
 
     def __init__(
@@ -120,9 +122,11 @@ class Application:
         *,
         environment: Mapping[str, str] = MappingProxyType({}),
         stream: BinaryIO | None = None,
+        part: Part = ALONE,
     ) -> None:
         self._directory = directory
         self._state = state
+        self._part = part
         self._environment = environment
         self._stream = stream or sys.stdout.buffer
         self._tasks: list[asyncio.Task[None]] = []
@@ -136,6 +140,7 @@ class Application:
         self._noting = asyncio.Lock()
         self._taken = Taken()
         self._outside: Outside | None = None
+        self._checks: dict[str, Check] = {}
 
     @property
     def port(self) -> int:
@@ -152,8 +157,38 @@ class Application:
         """Whether the signed log was brought up to the journal lately."""
         return self._sequencing.healthy
 
+    @property
+    def bundle(self) -> Bundle:
+        """The configuration in force."""
+        return self._force.bundle
+
+    @property
+    def state(self) -> Path:
+        """Where the state is."""
+        return self._state or self._force.bundle.state
+
+    @property
+    def journal(self) -> Journal:
+        """This process's own journal."""
+        return self._journal
+
+    @property
+    def keyring(self) -> Keyring:
+        """The state's keys."""
+        return self._keyring
+
+    @property
+    def log(self) -> Log:
+        """Where log lines go."""
+        return self._log
+
+    def tell(self, worker: str) -> Told:
+        """What this process says of itself, to its parent."""
+        checks = {name: holds() for name, holds in self._checks.items()}
+        return Told(worker, checks, self._warnings(), self._metrics.render())
+
     async def start(self) -> None:
-        """Start every part, the listener last.
+        """Start all that this part of a gateway has, the listener last.
 
         Raises:
             ConfigurationError: the configuration has faults.
@@ -169,11 +204,13 @@ class Application:
         logger = detached_logger(handler)
         state = self._state = self._state or bundle.state
         keyring = self._keyring = Keyring.open(state / "keys", master=bundle.master_key, create=True)
-        await asyncio.to_thread(reapply, state, keyring, bundle.guard(state), bundle.tenants)
+        part = self._part
+        if part.keeps:
+            await asyncio.to_thread(reapply, state, keyring, bundle.guard(state), bundle.tenants)
         self._detector, self._journal = await asyncio.gather(
             self._detect(bundle),
             Journal.open(
-                state / "journal",
+                state / part.journal,
                 keyring.journal_key(),
                 configuration=Sha(bundle.digest),
                 settings=_journal_settings(bundle),
@@ -189,14 +226,8 @@ class Application:
         self._metrics.orphan_intents.inc(self._journal.orphans)
         self._force = self._derive(bundle, self._detector)
         self._upstream = Upstream(_upstream_options(bundle), _endpoints(bundle))
-        limits = Limits(settings.limits.in_flight, monotonic)
-        counters = Counters(monotonic, time)
-        if settings.replicas is not None:
-            from gateway.replicas.shared import Shared, door_options  # noqa: PLC0415  # `redis` is an optional package
-
-            self._shared = Shared(door_options(bundle), settings.replicas, counters, lambda: self._force.bundle.callers)
-            await self._shared.start()
-        self._quotas = counters if self._shared is None else self._shared.quotas
+        limits = Limits(-(-settings.limits.in_flight // part.workers), monotonic)
+        self._quotas = await self._count_quotas(bundle)
         self._relay = Relay(
             in_force=lambda: self._force,
             keyring=keyring,
@@ -214,37 +245,65 @@ class Application:
             report=self._report,
             clock=self._clock,
         )
-        self._listener = Listener(_listener_options(bundle), logger, self._malformed)
+        self._listener = Listener(_listener_options(bundle, part), logger, self._malformed)
         self._operations = Listener(_operations_options(bundle), logger)
-        checks = {
+        self._checks = {
             "journal": lambda: self._journal.healthy,
             "redactor": lambda: self._detector is None or self._detector.healthy,
-            "checkpoint": lambda: self._sequencing.healthy,
+            "checkpoint": lambda: self._sequencing.healthy or not part.keeps,
             "accepting": lambda: not self._relay.stopping,
             "current": lambda: self._shared is None or self._shared.current,
         }
         self._metrics.calls_in_flight.set_function(lambda: limits.in_flight)
         self._metrics.streams_open.set_function(lambda: self._relay.streams)
-        desk = self._desk(state)
         self._publish(reload_ok=True)
-        await self._note_changes()
-        await self._note_tenants()
-        await self._note_notices()
-        await self._note_handouts()
-        await self._note_lost(state)
-        await self._note_looks()
-        await self._listener.start(self._relay.handle)
-        await self._operations.start(operations_handler(self._metrics, checks, self._warnings, desk.handle))
-        witnessing = await self._witnessed(bundle, state)
-        self._sequencing.start()
-        self._tasks = [
+        if part.keeps:
+            await self._note_changes()
+            await self._note_tenants()
+            await self._note_notices()
+            await self._note_handouts()
+            await self._note_lost(state)
+            await self._note_looks()
+        if part.serves:
+            await self._listener.start(self._relay.handle)
+        if part.keeps:
+            await self._keep(bundle, state)
+        self._tasks += [
             loop.create_task(self._watch(), name="watch"),
             loop.create_task(self._count(), name="strangers"),
-            loop.create_task(desk.run(), name="desk"),
         ]
+        if part.alone:
+            self.say_started(self.port)
+
+    async def _count_quotas(self, bundle: Bundle) -> Quotas:
+        """Whoever counts quotas: Redis for all replicas, the parent for its workers, or this process."""
+        counters, part, replicas = Counters(monotonic, time), self._part, bundle.settings.replicas
+        if replicas is None or not part.serves:
+            return part.quotas or counters
+        from gateway.replicas.shared import Shared, door_options  # noqa: PLC0415  # `redis` is an optional package
+
+        sharing = replicas.count * part.workers
+        shared = self._shared = Shared(
+            door_options(bundle), replicas, sharing, counters, lambda: self._force.bundle.callers
+        )
+        await shared.start()
+        return shared.quotas
+
+    async def _keep(self, bundle: Bundle, state: Path) -> None:
+        """Answer the operator, and have the log made."""
+        desk, loop = self._desk(state), asyncio.get_running_loop()
+        answers = operations_handler(self._metrics, self._checks, self._warnings, desk.handle, self._part.others)
+        await self._operations.start(answers)
+        witnessing = await self._witnessed(bundle, state)
+        self._sequencing.start()
+        self._tasks.append(loop.create_task(desk.run(), name="desk"))
         if witnessing is not None:
             self._tasks.append(loop.create_task(witnessing.run(self._sign_no_more), name="witnesses"))
-        self._log.event("start", port=self.port, operations=self.operations_port, policy=bundle.digest[:16])
+
+    def say_started(self, port: int) -> None:
+        """Tell the operator that calls are taken, and where."""
+        policy = self._force.bundle.digest[:16]
+        self._log.event("start", port=port, operations=self.operations_port, policy=policy)
 
     async def stop(self) -> None:
         """Take no more calls, let those in progress end within their bound, close what is left, and end every part."""
@@ -268,7 +327,7 @@ class Application:
             await self._detector.stop()
         await self._journal.close()
         await self._sequencing.stop()
-        self._log.event("stop")
+        self._log.event("stop" if self._part.keeps else "worker_stop")
         self._log.close()
 
     async def reload(self) -> bool:
@@ -287,7 +346,7 @@ class Application:
                 detector = await self._detect(bundle)
             force = await aside(lambda: self._derive(bundle, detector))
             for listener in (self._listener, self._operations):
-                listener.renew()
+                listener.renew()  # one that this part has not started has nothing to renew
             keep_configuration((self._state or bundle.state) / "log", bundle.digest, bundle.preimage)
             self._upstream.replace(_endpoints(bundle))
         except (ConfigurationError, StoreFault, Unavailable, ValueError, OSError) as fault:
@@ -304,8 +363,9 @@ class Application:
         retired, self._detector = self._detector, detector
         if retired is not None and retired is not detector:
             self._tasks.append(asyncio.get_running_loop().create_task(_retire(retired), name="retire"))
-        await self._note_changes()
-        await self._note_tenants()
+        if self._part.keeps:
+            await self._note_changes()
+            await self._note_tenants()
         if parent != force.digest:
             with contextlib.suppress(Unavailable):
                 await self._ledger.note(
@@ -322,6 +382,8 @@ class Application:
             self._directory, self._environment, wires=PROVIDERS, state=self._state, halts=self._halts, shelf=self._shelf
         )
         require_approval(bundle, self._state or bundle.state, PROVIDERS)
+        if self._part.workers > 1:
+            bundle.callers.share()
         return bundle
 
     async def _witnessed(self, bundle: Bundle, state: Path) -> Witnessing | None:
@@ -354,16 +416,20 @@ class Application:
         async def pause() -> None:
             await asyncio.sleep(PUMP_SECONDS)
 
-        erasing = Erasing(state, self._keyring, self._journal, _now, pause)
+        erasing = Erasing(state, self._keyring, self._journal, _now, pause, elsewhere=self._part.under_way)
         return Desk(state, self._keyring, self._ledger, erasing, lambda: self._force.bundle, _now, self._log.event)
 
     async def _detect(self, bundle: Bundle) -> Detector | None:
+        if not self._part.serves:
+            return None
         if bundle.settings.redaction.unsafe_redaction_off:
             self._log.event("unsafe_redaction_off")
             return None
         redaction = bundle.settings.redaction
         patience = Patience(redaction.patience_seconds, redaction.patience_seconds_per_mebibyte / 1024)
-        detector = Detector(bundle.recognizers, redaction.workers, patience, redaction.remembered)
+        mother, workers = self._part.mother, self._part.workers
+        patience = patience if mother is None else patience.shared(workers)
+        detector = Detector(bundle.recognizers, redaction.workers, patience, redaction.remembered, mother)
         await detector.start()
         return detector
 
@@ -488,14 +554,15 @@ class Application:
         seen = (schemas_mark(self._directory), chain.mark())
         keys = self._force.bundle.callers.key_ids()
         looked = None
+        keeps = self._part.keeps
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            if looked != (mark := access_mark(self._state or self._force.bundle.state)):
+            if keeps and looked != (mark := access_mark(self._state or self._force.bundle.state)):
                 looked = mark
                 await self._note_looks()
             self._metrics.journal_healthy.set(1 if self._journal.healthy else 0)
             known, keys = keys, self._force.bundle.callers.key_ids()
-            for key in sorted(known ^ keys):
+            for key in sorted(known ^ keys) if keeps else ():
                 with contextlib.suppress(Unavailable):
                     await self._ledger.note(Operator(time=_now(), act=Act.KEY, key=Id(key), enabled=key in keys))
             now = (schemas_mark(self._directory), chain.mark())
@@ -621,9 +688,10 @@ class Application:
         while True:
             await asyncio.sleep(STRANGERS_SECONDS)
             await self._record_strangers()
-            await self._note_changes()
-            await self._note_notices()
-            await self._note_handouts()
+            if self._part.keeps:
+                await self._note_changes()
+                await self._note_notices()
+                await self._note_handouts()
             await self._note_totals()
             self._publish_dates()
             with contextlib.suppress(Unavailable):
@@ -648,20 +716,28 @@ class Application:
                 await self._ledger.note(act)
 
 
-def serve(directory: Path, environment: Mapping[str, str]) -> int:
-    """Serve until SIGTERM or SIGINT; SIGHUP reloads. The exit code.
+def serve(directory: Path, environment: Mapping[str, str], workers: int = 1) -> int:
+    """Serve until SIGTERM or SIGINT, by so many processes; SIGHUP reloads. The exit code.
 
     Raises:
         ConfigurationError: before anything listens.
     """
-    stream = sys.stdout.buffer
+    if not fit(environment):
+        return 2
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        if workers > 1:
+            from gateway.workers.parent import serve_by_workers  # noqa: PLC0415  # the usual gateway is one process
+
+            return runner.run(serve_by_workers(directory, environment, workers))
+        return runner.run(_serve(Application(directory, environment=environment)))
+
+
+def fit(environment: Mapping[str, str]) -> bool:
+    """Close what would let content out of this process; whether it may serve. Says why not on standard error."""
     refused = [concern for concern in (*concerns(environment), *close_core_dumps()) if concern.refuses]
     for concern in refused:
         sys.stderr.write(f"gateway: {concern.name}: {concern.reason}\n")
-    if refused:
-        return 2
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(Application(directory, environment=environment, stream=stream)))
+    return not refused
 
 
 async def _serve(application: Application) -> int:
@@ -678,12 +754,17 @@ async def _serve(application: Application) -> int:
         loop.add_signal_handler(number, ended.set)
     loop.add_signal_handler(signal.SIGHUP, reload)
     await application.start()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)  # a request's objects go by reference count; what is left here is bound to stay
+    spare_the_collector()
     await ended.wait()
     await application.stop()
     return 0
+
+
+def spare_the_collector() -> None:
+    """A request's objects go by reference count; what is there after the start is bound to stay."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 async def _retire(detector: Detector) -> None:
@@ -749,18 +830,19 @@ def _endpoints(bundle: Bundle) -> list[Endpoint]:
     return [Endpoint(base_url, unsafe_plaintext) for base_url, unsafe_plaintext in bundle.registry.endpoints]
 
 
-def _listener_options(bundle: Bundle) -> ListenerOptions:
+def _listener_options(bundle: Bundle, part: Part = ALONE) -> ListenerOptions:
     listen, limits = bundle.settings.listen, bundle.settings.limits
     return ListenerOptions(
         host=listen.host,
-        port=listen.port,
+        port=listen.port if part.port is None else part.port,
+        shared_port=part.workers > 1,
         names=frozenset(listen.names),
         certificate=None if listen.tls is None else bundle.path(listen.tls.certificate),
         private_key=None if listen.tls is None else bundle.path(listen.tls.private_key),
         unsafe_plaintext=listen.unsafe_plaintext,
         client_max_size=limits.body_bytes,
         write_seconds=limits.write_seconds,
-        max_connections=limits.connections,
+        max_connections=-(-limits.connections // part.workers),
         max_connections_per_peer=limits.connections_per_peer,
     )
 

@@ -47,6 +47,7 @@ FLOORS: dict[str, int] = {
     "gateway.quotas": 3,
     "gateway.replicas": 3,
     "gateway.relay": 3,
+    "gateway.part": 3,
     "gateway.routes": 3,
     "gateway.sequencing": 3,
     "gateway.speech": 3,
@@ -63,6 +64,7 @@ FLOORS: dict[str, int] = {
     "gateway.simulator": 4,
     "gateway.trial": 4,
     "gateway.web": 4,
+    "gateway.workers": 4,
     "gateway.__main__": 4,
 }
 PEERS = ("gateway.policy", "gateway.redaction", "gateway.audit")

@@ -83,6 +83,16 @@ class Spool:
             found = self._connection.execute("SELECT body FROM record WHERE seq = ?", (number << RSEQ_BITS,)).fetchone()
         return None if found is None else started_by(str(found[0]))
 
+    def ended(self) -> bool:
+        """Whether its last boot ended cleanly.
+
+        Raises:
+            StoreFault: it cannot be read.
+        """
+        with translated(self._path):
+            found = self._connection.execute("SELECT body ->> 'act' FROM record ORDER BY seq DESC LIMIT 1").fetchone()
+        return found is not None and found[0] == "shutdown"
+
     def close(self) -> None:
         """Release the file."""
         self._connection.close()

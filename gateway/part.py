@@ -24,7 +24,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
+class Part:
     """A process's part.
 
     Attributes:
@@ -55,4 +55,4 @@ class Role:
         return self.serves and self.keeps
 
 
-ALONE = Role()
+ALONE = Part()
