@@ -13,6 +13,7 @@ import logging
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, time, time_ns
@@ -25,10 +26,12 @@ from gateway.aside import aside
 from gateway.audit.access import Looked, access_mark, looks_after
 from gateway.audit.configurations import keep_configuration
 from gateway.audit.cosigning import keep_trust
+from gateway.audit.gathering import Gatherer, Spool, name_of
 from gateway.audit.journal import Journal
 from gateway.audit.journal import Settings as JournalSettings
 from gateway.audit.language import Id, Mac, Sha
 from gateway.audit.ledger import Ledger
+from gateway.audit.log_store import LogReader
 from gateway.audit.record import Operator
 from gateway.audit.retention.erasure import Erasing
 from gateway.audit.retention.handouts import FILE as HANDOUTS
@@ -70,7 +73,7 @@ from gateway.redaction.patience import Patience
 from gateway.redaction.redactor import Redactor, typed, untyped
 from gateway.relay import Relay
 from gateway.routes import Routes
-from gateway.sequencing import Sequencing
+from gateway.sequencing import Claim, Sequencing
 from gateway.targets import Targets
 from gateway.upstream import Upstream, UpstreamOptions
 from gateway.vocabulary import vocabulary_of
@@ -78,6 +81,7 @@ from gateway.witnessing import RolledBack, Witnessing
 from providers import PROVIDERS
 
 if TYPE_CHECKING:
+    from gateway.replicas.carrying import Home, Outpost
     from gateway.replicas.shared import Shared
 
 NOTED = "notices.noted"
@@ -87,6 +91,9 @@ SEEN = "looks.noted"
 """The number of the last view or export of the auditor's pages that is in the record."""
 
 _MOST_LOOKS = 256
+
+_LAST_WORDS_SECONDS = 5.0
+"""How long a host that ends waits for the log to have all that it wrote; what is not there by then is sent later."""
 
 WATCH_SECONDS = 0.5
 """How long an approved schema, or a caller key, may take to be in force."""
@@ -140,6 +147,9 @@ class Application:
         self._noting = asyncio.Lock()
         self._taken = Taken()
         self._outside: Outside | None = None
+        self._joined: Home | Outpost | None = None
+        self.home: Home | None = None
+        self.outpost: Outpost | None = None
         self._checks: dict[str, Check] = {}
 
     @property
@@ -196,6 +206,7 @@ class Application:
         """
         bundle = self._load()
         settings = bundle.settings
+        part = self._part = _part_in_region(self._part, bundle)
         loop = asyncio.get_running_loop()
         self._log = Log(self._stream)
         loop.set_exception_handler(loop_exception_handler(self._log))
@@ -204,7 +215,6 @@ class Application:
         logger = detached_logger(handler)
         state = self._state = self._state or bundle.state
         keyring = self._keyring = Keyring.open(state / "keys", master=bundle.master_key, create=True)
-        part = self._part
         if part.keeps:
             await asyncio.to_thread(reapply, state, keyring, bundle.guard(state), bundle.tenants)
         self._detector, self._journal = await asyncio.gather(
@@ -217,7 +227,9 @@ class Application:
             ),
         )
         self._ledger = Ledger(self._journal)
-        self._sequencing = Sequencing(_log_plan(bundle, state), self._log_stands_still)
+        self.gatherer = Gatherer(self._journal)
+        claim = await self._join_region(bundle, state)
+        self._sequencing = Sequencing(_log_plan(bundle, state), self._log_stands_still, claim)
         keep_configuration(state / "log", bundle.digest, bundle.preimage)
         self._metrics = Metrics(
             ((wire.name, operation.name) for wire in PROVIDERS.values() for operation in wire.operations),
@@ -235,7 +247,7 @@ class Application:
             upstream=self._upstream,
             limits=limits,
             quotas=self._quotas,
-            current=lambda: self._shared is None or self._shared.current,
+            current=lambda: self._current,
             routes=Routes(
                 monotonic,
                 failures=settings.upstream.failures,
@@ -252,7 +264,7 @@ class Application:
             "redactor": lambda: self._detector is None or self._detector.healthy,
             "checkpoint": lambda: self._sequencing.healthy or not part.keeps,
             "accepting": lambda: not self._relay.stopping,
-            "current": lambda: self._shared is None or self._shared.current,
+            "current": lambda: self._current,
         }
         self._metrics.calls_in_flight.set_function(lambda: limits.in_flight)
         self._metrics.streams_open.set_function(lambda: self._relay.streams)
@@ -266,13 +278,15 @@ class Application:
             await self._note_looks()
         if part.serves:
             await self._listener.start(self._relay.handle)
+        if part.operates:
+            await self._operate(state)
         if part.keeps:
             await self._keep(bundle, state)
         self._tasks += [
             loop.create_task(self._watch(), name="watch"),
             loop.create_task(self._count(), name="strangers"),
         ]
-        if part.alone:
+        if part.serves and part.operates:
             self.say_started(self.port)
 
     async def _count_quotas(self, bundle: Bundle) -> Quotas:
@@ -289,14 +303,75 @@ class Application:
         await shared.start()
         return shared.quotas
 
-    async def _keep(self, bundle: Bundle, state: Path) -> None:
-        """Answer the operator, and have the log made."""
-        desk, loop = self._desk(state), asyncio.get_running_loop()
-        answers = operations_handler(self._metrics, self._checks, self._warnings, desk.handle, self._part.others)
+    async def _operate(self, state: Path) -> None:
+        """Answer the operator; a tenant's wishes are carried out where the record is made."""
+        desk = self._desk(state) if self._part.keeps else None
+        answer = None if desk is None else desk.handle
+        answers = operations_handler(self._metrics, self._checks, self._warnings, answer, self._part.others)
         await self._operations.start(answers)
+        if desk is not None:
+            self._tasks.append(asyncio.get_running_loop().create_task(desk.run(), name="desk"))
+
+    @property
+    def _current(self) -> bool:
+        """Whether this process knows enough of what others decided, and wrote, to go on granting."""
+        behind = self.outpost is not None and self.outpost.older
+        return not behind and (self._shared is None or self._shared.current)
+
+    async def _join_region(self, bundle: Bundle, state: Path) -> Claim | None:
+        """Where several hosts make one log: carry ours there, or take theirs in; who grants what we sign."""
+        replicas = bundle.settings.replicas
+        if replicas is None or replicas.carriage is None or not self._part.operates:
+            return None
+        from gateway.replicas.carrying import Home, OnDisk, Outpost  # noqa: PLC0415  # `redis` is an optional package
+        from gateway.replicas.shared import door_options  # noqa: PLC0415
+
+        options, log = door_options(bundle), state / "log"
+        name = name_of(replicas.carriage.host, self._journal.identity)
+        joined: Home | Outpost = (
+            Home(options, self._keyring, self.gatherer, name, log, self.last_signed)
+            if self._part.keeps
+            else Outpost(options, self._keyring, log)
+        )
+        self._joined = joined
+        await joined.meet(bundle.tenants)
+        if isinstance(joined, Home):
+            self.home = joined
+            joined.start()
+            return joined.heads.claim
+        self.outpost = joined
+        joined.start()
+        spool = Spool(state / self._part.journal, self._keyring.journal_key())
+        joined.carry(name, OnDisk(spool, self._forget_signed))
+        return None
+
+    async def _forget_signed(self, through: int) -> None:
+        await self._journal.trim(through)
+        await self._journal.truncate()
+
+    async def last_signed(self) -> int:
+        """The key of the last row of the journal that a signed checkpoint covers; -1: none."""
+        state, key = self.state, self._keyring.log_key()
+
+        def read() -> int:
+            with LogReader.read(state / "log", key) as log:
+                return log.last_seq
+
+        try:
+            return await asyncio.to_thread(read)
+        except StoreFault:
+            return -1  # nothing was signed yet
+
+    async def _gathered_under_way(self, tenant: str) -> bool:
+        if self._part.under_way is not None and await self._part.under_way(tenant):
+            return True
+        return self.gatherer.open_of(tenant)
+
+    async def _keep(self, bundle: Bundle, state: Path) -> None:
+        """Have the log made."""
+        loop = asyncio.get_running_loop()
         witnessing = await self._witnessed(bundle, state)
         self._sequencing.start()
-        self._tasks.append(loop.create_task(desk.run(), name="desk"))
         if witnessing is not None:
             self._tasks.append(loop.create_task(witnessing.run(self._sign_no_more), name="witnesses"))
 
@@ -325,9 +400,16 @@ class Application:
             await self._shared.stop()
         if self._detector is not None:
             await self._detector.stop()
+        if self.home is not None:
+            await self.home.stop()
         await self._journal.close()
         await self._sequencing.stop()
-        self._log.event("stop" if self._part.keeps else "worker_stop")
+        if self.home is not None:
+            await self.home.close()
+        if self.outpost is not None:
+            await self.outpost.last_words(_LAST_WORDS_SECONDS)
+            await self.outpost.stop()
+        self._log.event("stop" if self._part.operates else "worker_stop")
         self._log.close()
 
     async def reload(self) -> bool:
@@ -344,12 +426,14 @@ class Application:
             bundle = await aside(self._load)
             if (bundle.recognizers, bundle.settings.redaction) != (former.recognizers, former.settings.redaction):
                 detector = await self._detect(bundle)
+            if self._joined is not None:
+                await self._joined.meet(bundle.tenants)
             force = await aside(lambda: self._derive(bundle, detector))
             for listener in (self._listener, self._operations):
                 listener.renew()  # one that this part has not started has nothing to renew
             keep_configuration((self._state or bundle.state) / "log", bundle.digest, bundle.preimage)
             self._upstream.replace(_endpoints(bundle))
-        except (ConfigurationError, StoreFault, Unavailable, ValueError, OSError) as fault:
+        except (ConfigurationError, StoreFault, KeyFault, Unavailable, ValueError, OSError) as fault:
             if detector is not None and detector is not self._detector:
                 await detector.stop()
             self._metrics.reload_ok.set(0)
@@ -416,7 +500,7 @@ class Application:
         async def pause() -> None:
             await asyncio.sleep(PUMP_SECONDS)
 
-        erasing = Erasing(state, self._keyring, self._journal, _now, pause, elsewhere=self._part.under_way)
+        erasing = Erasing(state, self._keyring, self._journal, _now, pause, elsewhere=self._gathered_under_way)
         return Desk(state, self._keyring, self._ledger, erasing, lambda: self._force.bundle, _now, self._log.event)
 
     async def _detect(self, bundle: Bundle) -> Detector | None:
@@ -476,6 +560,7 @@ class Application:
         refused = [] if self._refused is None else [self._refused]
         away = self._shared is not None and not self._shared.up
         alone = ["Redis is away: limits are granted by this replica's share"] if away else []
+        alone += self._carriage_warnings()
         return [
             *doubt,
             *refused,
@@ -483,6 +568,17 @@ class Application:
             *change_warnings(self._force.bundle),
             *expiry_warnings(self._force.bundle, now),
         ]
+
+    def _carriage_warnings(self) -> list[str]:
+        said = []
+        if self.outpost is not None and self.outpost.older:
+            said.append("this host's journal is older than what the log has of it: nothing is granted")
+        elif self.outpost is not None and self.outpost.behind:
+            said.append("nobody takes this host's journal to the log: it is kept here, and sent when somebody does")
+        if self.home is not None:
+            said += [f"rows of journal {name} did not come in turn" for name in sorted(self.home.missing)]
+            said += ["Redis is away: no checkpoint is claimed"] if self._sequencing.waiting else []
+        return said
 
     def _tell_refusal(self, fault: Exception) -> None:
         """Say where people look that what is on disk does not serve, and why."""
@@ -775,6 +871,14 @@ async def _retire(detector: Detector) -> None:
         await detector.stop()
 
 
+def _part_in_region(part: Part, bundle: Bundle) -> Part:
+    """The part of a process on this host: only one host of a region keeps the log."""
+    replicas = bundle.settings.replicas
+    if replicas is None or replicas.carriage is None:
+        return part
+    return replace(part, keeps=part.keeps and replicas.carriage.keeps_log)
+
+
 def _log_plan(bundle: Bundle, state: Path) -> Plan:
     log = bundle.settings.log
     return Plan(
@@ -785,6 +889,7 @@ def _log_plan(bundle: Bundle, state: Path) -> Plan:
         origin=bundle.origin,
         master=None if bundle.master_key is None else str(bundle.master_key),
         tiles=None if log.tiles is None else str(bundle.path(log.tiles)),
+        fenced=bundle.settings.replicas is not None and bundle.settings.replicas.carriage is not None,
     )
 
 

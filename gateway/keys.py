@@ -10,6 +10,7 @@ An approver's private key is in a file of its owner and never in the state.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -265,6 +266,34 @@ class Keyring:
     def has_tenant(self, tenant: str) -> bool:
         """Whether this tenant has a key: none that was destroyed, and none that was never needed, has."""
         return tenant in self._tenants or (self._directory / f"{_tenant_name(tenant)}.sealed").exists()
+
+    def tenant_sealed(self, tenant: str) -> bytes:
+        """The tenant's key, sealed under the master key; a new one, which is kept nowhere yet, where it has none.
+
+        Raises:
+            KeyFault: it is damaged.
+        """
+        name = _tenant_name(tenant)
+        return self.seal(name, self._secret(name) if self.has_tenant(tenant) else os.urandom(KEY_BYTES))
+
+    def tenant_field(self, tenant: str) -> str:
+        """What the tenant's key is called where its name must not be seen."""
+        return _tenant_name(tenant)
+
+    def adopt_tenant(self, tenant: str, sealed: bytes) -> bool:
+        """Take over a tenant's key that another host made; whether it is the one that is used here now.
+
+        Raises:
+            KeyFault: it is damaged, or sealed under another master key.
+        """
+        name = _tenant_name(tenant)
+        secret = self.unseal(name, sealed)
+        if not self.has_tenant(tenant):
+            path = self._directory / f"{name}.sealed"
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            with contextlib.suppress(MadeElsewhere):
+                _write_new(path, self.seal(name, secret))
+        return hmac.compare_digest(self._secret(name), secret)
 
     def reread_tenant(self, tenant: str) -> None:
         """Take the tenant's key from the disk at its next use: another process may have destroyed it."""

@@ -29,7 +29,8 @@ class Part:
 
     Attributes:
         serves: it takes calls.
-        keeps: it makes the record of them all: orders, signs, notes what operators do, answers the operator.
+        keeps: it makes the record of them all: orders, signs, notes what operators do.
+        operates: it answers the operator.
         journal: the folder, below the state, of its own journal.
         workers: how many processes serve.
         port: where they listen, if that was settled before.
@@ -41,6 +42,7 @@ class Part:
 
     serves: bool = True
     keeps: bool = True
+    operates: bool = True
     journal: str = JOURNAL
     workers: int = 1
     port: int | None = None
@@ -48,11 +50,6 @@ class Part:
     quotas: Quotas | None = None
     others: Callable[[], Awaitable[Sequence[Told]]] | None = None
     under_way: Callable[[str], Awaitable[bool]] | None = None
-
-    @property
-    def alone(self) -> bool:
-        """Whether it is the whole gateway."""
-        return self.serves and self.keeps
 
 
 ALONE = Part()

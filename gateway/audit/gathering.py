@@ -10,6 +10,7 @@ A gathered record keeps the place it has in its own journal (`writer`, `wseq`), 
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,17 @@ import orjson
 from gateway.audit.journal import Journal
 from gateway.audit.language import Id, NotRecordable
 from gateway.audit.record import glimpse
-from gateway.audit.store import FILE_NAME, KIND_LETTERS, RSEQ_BITS, Cipher, StoreFault, line_of, reading, translated
+from gateway.audit.store import (
+    FILE_NAME,
+    KIND_LETTERS,
+    RSEQ_BITS,
+    Cipher,
+    StoreFault,
+    identity_of,
+    line_of,
+    reading,
+    translated,
+)
 
 AT_ONCE: Final = 1024
 """Rows of one commit."""
@@ -62,6 +73,7 @@ class Spool:
     def __init__(self, directory: Path, key: bytes, cipher: Cipher = Cipher.AEGIS) -> None:
         self._path = directory / FILE_NAME
         self._connection = reading(self._path, key, cipher)
+        self.identity = identity_of(self._connection)
 
     def after(self, seq: int, most: int = AT_ONCE) -> list[Carried]:
         """The rows after a key, in order, at most so many.
@@ -82,6 +94,16 @@ class Spool:
         with translated(self._path):
             found = self._connection.execute("SELECT body FROM record WHERE seq = ?", (number << RSEQ_BITS,)).fetchone()
         return None if found is None else started_by(str(found[0]))
+
+    def last(self) -> int:
+        """The key of its last row.
+
+        Raises:
+            StoreFault: it cannot be read.
+        """
+        with translated(self._path):
+            found = self._connection.execute("SELECT max(seq) FROM record").fetchone()
+        return -1 if found is None or found[0] is None else int(found[0])
 
     def ended(self) -> bool:
         """Whether its last boot ended cleanly.
@@ -170,6 +192,7 @@ class Gatherer:
         self._signed: dict[str, int] = {}
         self._doubtful = True
         self._open: dict[Attempt, str] = {}
+        self._one = asyncio.Lock()
 
     def open_of(self, tenant: str) -> bool:
         """Whether an attempt of the tenant was gathered and its outcome was not."""
@@ -181,6 +204,10 @@ class Gatherer:
         Raises:
             Unavailable: it cannot be said now.
         """
+        async with self._one:
+            return await self._turn(name)
+
+    async def _turn(self, name: str) -> Turn:
         if self._doubtful:
             found = await self._journal.gathered()
             since = self._journal.now() - LONGEST_CALL
@@ -203,7 +230,11 @@ class Gatherer:
             OutOfTurn: a row before them is missing; nothing was gathered.
             Unavailable: whether they were gathered is unknown, until the journal is asked how far it is.
         """
-        turn = await self.turn(name)
+        async with self._one:
+            return await self._take(name, rows, writer)
+
+    async def _take(self, name: str, rows: Sequence[Carried], writer: str | None) -> int:
+        turn = await self._turn(name)
         if turn.writer is None:
             turn.writer = writer
         lines = turn.take(rows, self._open)
@@ -221,3 +252,8 @@ class Gatherer:
             _ours, name, seq = self._unsigned.popleft()
             self._signed[name] = max(seq, self._signed.get(name, -1))
         return dict(self._signed)
+
+
+def name_of(place: str, identity: int) -> str:
+    """A journal's name where it is gathered: where it is, and which file, so that a new one in its place is another."""
+    return f"{place}.{identity:08x}"

@@ -212,6 +212,11 @@ class Journal:
             held.also.append(durable)
         return durable
 
+    @property
+    def identity(self) -> int:
+        """The number that the file was made with."""
+        return self._store.identity
+
     def now(self) -> int:
         """Microseconds since 1970, by the journal's clock."""
         return self._clock()

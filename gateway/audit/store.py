@@ -17,6 +17,7 @@ import contextlib
 import enum
 import fcntl
 import os
+import secrets
 import stat
 from array import array
 from collections.abc import Iterator, Sequence
@@ -113,6 +114,7 @@ class Store(Protocol):
 
     found: Found
     boot: int
+    identity: int
 
     def begin(self, lines: Sequence[str]) -> None: ...
     def commit(self, lines: Sequence[str], first: int, floor: int) -> None: ...
@@ -181,6 +183,7 @@ class SqliteStore:
             os.close(self._lock)
             raise
         self.boot = self.found.boot + 1
+        self.identity = identity_of(self._connection)
         self._files: dict[str, tuple[int, int]] = {}
 
     def commit(self, lines: Sequence[str], first: int, floor: int) -> None:
@@ -392,6 +395,8 @@ def _prepare(connection: apsw.Connection, path: Path) -> None:
         with connection:
             connection.execute(_SCHEMA)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}").fetchall()
+            # Tells this file from one that takes its place: what was gathered of the one is not of the other.
+            connection.execute(f"PRAGMA user_version = {secrets.randbelow(2**31 - 1) + 1}").fetchall()
     elif connection.pragma("application_id") != APPLICATION_ID:
         raise StoreFault(f"{path}: not a journal")
 
@@ -408,6 +413,11 @@ def reading(path: Path, key: bytes, cipher: Cipher = Cipher.AEGIS, vfs: str = ""
             connection.close()
             raise StoreFault(f"{path}: not a journal")
         return connection
+
+
+def identity_of(connection: apsw.Connection) -> int:
+    """The number that a journal's file was made with; 0 where it is older than that."""
+    return cast(int, connection.pragma("user_version"))
 
 
 def refuse_open_to_others(path: Path) -> None:

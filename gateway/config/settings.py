@@ -313,13 +313,24 @@ class SecretFile(Form):
     file: Prose
 
 
+class Carriage(Form):
+    """The hosts of a region make one log: each has its journal carried through Redis to the one that `keeps_log`.
+
+    `host` is this host's name, which no other has. All hosts have the same master key.
+    """
+
+    host: Id
+    keeps_log: bool = False
+
+
 class Replicas(Form):
     """The Redis that several replicas share. Without it this host stands by itself.
 
     `url` is `redis://HOST:PORT`, `redis+sentinel://HOST:PORT,HOST:PORT/NAME` or `redis+cluster://HOST:PORT,HOST:PORT`;
     with `rediss` it is TLS 1.3, which anything but a loopback address needs. `count` replicas share a limit:
     while Redis is away, each grants that part of it. No call waits longer for Redis than `wait_seconds`. A replica that
-    did not hear for `stale_seconds` which keys are revoked elsewhere grants nothing; without it, it goes on.
+    did not hear for `stale_seconds` which keys are revoked elsewhere grants nothing; without it, it goes on. With
+    `carriage` one log holds what all of them wrote.
     """
 
     url: Annotated[str, AfterValidator(_redis_url)]
@@ -330,6 +341,7 @@ class Replicas(Form):
     unsafe_plaintext: bool = False
     wait_seconds: Annotated[float, Field(ge=0.005, le=0.1, allow_inf_nan=False)] = 0.05
     stale_seconds: Annotated[float, Field(ge=2, le=86_400, allow_inf_nan=False)] | None = None
+    carriage: Carriage | None = None
 
     @property
     def hosts(self) -> tuple[tuple[str, int], ...]:

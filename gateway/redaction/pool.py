@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import resource
 import signal
 import socket
 import sys
@@ -23,7 +24,6 @@ from dataclasses import dataclass
 import uvloop
 
 from gateway.errors import Unavailable
-from gateway.process import close_core_dumps
 from gateway.redaction.crew import Crew
 from gateway.redaction.nursery import COMMAND, LENGTH, READY, Gone
 from gateway.redaction.patience import Patience
@@ -298,7 +298,7 @@ def main(descriptor: int, workers: int, floor: float, per_kilobyte: float) -> No
     """Run on the control socket with that descriptor, until the parent closes it."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the parent's to handle; we end after it, with its socket
-    close_core_dumps()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold texts
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(Pool(workers, Patience(floor, per_kilobyte)).run(socket.socket(fileno=descriptor)))
 

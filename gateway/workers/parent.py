@@ -17,17 +17,17 @@ import socket
 import subprocess
 import sys
 from collections.abc import Collection, Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from time import monotonic, time
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
 from gateway.app import Application
-from gateway.audit.gathering import AT_ONCE, Gatherer, OutOfTurn, Spool
+from gateway.audit.gathering import AT_ONCE, OutOfTurn, Spool, name_of
 from gateway.audit.journal import Journal
 from gateway.audit.language import Sha
-from gateway.audit.log_store import LogReader
 from gateway.audit.store import FILE_NAME, RSEQ_BITS, StoreFault
 from gateway.errors import Unavailable
 from gateway.part import WORKERS, Part, Told
@@ -37,6 +37,9 @@ from gateway.redaction.pool import commanded
 from gateway.workers.channel import Channel, Lost, Message
 from gateway.workers.quotas import Till
 from gateway.workers.worker import Plan
+
+if TYPE_CHECKING:
+    from gateway.replicas.carrying import Outpost
 
 _START_SECONDS: Final = 90.0
 _GATHER_SECONDS: Final = 0.1
@@ -115,6 +118,8 @@ class Parent:
         self._counters = Counters(monotonic, time)
         self.hands = [Hand(f"w{number}", self._counters) for number in range(workers)]
         self._spools: dict[str, Spool] = {}
+        self._names: dict[str, str] = {}
+        self._carried: set[str] = set()
         self._forgotten: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._gathering = asyncio.Lock()
@@ -136,7 +141,6 @@ class Parent:
             Unavailable: a worker did not start; it has said why.
         """
         await self.application.start()
-        self._gatherer = Gatherer(self.application.journal)
         listen = self.application.bundle.settings.listen
         # Bound and never listening: it keeps the port, also between two lives of a worker.
         family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
@@ -176,8 +180,9 @@ class Parent:
                 pass
         for hand in self.hands:
             await hand.channel.close()
-        for spool in self._spools.values():
-            spool.close()
+        for name, spool in self._spools.items():
+            if not any(self._names[place] == name for place in self._carried):
+                spool.close()
         self._place.close()
         if self._mother is not None and self._pool is not None:
             self._mother.close()
@@ -296,37 +301,57 @@ class Parent:
     async def _gather(self) -> int:
         """Take what each worker's journal has gained, at most one commit of each; how many rows."""
         taken = 0
+        if self.application.outpost is not None:
+            await self._carry(self.application.outpost)
+            return 0
         async with self._gathering:
             for name, spool in (await asyncio.to_thread(self._opened)).items():
-                turn = await self._gatherer.turn(name)
+                turn = await self.application.gatherer.turn(name)
                 rows = await asyncio.to_thread(spool.after, turn.seq)
                 if rows:
                     writer = turn.writer or await asyncio.to_thread(spool.started, rows[0].seq >> RSEQ_BITS)
-                    taken += await self._gatherer.take(name, rows, writer)
+                    taken += await self.application.gatherer.take(name, rows, writer)
         return taken
+
+    async def _carry(self, outpost: Outpost) -> None:
+        """Where another host makes the log: have each worker's journal carried there."""
+        from gateway.replicas.carrying import OnDisk  # noqa: PLC0415  # `redis` is an optional package
+
+        await asyncio.to_thread(self._opened)
+        replicas = self.application.bundle.settings.replicas
+        host = replicas.carriage.host if replicas is not None and replicas.carriage is not None else ""
+        for place, name in self._names.items():
+            if place not in self._carried:
+                self._carried.add(place)
+                outpost.carry(f"{host}-{name}", OnDisk(self._spools[name], partial(self._forget_in, place)))
+
+    async def _forget_in(self, place: str, through: int) -> None:
+        for hand in self.hands:
+            if hand.name == place:
+                hand.channel.send({"forget": through})
 
     def _opened(self) -> dict[str, Spool]:
         """Every worker's journal, also those that no worker writes any more."""
         for path in sorted((self.application.state / WORKERS).glob(f"*/{FILE_NAME}")):
-            name = path.parent.name
-            if name not in self._spools:
+            place = path.parent.name
+            if place not in self._names:
                 with contextlib.suppress(StoreFault):  # it is being made
-                    self._spools[name] = Spool(path.parent, self.application.keyring.journal_key())
+                    spool = Spool(path.parent, self.application.keyring.journal_key())
+                    self._names[place] = name_of(place, spool.identity)
+                    self._spools[self._names[place]] = spool
         return dict(self._spools)
 
     async def _let_forget(self) -> None:
         """Tell each worker up to where a signed checkpoint covers what it wrote."""
+        if self.application.outpost is not None:
+            return  # its carrier does
         with contextlib.suppress(StoreFault):
-            signed = self._gatherer.signed(await asyncio.to_thread(self._last_signed))
+            signed = self.application.gatherer.signed(await self.application.last_signed())
             for hand in self.hands:
-                through = signed.get(hand.name, -1)
+                through = signed.get(self._names.get(hand.name, ""), -1)
                 if through > self._forgotten.get(hand.name, -1) and hand.started.is_set():
                     self._forgotten[hand.name] = through
                     hand.channel.send({"forget": through})
-
-    def _last_signed(self) -> int:
-        with LogReader.read(self.application.state / "log", self.application.keyring.log_key()) as log:
-            return log.last_seq
 
     async def _close_left(self, coming: Collection[str]) -> None:
         """End the journals of workers that are not coming again: what they left open is closed as indeterminate."""
@@ -348,9 +373,9 @@ class Parent:
                 last = (await hand.channel.ask({"reread": tenant}, _ANSWER_SECONDS))["last"]
             except Lost:
                 return True  # nobody can say, until it is replaced
-            if (await self._gatherer.turn(hand.name)).seq < cast(int, last):
+            if (await self.application.gatherer.turn(self._names.get(hand.name, ""))).seq < cast(int, last):
                 return True
-        return self._gatherer.open_of(tenant)
+        return self.application.gatherer.open_of(tenant)
 
 
 _ROOT: Final = Path(__file__).parents[2]

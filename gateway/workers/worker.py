@@ -55,6 +55,7 @@ class Worker:
             environment=environment(),
             part=Part(
                 keeps=False,
+                operates=False,
                 journal=f"{WORKERS}/{plan.name}",
                 workers=plan.workers,
                 port=plan.port,
