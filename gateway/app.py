@@ -147,6 +147,7 @@ class Application:
         self._noting = asyncio.Lock()
         self._taken = Taken()
         self._outside: Outside | None = None
+        self._ending = False
         self._joined: Home | Outpost | None = None
         self.home: Home | None = None
         self.outpost: Outpost | None = None
@@ -263,7 +264,7 @@ class Application:
             "journal": lambda: self._journal.healthy,
             "redactor": lambda: self._detector is None or self._detector.healthy,
             "checkpoint": lambda: self._sequencing.healthy or not part.keeps,
-            "accepting": lambda: not self._relay.stopping,
+            "accepting": lambda: not (self._ending or self._relay.stopping),
             "current": lambda: self._current,
         }
         self._metrics.calls_in_flight.set_function(lambda: limits.in_flight)
@@ -382,6 +383,7 @@ class Application:
 
     async def stop(self) -> None:
         """Take no more calls, let those in progress end within their bound, close what is left, and end every part."""
+        await self.hand_over()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -411,6 +413,14 @@ class Application:
             await self.outpost.stop()
         self._log.event("stop" if self._part.operates else "worker_stop")
         self._log.close()
+
+    async def hand_over(self) -> None:
+        """Say that this gateway is not ready, and go on for as long as a balancer needs to hear of it. Once."""
+        seconds = self._force.bundle.settings.limits.handover_seconds
+        if not self._ending and self._part.operates and seconds:
+            self._ending = True
+            await asyncio.sleep(seconds)
+        self._ending = True
 
     async def reload(self) -> bool:
         """Read the configuration anew, one reading at a time; whether it is in force now.

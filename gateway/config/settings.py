@@ -188,7 +188,8 @@ class Web(Listener):
 class Limits(Form):
     """Bounds of one exchange, of one caller (unless its own say otherwise) and of the whole process.
 
-    `tenant` and `processor` hold for each one that `tenants` and `processors` do not name.
+    `tenant` and `processor` hold for each one that `tenants` and `processors` do not name. On SIGTERM the gateway says
+    for `handover_seconds` that it is not ready and takes calls all the same, so that a balancer turns to others first.
     """
 
     body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 4 * 1024 * 1024
@@ -212,6 +213,7 @@ class Limits(Form):
     total_seconds: Seconds = 3600.0
     write_seconds: Seconds = 30.0
     drain_seconds: Seconds = 30.0
+    handover_seconds: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = 0.0
 
     def caller_quota(self) -> Quota:
         """What each caller may use beside its calls a minute and in flight."""

@@ -159,6 +159,7 @@ class Parent:
 
     async def stop(self) -> None:
         """End the workers within their bound, gather what they wrote last, then end the home."""
+        await self.application.hand_over()
         self._stopping = True
         for hand in self.hands:
             hand.signal(signal.SIGTERM)

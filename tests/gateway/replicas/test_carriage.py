@@ -3,129 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 
-from gateway.audit.evidence import open_evidence
-from gateway.audit.log_store import LogReader
-from gateway.audit.store import StoreFault
-from gateway.audit.verify import Policy, conclude, verify
-from gateway.keys import Keyring
-from gateway.simulator import CREDENTIAL, Simulator
-from tests.configuration import CALLER, TENANT, issue_key, write_configuration
-from tests.houses import UNSCANNED, Served, client, serve, settings, unaccounted
+from gateway.simulator import Simulator
+from tests.configuration import TENANT
+from tests.houses import unaccounted
 from tests.redis_server import RedisServer
-
-BODY = {"model": "gpt-simulated", "messages": [{"role": "user", "content": "Hello"}]}
-
-
-class Host:
-    """A gateway process of the region, and its key."""
-
-    def __init__(self, folder: Path, name: str, simulator: Simulator, redis: RedisServer, *, keeps: bool) -> None:
-        self.folder = folder / name
-        self.folder.mkdir()
-        replicas = {
-            "url": redis.url,
-            "count": 3,
-            "wait_seconds": 0.1,
-            "carriage": {"host": name, "keeps_log": keeps},
-        }
-        chosen = settings(replicas=replicas, master_key={"file": str(folder / "master.keys")}, **UNSCANNED)
-        self.configuration = write_configuration(self.folder, simulator.port, CREDENTIAL, settings=chosen)
-        self.state = self.folder / "state"
-        self.key = issue_key(self.state, CALLER)
-        self.served: Served | None = None
-
-    @property
-    def keyring(self) -> Keyring:
-        return Keyring.open(self.state / "keys", master=self.folder.parent / "master.keys")
-
-    async def start(self, *more: str) -> None:
-        self.served = await serve(self.configuration, self.folder, *more)
-
-    async def call(self) -> int:
-        assert self.served is not None
-        url = f"{self.served.url}/v1/chat/completions"
-        async with client(self.key) as session, session.post(url, json=BODY) as answer:
-            await answer.read()
-            return answer.status
-
-    async def ready(self) -> dict[str, Any]:
-        assert self.served is not None
-        async with aiohttp.ClientSession() as session, session.get(f"{self.served.operations_url}/readyz") as answer:
-            found: dict[str, Any] = json.loads(await answer.read())
-            return found
-
-    async def end(self) -> None:
-        assert self.served is not None
-        self.served.signal(signal.SIGTERM)
-        assert await self.served.ended(40) == 0, (self.folder / "stderr").read_text()
-
-    def size(self) -> int:
-        try:
-            with LogReader.read(self.state / "log", self.keyring.log_key()) as log:
-                return log.size
-        except StoreFault:
-            return 0
-
-    def logged(self) -> list[Any]:
-        """What the log holds of calls: the journal that it is made of, up to its last row in the log."""
-        return records_of(self)
-
-    def verified(self) -> dict[str, Any]:
-        keyring = self.keyring
-        with open_evidence(self.state, keyring) as evidence:
-            run = verify(evidence, Policy(evidence.policy(keyring)))
-        said: list[str] = []
-        assert conclude(run, said.append) == 0, [line for line in said if "FAIL" in line]
-        return dict(run.facts()["totals"])
-
-
-def records_of(host: Host) -> list[Any]:
-    from gateway.audit.reader import Filters, query  # noqa: PLC0415
-
-    return list(query(host.state / "journal", host.keyring.journal_key(), Filters()))
+from tests.regions import Host, intents, records_of, region, until
 
 
 @pytest.fixture
 async def provider() -> AsyncIterator[Simulator]:
     async with Simulator() as running:
         yield running
-
-
-@contextlib.asynccontextmanager
-async def region(folder: Path, provider: Simulator, redis: RedisServer, *outposts: str) -> AsyncIterator[list[Host]]:
-    """The host that keeps the log, first, and others."""
-    hosts = [Host(folder, "home", provider, redis, keeps=True)]
-    hosts += [Host(folder, name, provider, redis, keeps=False) for name in outposts]
-    try:
-        for host in hosts:
-            await host.start()
-        yield hosts
-    finally:
-        for host in hosts:
-            if host.served is not None:
-                await host.served.kill()
-
-
-async def until(condition: object, seconds: float = 30) -> None:
-    assert callable(condition)
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.05)
-
-
-def intents(host: Host) -> int:
-    return sum(line["kind"] == "intent" for line in records_of(host))
 
 
 async def test_one_log_holds_what_every_host_wrote(
