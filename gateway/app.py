@@ -587,6 +587,8 @@ class Application:
             said.append("nobody takes this host's journal to the log: it is kept here, and sent when somebody does")
         if self.home is not None:
             said += [f"rows of journal {name} did not come in turn" for name in sorted(self.home.missing)]
+            if self.home.foreign:
+                said.append(f"{self.home.foreign} carried entries were not sealed under this master key: dropped")
             said += ["Redis is away: no checkpoint is claimed"] if self._sequencing.waiting else []
         return said
 

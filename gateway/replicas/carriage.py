@@ -34,6 +34,8 @@ ROWS: Final = 512
 WINDOW: Final = 16 * ROWS
 """Most rows that are under way and not gathered yet."""
 RESEND_SECONDS: Final = 2.0
+QUEUED: Final = 64
+"""Entries in the stream beyond which nobody adds one: Redis is no store, and what is not sent is not lost."""
 LOOK_SECONDS: Final = 0.1
 GRACE_SECONDS: Final = 2.0
 _PAUSES: Final = (0.1, 0.2, 0.5, 1.0)
@@ -141,6 +143,7 @@ class Carrier:
         self._sent = -1
         self._moved = monotonic()
         self._head: bytes | None = None
+        self._may_send = False
         self.heard = -1e9
         self.taken = -1
         self.signed = -1
@@ -168,7 +171,7 @@ class Carrier:
             Away: nothing is lost; do it again.
         """
         await self._hear()
-        if self.older:
+        if self.older or not self._may_send:
             return False
         begin = max(self._sent, self.taken)
         if begin > self.taken and monotonic() - self._moved > RESEND_SECONDS:
@@ -191,7 +194,10 @@ class Carrier:
 
     async def _hear(self) -> None:
         key = self._line.key
-        head, home = await self._line.run_all(("GET", key("head")), ("GET", key("home")))
+        head, home, queued = await self._line.run_all(
+            ("GET", key("head")), ("GET", key("home")), ("XLEN", key("carriage"))
+        )
+        self._may_send = isinstance(home, bytes) and isinstance(queued, int) and queued < QUEUED
         if isinstance(head, bytes):
             self._head = head
         elif self._head is not None:

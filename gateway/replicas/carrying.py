@@ -173,6 +173,11 @@ class Home:
         """The journals of which a row did not come in its turn, and has not come since."""
         return frozenset(self._missing)
 
+    @property
+    def foreign(self) -> int:
+        """How many entries were not sealed under this region's master key."""
+        return self._receiver.foreign
+
     async def meet(self, tenants: Iterable[str]) -> None:
         """See `Outpost.meet`."""
         await meet(self._line, self._keyring, tenants)
