@@ -148,6 +148,7 @@ class Application:
         self._taken = Taken()
         self._outside: Outside | None = None
         self._ending = False
+        self.behind_log = False
         self._joined: Home | Outpost | None = None
         self.home: Home | None = None
         self.outpost: Outpost | None = None
@@ -316,13 +317,16 @@ class Application:
     @property
     def _current(self) -> bool:
         """Whether this process knows enough of what others decided, and wrote, to go on granting."""
-        behind = self.outpost is not None and self.outpost.older
+        behind = self.behind_log or (self.outpost is not None and self.outpost.older)
         return not behind and (self._shared is None or self._shared.current)
 
     async def _join_region(self, bundle: Bundle, state: Path) -> Claim | None:
         """Where several hosts make one log: carry ours there, or take theirs in; who grants what we sign."""
         replicas = bundle.settings.replicas
-        if replicas is None or replicas.carriage is None or not self._part.operates:
+        if replicas is None or replicas.carriage is None:
+            return None
+        self._keyring.shared = True
+        if not self._part.operates:
             return None
         from gateway.replicas.carrying import Home, OnDisk, Outpost  # noqa: PLC0415  # `redis` is an optional package
         from gateway.replicas.shared import door_options  # noqa: PLC0415

@@ -25,6 +25,8 @@ from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from gateway.errors import Code, Unavailable
+
 KEY_BYTES = 32
 NONCE_BYTES = 12  # NIST SP 800-38D section 5.2.1.1: 96 bits, the only length GCM takes without hashing it
 MASTER_FILE = "master.keys"
@@ -95,15 +97,20 @@ class Keyring:
 
     Rotation: add a line to the master file (`add_master`), then `reseal`. The newest line seals,
     every line unseals, so a line may go once `reseal` has run and no backup needs it.
+
+    Attributes:
+        shared: other hosts use the same keys of tenants, so that none is made here by the way: one that is not here
+            yet is `Unavailable`.
     """
 
-    __slots__ = ("_directory", "_masters", "_tenants")
+    __slots__ = ("_directory", "_masters", "_tenants", "shared")
 
     def __init__(self, directory: Path, masters: Iterable[_Master]) -> None:
         """Use `open`; this is its last step."""
         self._directory = directory
         self._masters = {master.key_id: master for master in masters}
         self._tenants: dict[str, _Keyed] = {}
+        self.shared = False
 
     def __repr__(self) -> str:
         return f"Keyring({str(self._directory)!r}, {len(self._masters)} master keys)"
@@ -309,6 +316,8 @@ class Keyring:
         return self.drop(_tenant_name(tenant))
 
     def _tenant_key(self, tenant: str) -> _Keyed:
+        if self.shared and not self.has_tenant(tenant):
+            raise Unavailable(Code.AUDIT_UNAVAILABLE, "This tenant's key is not here yet. Try again shortly.")
         keyed = self._tenants[tenant] = _Keyed(self._secret(_tenant_name(tenant)))
         return keyed
 

@@ -321,6 +321,9 @@ class Parent:
         await asyncio.to_thread(self._opened)
         replicas = self.application.bundle.settings.replicas
         host = replicas.carriage.host if replicas is not None and replicas.carriage is not None else ""
+        if outpost.older:
+            for hand in self.hands:
+                hand.channel.send({"behind": True})
         for place, name in self._names.items():
             if place not in self._carried:
                 self._carried.add(place)

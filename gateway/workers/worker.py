@@ -98,6 +98,8 @@ class Worker:
             return {"checks": told.checks, "warnings": told.warnings, "metrics": told.metrics.decode()}
         if isinstance(through := message.get("forget"), int):
             self._begin(self._forget(through))
+        if "behind" in message:
+            self.application.behind_log = True  # our journal, or a sister's, is older than the log: for good
         if isinstance(tenant := message.get("reread"), str):
             self.application.keyring.reread_tenant(tenant)
             return {"last": self.application.journal.last_seq}
