@@ -318,7 +318,8 @@ class SecretFile(Form):
 class Carriage(Form):
     """The hosts of a region make one log: each has its journal carried through Redis to the one that `keeps_log`.
 
-    `host` is this host's name, which no other has. All hosts have the same master key.
+    `host` is what this host's journals are called there, beside a number that each file is made with, so hosts may
+    share it. All hosts have the same master key.
     """
 
     host: Id
