@@ -24,7 +24,6 @@ import uvloop
 from gateway.aside import aside
 from gateway.audit.access import Looked, access_mark, looks_after
 from gateway.audit.configurations import keep_configuration
-from gateway.audit.cosigning import keep_trust
 from gateway.audit.journal import Journal
 from gateway.audit.journal import Settings as JournalSettings
 from gateway.audit.language import Id, Mac, Sha
@@ -57,7 +56,6 @@ from gateway.listener import Listener, ListenerOptions
 from gateway.logs import CallLine, Log, detached_logger, loop_exception_handler, silence
 from gateway.metrics import Metrics
 from gateway.operations import operations_handler
-from gateway.outside import Outside
 from gateway.passage import InForce, Passage
 from gateway.policy.entries import Entry
 from gateway.policy.halts import Halts
@@ -72,7 +70,7 @@ from gateway.sequencing import Sequencing
 from gateway.targets import Targets
 from gateway.upstream import Upstream, UpstreamOptions
 from gateway.vocabulary import vocabulary_of
-from gateway.witnessing import RolledBack, Witnessing
+from gateway.vouching import Vouching
 from providers import PROVIDERS
 
 if TYPE_CHECKING:
@@ -134,7 +132,6 @@ class Application:
         self._reloading = asyncio.Lock()
         self._noting = asyncio.Lock()
         self._taken = Taken()
-        self._outside: Outside | None = None
 
     @property
     def port(self) -> int:
@@ -234,15 +231,15 @@ class Application:
         await self._note_looks()
         await self._listener.start(self._relay.handle)
         await self._operations.start(operations_handler(self._metrics, checks, self._warnings, desk.handle))
-        witnessing = await self._witnessed(bundle, state)
+        self._vouching = Vouching(bundle, state, self._keyring, self._ledger.note, self._unvouched, self._sign_no_more)
+        await self._vouching.look()
         self._sequencing.start()
         self._tasks = [
             loop.create_task(self._watch(), name="watch"),
             loop.create_task(self._count(), name="strangers"),
             loop.create_task(desk.run(), name="desk"),
         ]
-        if witnessing is not None:
-            self._tasks.append(loop.create_task(witnessing.run(self._sign_no_more), name="witnesses"))
+        self._tasks += [loop.create_task(each, name="vouching") for each in self._vouching.runs()]
         self._log.event("start", port=self.port, operations=self.operations_port, policy=bundle.digest[:16])
 
     async def stop(self) -> None:
@@ -259,8 +256,7 @@ class Application:
         await self._record_strangers()
         await self._note_totals(ending=True)
         await self._upstream.close()
-        if self._outside is not None:
-            await self._outside.close()
+        await self._vouching.close()
         if self._shared is not None:
             await self._shared.stop()
         if self._detector is not None:
@@ -323,30 +319,12 @@ class Application:
         require_approval(bundle, self._state or bundle.state, PROVIDERS)
         return bundle
 
-    async def _witnessed(self, bundle: Bundle, state: Path) -> Witnessing | None:
-        """The log's witnesses, if it has any, who are asked before anything is signed: one of them may know better."""
-        log = bundle.settings.log
-        keep_trust(state / "log", [each.key for each in log.witnesses], log.quorum)
-        if not log.witnesses:
-            return None
-        upstream = bundle.settings.upstream
-        roots = None if upstream.authorities is None else bundle.path(upstream.authorities)
-        self._outside = Outside([each.url for each in log.witnesses], roots)
-        made = Witnessing(
-            state, self._keyring.log_key(), log.witnesses, log.quorum, self._outside, self._witness_failed
-        )
-        try:
-            await made.look()
-        except RolledBack as fault:
-            self._sign_no_more(str(fault))
-        return made
-
     def _sign_no_more(self, reason: str) -> None:
         self._sequencing.forbid()
         self._log_stands_still(reason)
 
-    def _witness_failed(self, reason: str) -> None:
-        self._log.event("witness_failed")
+    def _unvouched(self, reason: str) -> None:
+        self._log.event("not_vouched")
         sys.stderr.write(f"gateway: {reason}\n")
 
     def _desk(self, state: Path) -> Desk:
@@ -413,6 +391,7 @@ class Application:
             *doubt,
             *refused,
             *alone,
+            *self._vouching.warnings(),
             *change_warnings(self._force.bundle),
             *expiry_warnings(self._force.bundle, now),
         ]

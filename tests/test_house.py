@@ -22,6 +22,7 @@ FLOORS: dict[str, int] = {
     "gateway.redaction": 2,
     "gateway.audit": 2,
     "gateway.addresses": 3,
+    "gateway.anchoring": 3,
     "gateway.answers": 3,
     "gateway.aside": 3,
     "gateway.attempt": 3,
@@ -55,6 +56,7 @@ FLOORS: dict[str, int] = {
     "gateway.targets": 3,
     "gateway.upstream": 3,
     "gateway.vocabulary": 3,
+    "gateway.vouching": 3,
     "gateway.waits": 3,
     "gateway.witnessing": 3,
     "gateway.app": 4,
@@ -108,6 +110,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     ),
     "prometheus_client": ("gateway.metrics",),
     "redis": ("gateway.replicas",),
+    "rfc3161_client": ("gateway.audit.stamping",),
     "yaml": ("gateway.config.documents",),
     "pydantic": (
         "gateway.policy.forms",

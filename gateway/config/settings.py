@@ -278,10 +278,19 @@ class Witness(Form):
     url: Annotated[str, AfterValidator(_outside)]
 
 
+class TimeStamps(Form):
+    """Who says at what time the log was there (RFC 3161): where to ask, how often, and whom to believe (PEM)."""
+
+    url: Annotated[str, AfterValidator(_outside)]
+    roots: Prose
+    every_hours: Annotated[int, Field(ge=1, le=168)] = 24
+
+
 class Log(Form):
     """The signed log. Never change `origin` once there is a log: it is the log's name.
 
     Its checkpoints are sent to the `witnesses` once a minute; an auditor asks for the cosignatures of `quorum` of them.
+    With `time_stamps`, a token over the last checkpoint is fetched every so many hours; without, there are none.
     `guard` is a file on another volume than the state, where the last checkpoint is kept a second time;
     `tiles` a directory for a web server, from which anybody can read the log without its records.
     """
@@ -291,6 +300,7 @@ class Log(Form):
     tiles: Prose | None = None
     witnesses: Annotated[tuple[Witness, ...], Field(max_length=16)] = ()
     quorum: Annotated[int, Field(ge=0, le=16)] = 0
+    time_stamps: TimeStamps | None = None
 
 
 class Upstream(Form):
