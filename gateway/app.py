@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import uvloop
 
 from gateway.aside import aside
-from gateway.audit.access import Looked, access_mark, looks_after
+from gateway.audit.access import access_mark
 from gateway.audit.configurations import keep_configuration
 from gateway.audit.journal import Journal
 from gateway.audit.journal import Settings as JournalSettings
@@ -30,13 +30,11 @@ from gateway.audit.language import Id, Mac, Sha
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Operator
 from gateway.audit.retention.erasure import Erasing
-from gateway.audit.retention.handouts import FILE as HANDOUTS
-from gateway.audit.retention.handouts import handouts
 from gateway.audit.retention.restoring import lost_before, reapply, recorded
 from gateway.audit.sequencing import Plan
 from gateway.audit.store import StoreFault
 from gateway.audit.totals import Taken
-from gateway.audit.words import Act, Processor, Role
+from gateway.audit.words import Act
 from gateway.change.chain import Chain, ChainBroken
 from gateway.change.control import require_approval
 from gateway.change.control import warnings as change_warnings
@@ -46,7 +44,6 @@ from gateway.clock import Clock
 from gateway.config import Bundle, load, schemas_mark
 from gateway.config.outlook import expiry_warnings
 from gateway.config.shelf import Shelf
-from gateway.disclosure.notices import Sent, SentUnreadable, read_sent
 from gateway.endpoints import Endpoint
 from gateway.erasing import Desk
 from gateway.errors import Code, ConfigurationError, Unavailable
@@ -55,6 +52,7 @@ from gateway.limits import Limits
 from gateway.listener import Listener, ListenerOptions
 from gateway.logs import CallLine, Log, detached_logger, loop_exception_handler, silence
 from gateway.metrics import Metrics
+from gateway.noting import Noting
 from gateway.operations import operations_handler
 from gateway.passage import InForce, Passage
 from gateway.policy.entries import Entry
@@ -75,14 +73,6 @@ from providers import PROVIDERS
 
 if TYPE_CHECKING:
     from gateway.replicas.shared import Shared
-
-NOTED = "notices.noted"
-"""How many lines of the notices that were sent are in the record."""
-
-SEEN = "looks.noted"
-"""The number of the last view or export of the auditor's pages that is in the record."""
-
-_MOST_LOOKS = 256
 
 WATCH_SECONDS = 0.5
 """How long an approved schema, or a caller key, may take to be in force."""
@@ -130,7 +120,7 @@ class Application:
         self._shared: Shared | None = None
         self._shelf = Shelf()
         self._reloading = asyncio.Lock()
-        self._noting = asyncio.Lock()
+        self._noting_changes = asyncio.Lock()
         self._taken = Taken()
 
     @property
@@ -176,6 +166,7 @@ class Application:
             ),
         )
         self._ledger = Ledger(self._journal)
+        self._noting = Noting(state, keyring, self._ledger.note, lambda: self._force.vocabulary, self._log.event, _now)
         self._sequencing = Sequencing(_log_plan(bundle, state), self._log_stands_still)
         keep_configuration(state / "log", bundle.digest, bundle.preimage)
         self._metrics = Metrics(
@@ -225,10 +216,8 @@ class Application:
         self._publish(reload_ok=True)
         await self._note_changes()
         await self._note_tenants()
-        await self._note_notices()
-        await self._note_handouts()
+        await self._noting.all()
         await self._note_lost(state)
-        await self._note_looks()
         await self._listener.start(self._relay.handle)
         await self._operations.start(operations_handler(self._metrics, checks, self._warnings, desk.handle))
         self._vouching = Vouching(bundle, state, self._keyring, self._ledger.note, self._unvouched, self._sign_no_more)
@@ -470,7 +459,7 @@ class Application:
             await asyncio.sleep(WATCH_SECONDS)
             if looked != (mark := access_mark(self._state or self._force.bundle.state)):
                 looked = mark
-                await self._note_looks()
+                await self._noting.looks()
             self._metrics.journal_healthy.set(1 if self._journal.healthy else 0)
             known, keys = keys, self._force.bundle.callers.key_ids()
             for key in sorted(known ^ keys):
@@ -484,7 +473,7 @@ class Application:
     async def _note_changes(self) -> None:
         """Record each change that was applied since the last time it was looked, once."""
         chain = Chain(self._state or self._force.bundle.state, PROVIDERS)
-        async with self._noting:
+        async with self._noting_changes:
             try:
                 for link in await asyncio.to_thread(chain.unrecorded):
                     await self._ledger.note(_change(link))
@@ -514,46 +503,6 @@ class Application:
         subject = Mac(self._keyring.tenant_mac(item.tenant, "tenant", item.tenant)) if known else None
         return Operator(time=_now(), act=Act.TENANT, subject=subject, enabled=item.served)
 
-    async def _note_notices(self) -> None:
-        """Record each notice that `gateway processors notices --sent` wrote down since the last time it was looked."""
-        state = self._state or self._force.bundle.state
-        try:
-            sent = await asyncio.to_thread(read_sent, state)
-            noted = state / NOTED
-            done = int(noted.read_bytes()) if noted.exists() else 0
-            for item in sent[done:]:
-                await self._ledger.note(self._notice(item))
-                done += 1
-                noted.write_text(str(done), encoding="ascii")
-        except (SentUnreadable, OSError, ValueError):
-            self._log.event("notices_unreadable")
-        except Unavailable:
-            return  # what was not recorded comes again
-
-    async def _note_handouts(self) -> None:
-        """Record each copy and pack that left since the last time it was looked."""
-        state = self._state or self._force.bundle.state
-        noted = state / f"{HANDOUTS}.noted"
-        try:
-            left = await asyncio.to_thread(handouts, state)
-            done = int(noted.read_bytes()) if noted.exists() else 0
-            for item in left[done:]:
-                act = Operator(
-                    time=_now(),
-                    act=Act.EXPORT,
-                    document=Sha(item.document),
-                    count=item.count,
-                    start=item.made,
-                    end=item.delete_by,
-                )
-                await self._ledger.note(act)
-                done += 1
-                noted.write_text(str(done), encoding="ascii")
-        except (StoreFault, OSError, ValueError):
-            self._log.event("handouts_unreadable")
-        except Unavailable:
-            return  # what was not recorded comes again
-
     async def _note_lost(self, state: Path) -> None:
         """Record what a lost disk took, after a restore."""
         lost = await asyncio.to_thread(lost_before, state)
@@ -570,38 +519,12 @@ class Application:
             await self._ledger.note(act)
             await asyncio.to_thread(recorded, state)
 
-    async def _note_looks(self) -> None:
-        """Record each view and export of the auditor's pages since the last time it was looked, once."""
-        state = self._state or self._force.bundle.state
-        noted = state / SEEN
-        try:
-            done = int(noted.read_bytes()) if noted.exists() else 0
-            key = self._keyring.index_key()
-            while looks := await asyncio.to_thread(looks_after, state, key, done, _MOST_LOOKS):
-                for item in looks:
-                    if item.act in _LOOKS and item.role in _ROLES:
-                        await self._ledger.note(_look(item))
-                    done = item.id
-                    noted.write_text(str(done), encoding="ascii")
-        except (StoreFault, OSError, ValueError):
-            self._log.event("looks_unreadable")
-        except Unavailable:
-            return  # what was not recorded comes again
-
-    def _notice(self, item: Sent) -> Operator:
-        about = None if item.processor is None else self._force.vocabulary.known(Processor, item.processor)
-        at = round(item.at.timestamp() * 1_000_000)
-        return Operator(
-            time=_now(), act=Act.NOTICE, processor=about, document=Sha(item.document), told=item.told, start=at
-        )
-
     async def _count(self) -> None:
         while True:
             await asyncio.sleep(STRANGERS_SECONDS)
             await self._record_strangers()
             await self._note_changes()
-            await self._note_notices()
-            await self._note_handouts()
+            await self._noting.all()
             await self._note_totals()
             self._publish_dates()
             with contextlib.suppress(Unavailable):
@@ -695,22 +618,6 @@ def _change(link: Proposal) -> Operator:
         document=Sha(statement.id),
         approvers=tuple(sorted({Id(item.key) for item in link.approvals})),
     )
-
-
-def _look(item: Looked) -> Operator:
-    return Operator(
-        time=_now(),
-        act=Act(item.act),
-        role=Role(item.role),
-        session=Id(item.session),
-        query=Sha(item.digest),
-        rows=item.rows,
-        start=item.time,
-    )
-
-
-_LOOKS = frozenset({Act.VIEW.value, Act.EXPORT.value})
-_ROLES = frozenset(Role)
 
 
 def _now() -> int:

@@ -24,7 +24,7 @@ import re
 import sys
 import zipfile
 import zlib
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Protocol, Tuple
@@ -763,12 +763,14 @@ def fault_of(kind: str, text: str, record: Json) -> str | None:
 _RECENT = 65_536
 _scan: Callable[[str, int], tuple[Json, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _NEEDED = {
-    "intent": "agreement attempt boot call conditionals configuration countries forced model processor purpose "
-    "redactions rseq size tenant time tls tseq unscanned",
-    "outcome": "attempt boot call finishes result rseq size tenant time tseq",
+    "intent": "agreement attempt boot call conditionals configuration countries forced model operation processor "
+    "purpose redactions rseq size tenant time tls tseq unscanned",
+    "outcome": "attempt boot cache_read_tokens cache_write_tokens call finishes input_tokens output_tokens result rseq "
+    "size tenant time tseq",
     "refusal": "boot call code configuration rseq size tenant time tseq",
 }
-_NUMBERS = frozenset(("attempt", "redactions", "rseq", "size", "time", "tseq"))
+_COUNTS = ("input", "output", "cache_read", "cache_write")
+_NUMBERS = frozenset(("attempt", "redactions", "rseq", "size", "time", "tseq", *(f"{name}_tokens" for name in _COUNTS)))
 _BEGINS = {'{"agr': "intent", '{"att': "outcome", '{"boo': "refusal"}
 _SETS_SEEN: dict[tuple[str, str], Any] = {}
 
@@ -956,7 +958,7 @@ class Verification:
         self.configurations: dict[str, Configuration] = {}
         self._announced: set[str | None] = set()
         self._in_force: str | None = None
-        self._open: OrderedDict[tuple[str, int], tuple[int, str, str]] = OrderedDict()
+        self._open: OrderedDict[tuple[str, int], tuple[int, str, str, tuple[str, int, str]]] = OrderedDict()
         self._boots: OrderedDict[str, list[Any]] = (
             OrderedDict()
         )  # id -> [next rseq, missing leaves when last seen, ended cleanly]
@@ -976,7 +978,8 @@ class Verification:
         self.stamped: dict[int, list[tuple[bytes, int]]] = {}  # leaves -> (the root that was stamped, when)
         self._stamped_at = 0
         self._unfounded: list[tuple[Assertion, int, str]] = []  # records whose file is not here
-        self._sent: Counter[tuple[str, int]] = Counter()
+        # (processor, day, operation) -> attempts, explained, late, early, tokens of each count, the most of each
+        self._sent: defaultdict[tuple[str, int, str], list[int]] = defaultdict(lambda: [0] * 12)
         self._refused: OrderedDict[str, None] = OrderedDict()
         self._last_time = 0
         self.first = self.latest = self.oldest = 0
@@ -1097,15 +1100,17 @@ class Verification:
             a6.fail(f"index {index}", "a second intent for one attempt")
         if record["call"] in self._refused:
             self.a["A8"].fail(f"index {index}", "a call that was denied and yet sent")
-        self._open[key] = (index, record["tenant"], record["boot"])
+        day = record["time"] // _DAY
+        place = record["processor"], day, record["operation"]
+        self._open[key] = (index, record["tenant"], record["boot"], place)
         self.totals["attempts"] += 1
         self.totals["calls"] += record["attempt"] == 0
         self.totals["redactions"] += record["redactions"]
         self.by["processor"][record["processor"]] += 1
         self.by["model"][record["model"]] += 1
-        day = record["time"] // _DAY
         self.by["day"][day] += 1
-        self._sent[record["processor"], day] += 1
+        if self.reports:
+            self._sent[place][0] += 1
         configuration = self._in_effect(index, record)
         self._covered_by(index, record, configuration)
 
@@ -1146,6 +1151,8 @@ class Verification:
             self.totals["indeterminate"] += 1
             if len(self.indeterminate) < 100:
                 self.indeterminate.append(index)
+        if held is not None and self.reports:
+            self._closed(held[3], record)
         if held is not None and held[1] != record["tenant"]:
             a6.fail(f"index {index}", "an outcome of another tenant than its intent")
         if held is None and (record["call"], record["attempt"]) not in self._unended and not self._from_before(record):
@@ -1233,31 +1240,80 @@ class Verification:
             return
         try:
             tree = json.loads(written)
-            processor, permille, days = tree["processor"], int(tree["tolerance_permille"]), tree["days"]
-            for row in days:
-                self._reconciled_day(index, processor, permille, row)
-            clean = all(row["within"] is True for row in days)
-        except (ValueError, KeyError, TypeError, AttributeError):
+            clean = all([self._reconciled_day(index, tree, row) for row in tree["days"]])
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
             a13.fail(f"index {index}", "its report has another form")
             return
-        if processor != record.get("processor") or bool(record.get("clean")) != clean:
+        if tree["processor"] != record.get("processor") or bool(record.get("clean")) != clean:
             a13.fail(f"index {index}", "it says otherwise than its report")
 
-    def _reconciled_day(self, index: int, processor: str, permille: int, row: Json) -> None:
-        a13, day, attempts, requests = self.a["A13"], row["day"], row["attempts"], row["requests"]
+    def _reconciled_day(self, index: int, tree: Json, row: Json) -> bool:
+        """A13 for a day; whether it agrees within tolerance. Our side, and what differs, are made out anew."""
+        a13, day, permille = self.a["A13"], int(row["day"]), int(tree["tolerance_permille"])
         a13.checked += 1
+        ours = self._ours(tree, day)
         whole = self.start == 0 or self.first <= day * _DAY  # of an earlier day the log before A knows more
-        if whole and not self._missing and attempts != self._sent[processor, day]:
-            sent = self._sent[processor, day]
-            a13.fail(f"index {index}", f"day {day} had {sent} attempts, and the report says {attempts}")
-        room = max(1, attempts * permille // 1000)
-        within = -row["explained"] - room <= requests - attempts <= room
-        if requests != sum(row["keys"].values()) or permille > MOST_TOLERANCE_PERMILLE:
+        if whole and not self._missing and any(row[name] != value for name, value in ours.items()):
+            wrong = next(name for name, value in ours.items() if row[name] != value)
+            a13.fail(f"index {index}", f"day {day} had {ours[wrong]} {wrong}, and the report says {row[wrong]}")
+        said = [sum(held[at] for held in row["keys"].values()) for at in range(3)]
+        if said[1:] != row["said"] or row["requests"] not in (None, said[0]) or permille > MOST_TOLERANCE_PERMILLE:
             a13.fail(f"index {index}", f"day {day} does not add up, or more is tolerated than may be")
-        elif not within and row["within"]:
-            a13.fail(f"index {index}", f"day {day} differs beyond tolerance, and is not listed")
-        elif not within:
-            a13.notes.append(f"{processor}, day {day}: {attempts} attempts, and the provider counted {requests}")
+        attempts, explained, late, early = (int(row[name]) for name in ("attempts", "explained", "late", "early"))
+        why = []
+        room = max(1, attempts * permille // 1000)
+        if row["requests"] is not None:
+            why += _beyond("requests", said[0], attempts - explained - late - room, attempts + early + room)
+        for name, total, peak, told in zip(("input", "output"), row["tokens"], row["peaks"], said[1:]):  # noqa: B905
+            room = max(peak, total * permille // 1000)
+            why += _beyond(
+                name, told, total - (explained + late) * peak - room, total + (explained + early) * peak + room
+            )
+        if any(key not in tree["gateway_keys"] and any(held) for key, held in row["keys"].items()):
+            why.append("foreign_key")
+        if why != row["why"]:
+            a13.fail(f"index {index}", f"day {day} differs otherwise than the report lists")
+        if why:
+            a13.notes.append(
+                f"{tree['processor']}, day {day}: {attempts} attempts and {row['tokens']} tokens; the provider counted "
+                f"{row['requests']} requests and {row['said']} tokens ({', '.join(why)})"
+            )
+        if row["not_counted"]:
+            a13.notes.append(f"{tree['processor']}, day {day}: its report does not count {row['not_counted']} attempts")
+        return not why
+
+    def _ours(self, tree: Json, day: int) -> Json:
+        """What this log says of a processor's day, as a report has it."""
+        found = {key[2]: sent for key, sent in self._sent.items() if key[:2] == (tree["processor"], day)}
+        here = [sent for operation, sent in found.items() if operation in tree["operations"]]
+        tokens = [sent for operation, sent in found.items() if operation in tree["tokens_of"]]
+        kinds = [[4 + _COUNTS.index(name) for name in names] for names in (tree["input"], ["output"])]
+        sums = [sum(sent[at] for sent in here) for at in range(4)]
+        return {
+            "attempts": sums[0],
+            "explained": sums[1] + sum(self._still_open(tree, day)),
+            "late": sums[2],
+            "early": sums[3],
+            "not_counted": sum(sent[0] for operation, sent in found.items() if operation not in tree["operations"]),
+            "tokens": [sum(sent[at] for sent in tokens for at in kind) for kind in kinds],
+            "peaks": [sum(max((sent[at + 4] for sent in tokens), default=0) for at in kind) for kind in kinds],
+        }
+
+    def _still_open(self, tree: Json, day: int) -> Iterator[bool]:
+        for held in self._open.values():
+            yield held[3][:2] == (tree["processor"], day) and held[3][2] in tree["operations"]
+
+    def _closed(self, place: tuple[str, int, str], record: Json) -> None:
+        """How an attempt ended, for reconciliations."""
+        sent, ended = self._sent[place], record["time"] // _DAY
+        sent[1] += record["result"] != "completed"
+        if ended > place[1] and record["result"] != "indeterminate":
+            sent[2] += 1
+            self._sent[place[0], ended, place[2]][3] += 1
+        for at, name in enumerate(_COUNTS, 4):
+            tokens = record.get(f"{name}_tokens", 0)
+            sent[at] += tokens
+            sent[at + 4] = max(sent[at + 4], tokens)
 
     def deletes(self, index: int, record: Json) -> None:
         """A deletion that was logged after B, proved to be in the log: it may cover what is missing before B."""
@@ -1344,7 +1400,7 @@ class Verification:
     def _refuse_open(self, where: str, boot: str | None) -> None:
         """When a boot has ended or was recovered from, none of its calls may be open."""
         for key in [key for key, held in self._open.items() if boot is None or held[2] == boot]:
-            index, _tenant, of = self._open.pop(key)
+            index, _tenant, of, _place = self._open.pop(key)
             if boot is not None or of != self._boot:
                 self._unended[key] = index, f"an intent without an outcome when its boot had ended ({where})"
 
@@ -1373,7 +1429,7 @@ class Verification:
                 a14.fail(f"index {index}", "an erasure that was not carried out in time")
         self.totals["erased"] = sum(end - start for start, end in _minus(missing, lost))
         self.totals["lost"] = self._missing - sum(end - start for start, end in _minus(missing, lost))
-        for index, _tenant, boot in self._open.values():
+        for index, _tenant, boot, _place in self._open.values():
             if boot != self._boot:
                 a6.fail(f"index {index}", "an intent without an outcome although its boot has ended")
         self.totals["open"] = len(self._open)
@@ -1396,6 +1452,10 @@ class Verification:
             "losses": self.losses,
             "indeterminate": self.indeterminate,
         }
+
+
+def _beyond(name: str, said: int, least: int, most: int) -> list[str]:
+    return [f"fewer_{name}"] if said < least else [f"more_{name}"] if said > most else []
 
 
 def _merged(spans: Iterable[Iterable[int]]) -> list[tuple[int, int]]:

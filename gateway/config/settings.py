@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 
 from gateway.callers import QuotaForm
 from gateway.categories import Personal
+from gateway.policy.facts import Credential
 from gateway.policy.forms import (
     Counted,
     CountryName,
@@ -93,6 +94,16 @@ def _outside(value: str) -> str:
     return value
 
 
+def _provider(value: str) -> str:
+    if not re.fullmatch(
+        r"https://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*|http://127\.0\.0\.1:[0-9]{1,5}(?:/[a-z0-9]+)?",
+        value,
+    ):
+        raise misfit("write https://HOST[/PATH], without a slash at the end; http is for 127.0.0.1 alone")
+    return value
+
+
+PublicId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
 PersonalKind = Annotated[str, AfterValidator(_kind)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 HostName = Annotated[str, AfterValidator(_host_name)]
@@ -317,6 +328,21 @@ class Upstream(Form):
     heed_retry_after: bool = True
 
 
+class Usage(Form):
+    """Where a processor's own count of what was used is read, by `gateway audit reconcile` and by nothing that serves.
+
+    `credential` is a key that may read usage reports, and that no call is made with; `base_url` the entry's own if not
+    said; `scope` the projects or workspaces that are the gateway's (all of the organization's, if none); `keys` the
+    public ids of its keys there. Use of any other key in that scope is a difference.
+    """
+
+    processor: Id
+    credential: Credential
+    keys: Annotated[tuple[PublicId, ...], Field(min_length=1, max_length=64)]
+    scope: Annotated[tuple[PublicId, ...], Field(max_length=64)] = ()
+    base_url: Annotated[str, AfterValidator(_provider)] | None = None
+
+
 class SecretFile(Form):
     """A file with one line, read when it is needed."""
 
@@ -412,6 +438,7 @@ class Settings(Form):
     change: ChangeControl | None = None
     erasure: Erasure = Erasure()
     replicas: Replicas | None = None
+    usage: tuple[Usage, ...] = ()
 
     def warnings(self) -> Iterator[str]:
         """What is in force and dangerous; said at every start and by `check`."""
