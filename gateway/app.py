@@ -51,6 +51,7 @@ from gateway.keys import KeyFault, Keyring
 from gateway.limits import Limits
 from gateway.listener import Listener, ListenerOptions
 from gateway.logs import CallLine, Log, detached_logger, loop_exception_handler, silence
+from gateway.mending import Mending
 from gateway.metrics import Metrics
 from gateway.noting import Noting
 from gateway.operations import operations_handler
@@ -227,6 +228,7 @@ class Application:
             loop.create_task(self._watch(), name="watch"),
             loop.create_task(self._count(), name="strangers"),
             loop.create_task(desk.run(), name="desk"),
+            loop.create_task(Mending(self._journal, self._mended).run(), name="mending"),
         ]
         self._tasks += [loop.create_task(each, name="vouching") for each in self._vouching.runs()]
         self._log.event("start", port=self.port, operations=self.operations_port, policy=bundle.digest[:16])
@@ -395,6 +397,11 @@ class Application:
     def _log_stands_still(self, reason: str) -> None:
         self._log.event("sequencer_ended")
         sys.stderr.write(f"gateway: the log stands still: {reason}\n")
+
+    def _mended(self, event: str, reason: str) -> None:
+        self._log.event(event)
+        self._metrics.orphan_intents.inc(self._journal.orphans if event == "journal_recovered" else 0)
+        sys.stderr.write(f"gateway: {reason}\n")
 
     def _malformed(self, _status: int, _exception: str | None) -> None:
         self._metrics.malformed()

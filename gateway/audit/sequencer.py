@@ -109,6 +109,7 @@ class Sequencer:
             OutOfOrder: a row or a boot is missing, or a row is no record.
             StoreFault: the journal cannot be read, or whether the log was written is unknown. Open both anew.
         """
+        self._log.refuse_moved()
         now = self._clock()
         batch = Batch()
         entries = self._heads(now, batch)

@@ -100,6 +100,7 @@ class Store(Protocol):
 
     def begin(self, lines: Sequence[str]) -> None: ...
     def commit(self, lines: Sequence[str], first: int, floor: int) -> None: ...
+    def holds(self, seq: int) -> bool: ...
     def checkpoint(self) -> None: ...
     def forget(self, seqs: Sequence[int]) -> None: ...
     def truncate(self) -> bool: ...
@@ -178,6 +179,15 @@ class SqliteStore:
         """
         self.commit(lines, 0, 0)
         self._files = self._identities()
+
+    def holds(self, seq: int) -> bool:
+        """Whether there is a row of this key, of whatever boot.
+
+        Raises:
+            StoreFault: it cannot be read.
+        """
+        with translated(self._path):
+            return self._connection.execute("SELECT 1 FROM record WHERE seq = ?", (seq,)).fetchone() is not None
 
     def checkpoint(self) -> None:
         """Bring the log's pages into the database, so that the log can start over.
