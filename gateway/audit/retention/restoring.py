@@ -19,6 +19,7 @@ from typing import cast
 
 import orjson
 
+from gateway.audit import index
 from gateway.audit.edge import Edge
 from gateway.audit.guard import Guard
 from gateway.audit.leaf import CLEAR, COMMITTED
@@ -94,6 +95,7 @@ def reapply(state: Path, keyring: Keyring, guard: Path, tenants: Iterable[str] =
                 _destroy(keyring, register, known, str(act.get("subject")))
             if not journal.truncate() or not log_store.forgotten(document):
                 raise StoreFault(f"{state}: somebody reads it; what was deleted cannot be deleted again yet")
+    index.forget(state)
     return len(missing)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.audit.index import INDEX_FILE, INDEX_FOLDER, Index
 from gateway.audit.log_store import LogStore
 from gateway.audit.report import Period, build
 from gateway.audit.retention import requests
@@ -68,6 +69,41 @@ async def test_an_erased_tenant_is_in_no_file(state: State) -> None:
     assert len(acts) == 1
     assert receipt.commitment.encode() in acts[0]
     assert EIGHT.encode() not in acts[0]
+
+
+async def test_what_the_pages_kept_goes_too(state: State) -> None:
+    """An index that nobody serves by is removed; one that is in use drops the rows by itself, as the record says to."""
+    file = state.directory / INDEX_FOLDER / INDEX_FILE
+    async with state.open():
+        await state.live()
+        index = Index(state.directory, state.keyring.index_key(), state.keyring.journal_key())
+        while index.step():
+            pass
+        index.close()
+        assert file.exists()
+
+        ask(state.keyring, Ground.SUBJECT, EIGHT, "ana", state.tick())
+        await state.erasing.due()
+        assert not file.exists()
+
+        index = Index(state.directory, state.keyring.index_key(), state.keyring.journal_key())
+        with contextlib.closing(index):
+            while index.step():
+                pass
+            rows = _calls(index)
+            ask(state.keyring, Ground.SUBJECT, SEVEN, "ana", state.tick())
+            await state.erasing.due()
+            assert file.exists()
+            while index.step():
+                pass
+            assert 0 < _calls(index) < rows
+    assert first(state) == {}
+
+
+def _calls(index: Index) -> int:
+    ((count,),) = index._connection.execute("SELECT count(*) FROM call").fetchall()
+    assert isinstance(count, int)
+    return count
 
 
 async def test_without_overwriting_the_marker_would_be_found(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
