@@ -360,6 +360,8 @@ def test_a_sequencer_killed_at_any_point_goes_on(house: House, place: str) -> No
     )
     assert killed.returncode == -signal.SIGKILL
 
+    with house.sequencer() as sequencer:  # what is signed is guarded before anything else is done
+        assert Checkpoint.parse((house.directory / "guard").read_text()).size == sequencer.size
     size = house.sequence()
 
     with house.log() as log:
