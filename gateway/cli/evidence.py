@@ -76,7 +76,8 @@ def _report(options: argparse.Namespace) -> int:
         with open_evidence(bundle.state, keyring, period.since, period.until) as evidence:
             now = time.time_ns() // 1000
             built = build(evidence, keyring, options.out, period, now, verify.show_progress)
-            hand_out(bundle.state, built.digest, evidence.end - evidence.start, now)
+            span = evidence.start, evidence.end
+            hand_out(bundle.state, built.digest, span[1] - span[0], now, span, recipient=period.recipient)
     except (StoreFault, verify.NotVerified) as fault:
         raise Unusable(str(fault)) from None
     except OSError as error:

@@ -6,7 +6,8 @@
    the sequencer forgets the salts once it has ordered the act, and we start again here.
 4. The journal's rows are deleted, overwritten with zeros, and its write-ahead log is cut to nothing.
 5. The sequencer has forgotten the salts and cut its own log.
-6. The index of the auditor's pages goes, too, unless they are served: then they drop what the journal has no more.
+6. The packs that lie with the auditor's pages go, and their index, too, unless they are served: then they drop what
+   the journal has no more.
 7. A second act says so, and the request itself is dropped.
 
 Each step can be done again, so a crash between two of them costs nothing.
@@ -184,6 +185,7 @@ class Erasing:
         else:
             raise NotYet("somebody reads the journal")
         await self._until(lambda: self._forgotten(document), "the log has not forgotten yet")
+        await asyncio.to_thread(index.drop_packs, self._state)
         with contextlib.suppress(StoreFault):  # the pages are served
             await asyncio.to_thread(index.forget, self._state)
         await self._journal.append(Operator(time=self._clock(), act=Act.ERASED, document=Sha(document)))

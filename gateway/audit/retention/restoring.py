@@ -95,6 +95,7 @@ def reapply(state: Path, keyring: Keyring, guard: Path, tenants: Iterable[str] =
                 _destroy(keyring, register, known, str(act.get("subject")))
             if not journal.truncate() or not log_store.forgotten(document):
                 raise StoreFault(f"{state}: somebody reads it; what was deleted cannot be deleted again yet")
+    index.drop_packs(state)
     index.forget(state)
     return len(missing)
 
