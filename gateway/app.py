@@ -23,9 +23,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import uvloop
 
 from gateway.aside import aside
-from gateway.audit.access import Looked, access_mark, looks_after
+from gateway.audit.access import access_mark
 from gateway.audit.configurations import keep_configuration
-from gateway.audit.cosigning import keep_trust
 from gateway.audit.gathering import Gatherer, Spool, name_of
 from gateway.audit.journal import Journal
 from gateway.audit.journal import Settings as JournalSettings
@@ -34,13 +33,11 @@ from gateway.audit.ledger import Ledger
 from gateway.audit.log_store import LogReader
 from gateway.audit.record import Operator
 from gateway.audit.retention.erasure import Erasing
-from gateway.audit.retention.handouts import FILE as HANDOUTS
-from gateway.audit.retention.handouts import handouts
 from gateway.audit.retention.restoring import lost_before, reapply, recorded
 from gateway.audit.sequencing import Plan
 from gateway.audit.store import StoreFault
 from gateway.audit.totals import Taken
-from gateway.audit.words import Act, Processor, Role
+from gateway.audit.words import Act
 from gateway.change.chain import Chain, ChainBroken
 from gateway.change.control import require_approval
 from gateway.change.control import warnings as change_warnings
@@ -50,7 +47,6 @@ from gateway.clock import Clock
 from gateway.config import Bundle, load, schemas_mark
 from gateway.config.outlook import expiry_warnings
 from gateway.config.shelf import Shelf
-from gateway.disclosure.notices import Sent, SentUnreadable, read_sent
 from gateway.endpoints import Endpoint
 from gateway.erasing import Desk
 from gateway.errors import Code, ConfigurationError, Unavailable
@@ -58,9 +54,10 @@ from gateway.keys import KeyFault, Keyring
 from gateway.limits import Limits
 from gateway.listener import Listener, ListenerOptions
 from gateway.logs import CallLine, Log, detached_logger, loop_exception_handler, silence
+from gateway.mending import Mending
 from gateway.metrics import Metrics
+from gateway.noting import Noting
 from gateway.operations import Check, operations_handler
-from gateway.outside import Outside
 from gateway.part import ALONE, Part, Told
 from gateway.passage import InForce, Passage
 from gateway.policy.entries import Entry
@@ -77,20 +74,12 @@ from gateway.sequencing import Claim, Sequencing
 from gateway.targets import Targets
 from gateway.upstream import Upstream, UpstreamOptions
 from gateway.vocabulary import vocabulary_of
-from gateway.witnessing import RolledBack, Witnessing
+from gateway.vouching import Vouching
 from providers import PROVIDERS
 
 if TYPE_CHECKING:
     from gateway.replicas.carrying import Home, Outpost
     from gateway.replicas.shared import Shared
-
-NOTED = "notices.noted"
-"""How many lines of the notices that were sent are in the record."""
-
-SEEN = "looks.noted"
-"""The number of the last view or export of the auditor's pages that is in the record."""
-
-_MOST_LOOKS = 256
 
 _LAST_WORDS_SECONDS = 5.0
 """How long a host that ends waits for the log to have all that it wrote; what is not there by then is sent later."""
@@ -144,9 +133,9 @@ class Application:
         self._shared: Shared | None = None
         self._shelf = Shelf()
         self._reloading = asyncio.Lock()
-        self._noting = asyncio.Lock()
+        self._noting_changes = asyncio.Lock()
         self._taken = Taken()
-        self._outside: Outside | None = None
+        self._vouching: Vouching | None = None
         self._ending = False
         self.behind_log = False
         self._joined: Home | Outpost | None = None
@@ -229,6 +218,7 @@ class Application:
             ),
         )
         self._ledger = Ledger(self._journal)
+        self._noting = Noting(state, keyring, self._ledger.note, lambda: self._force.vocabulary, self._log.event, _now)
         self.gatherer = Gatherer(self._journal)
         claim = await self._join_region(bundle, state)
         self._sequencing = Sequencing(_log_plan(bundle, state), self._log_stands_still, claim)
@@ -274,10 +264,8 @@ class Application:
         if part.keeps:
             await self._note_changes()
             await self._note_tenants()
-            await self._note_notices()
-            await self._note_handouts()
+            await self._noting.all()
             await self._note_lost(state)
-            await self._note_looks()
         if part.serves:
             await self._listener.start(self._relay.handle)
         if part.operates:
@@ -287,6 +275,7 @@ class Application:
         self._tasks += [
             loop.create_task(self._watch(), name="watch"),
             loop.create_task(self._count(), name="strangers"),
+            loop.create_task(Mending(self._journal, self._mended).run(), name="mending"),
         ]
         if part.serves and part.operates:
             self.say_started(self.port)
@@ -373,12 +362,12 @@ class Application:
         return self.gatherer.open_of(tenant)
 
     async def _keep(self, bundle: Bundle, state: Path) -> None:
-        """Have the log made."""
-        loop = asyncio.get_running_loop()
-        witnessing = await self._witnessed(bundle, state)
+        """Have the log made, and vouched for."""
+        loop, note = asyncio.get_running_loop(), self._ledger.note
+        self._vouching = Vouching(bundle, state, self._keyring, note, self._unvouched, self._sign_no_more)
+        await self._vouching.look()
         self._sequencing.start()
-        if witnessing is not None:
-            self._tasks.append(loop.create_task(witnessing.run(self._sign_no_more), name="witnesses"))
+        self._tasks += [loop.create_task(each, name="vouching") for each in self._vouching.runs()]
 
     def say_started(self, port: int) -> None:
         """Tell the operator that calls are taken, and where."""
@@ -400,8 +389,8 @@ class Application:
         await self._record_strangers()
         await self._note_totals(ending=True)
         await self._upstream.close()
-        if self._outside is not None:
-            await self._outside.close()
+        if self._vouching is not None:
+            await self._vouching.close()
         if self._shared is not None:
             await self._shared.stop()
         if self._detector is not None:
@@ -484,30 +473,12 @@ class Application:
             bundle.callers.share()
         return bundle
 
-    async def _witnessed(self, bundle: Bundle, state: Path) -> Witnessing | None:
-        """The log's witnesses, if it has any, who are asked before anything is signed: one of them may know better."""
-        log = bundle.settings.log
-        keep_trust(state / "log", [each.key for each in log.witnesses], log.quorum)
-        if not log.witnesses:
-            return None
-        upstream = bundle.settings.upstream
-        roots = None if upstream.authorities is None else bundle.path(upstream.authorities)
-        self._outside = Outside([each.url for each in log.witnesses], roots)
-        made = Witnessing(
-            state, self._keyring.log_key(), log.witnesses, log.quorum, self._outside, self._witness_failed
-        )
-        try:
-            await made.look()
-        except RolledBack as fault:
-            self._sign_no_more(str(fault))
-        return made
-
     def _sign_no_more(self, reason: str) -> None:
         self._sequencing.forbid()
         self._log_stands_still(reason)
 
-    def _witness_failed(self, reason: str) -> None:
-        self._log.event("witness_failed")
+    def _unvouched(self, reason: str) -> None:
+        self._log.event("not_vouched")
         sys.stderr.write(f"gateway: {reason}\n")
 
     def _desk(self, state: Path) -> Desk:
@@ -579,6 +550,7 @@ class Application:
             *doubt,
             *refused,
             *alone,
+            *(() if self._vouching is None else self._vouching.warnings()),
             *change_warnings(self._force.bundle),
             *expiry_warnings(self._force.bundle, now),
         ]
@@ -606,6 +578,11 @@ class Application:
     def _log_stands_still(self, reason: str) -> None:
         self._log.event("sequencer_ended")
         sys.stderr.write(f"gateway: the log stands still: {reason}\n")
+
+    def _mended(self, event: str, reason: str) -> None:
+        self._log.event(event)
+        self._metrics.orphan_intents.inc(self._journal.orphans if event == "journal_recovered" else 0)
+        sys.stderr.write(f"gateway: {reason}\n")
 
     def _malformed(self, _status: int, _exception: str | None) -> None:
         self._metrics.malformed()
@@ -671,7 +648,7 @@ class Application:
             await asyncio.sleep(WATCH_SECONDS)
             if keeps and looked != (mark := access_mark(self._state or self._force.bundle.state)):
                 looked = mark
-                await self._note_looks()
+                await self._noting.looks()
             self._metrics.journal_healthy.set(1 if self._journal.healthy else 0)
             known, keys = keys, self._force.bundle.callers.key_ids()
             for key in sorted(known ^ keys) if keeps else ():
@@ -685,7 +662,7 @@ class Application:
     async def _note_changes(self) -> None:
         """Record each change that was applied since the last time it was looked, once."""
         chain = Chain(self._state or self._force.bundle.state, PROVIDERS)
-        async with self._noting:
+        async with self._noting_changes:
             try:
                 for link in await asyncio.to_thread(chain.unrecorded):
                     await self._ledger.note(_change(link))
@@ -715,46 +692,6 @@ class Application:
         subject = Mac(self._keyring.tenant_mac(item.tenant, "tenant", item.tenant)) if known else None
         return Operator(time=_now(), act=Act.TENANT, subject=subject, enabled=item.served)
 
-    async def _note_notices(self) -> None:
-        """Record each notice that `gateway processors notices --sent` wrote down since the last time it was looked."""
-        state = self._state or self._force.bundle.state
-        try:
-            sent = await asyncio.to_thread(read_sent, state)
-            noted = state / NOTED
-            done = int(noted.read_bytes()) if noted.exists() else 0
-            for item in sent[done:]:
-                await self._ledger.note(self._notice(item))
-                done += 1
-                noted.write_text(str(done), encoding="ascii")
-        except (SentUnreadable, OSError, ValueError):
-            self._log.event("notices_unreadable")
-        except Unavailable:
-            return  # what was not recorded comes again
-
-    async def _note_handouts(self) -> None:
-        """Record each copy and pack that left since the last time it was looked."""
-        state = self._state or self._force.bundle.state
-        noted = state / f"{HANDOUTS}.noted"
-        try:
-            left = await asyncio.to_thread(handouts, state)
-            done = int(noted.read_bytes()) if noted.exists() else 0
-            for item in left[done:]:
-                act = Operator(
-                    time=_now(),
-                    act=Act.EXPORT,
-                    document=Sha(item.document),
-                    count=item.count,
-                    start=item.made,
-                    end=item.delete_by,
-                )
-                await self._ledger.note(act)
-                done += 1
-                noted.write_text(str(done), encoding="ascii")
-        except (StoreFault, OSError, ValueError):
-            self._log.event("handouts_unreadable")
-        except Unavailable:
-            return  # what was not recorded comes again
-
     async def _note_lost(self, state: Path) -> None:
         """Record what a lost disk took, after a restore."""
         lost = await asyncio.to_thread(lost_before, state)
@@ -771,39 +708,13 @@ class Application:
             await self._ledger.note(act)
             await asyncio.to_thread(recorded, state)
 
-    async def _note_looks(self) -> None:
-        """Record each view and export of the auditor's pages since the last time it was looked, once."""
-        state = self._state or self._force.bundle.state
-        noted = state / SEEN
-        try:
-            done = int(noted.read_bytes()) if noted.exists() else 0
-            key = self._keyring.index_key()
-            while looks := await asyncio.to_thread(looks_after, state, key, done, _MOST_LOOKS):
-                for item in looks:
-                    if item.act in _LOOKS and item.role in _ROLES:
-                        await self._ledger.note(_look(item))
-                    done = item.id
-                    noted.write_text(str(done), encoding="ascii")
-        except (StoreFault, OSError, ValueError):
-            self._log.event("looks_unreadable")
-        except Unavailable:
-            return  # what was not recorded comes again
-
-    def _notice(self, item: Sent) -> Operator:
-        about = None if item.processor is None else self._force.vocabulary.known(Processor, item.processor)
-        at = round(item.at.timestamp() * 1_000_000)
-        return Operator(
-            time=_now(), act=Act.NOTICE, processor=about, document=Sha(item.document), told=item.told, start=at
-        )
-
     async def _count(self) -> None:
         while True:
             await asyncio.sleep(STRANGERS_SECONDS)
             await self._record_strangers()
             if self._part.keeps:
                 await self._note_changes()
-                await self._note_notices()
-                await self._note_handouts()
+                await self._noting.all()
             await self._note_totals()
             self._publish_dates()
             with contextlib.suppress(Unavailable):
@@ -919,22 +830,6 @@ def _change(link: Proposal) -> Operator:
         document=Sha(statement.id),
         approvers=tuple(sorted({Id(item.key) for item in link.approvals})),
     )
-
-
-def _look(item: Looked) -> Operator:
-    return Operator(
-        time=_now(),
-        act=Act(item.act),
-        role=Role(item.role),
-        session=Id(item.session),
-        query=Sha(item.digest),
-        rows=item.rows,
-        start=item.time,
-    )
-
-
-_LOOKS = frozenset({Act.VIEW.value, Act.EXPORT.value})
-_ROLES = frozenset(Role)
 
 
 def _now() -> int:

@@ -262,7 +262,7 @@ async def test_a_notice_that_was_sent_is_in_the_record(changing: Gateway) -> Non
     record_sent(state, sent)
 
     for _ in range(2):
-        await changing.application._note_notices()
+        await changing.application._noting.all()
 
     noted = [line for line in records(state) if line.get("act") == "notice"]
     assert [(line["processor"], line["document"], line["told"]) for line in noted] == [

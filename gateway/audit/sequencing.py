@@ -21,7 +21,7 @@ from typing import BinaryIO
 import msgspec
 
 from gateway.audit.guard import Guard
-from gateway.audit.log_store import LogStore
+from gateway.audit.log_store import LOG_FILE, LogStore
 from gateway.audit.merkle import EMPTY
 from gateway.audit.sequencer import MOST, Fence, Sequencer
 from gateway.audit.store import StoreFault
@@ -95,9 +95,12 @@ def open_sequencer(plan: Plan, fence: Fence | None = None) -> Sequencer:
         StoreFault, KeyFault: a file cannot be used, or another process is at it.
     """
     keyring = Keyring.open(Path(plan.keys), master=None if plan.master is None else Path(plan.master))
+    guard, file = Guard(Path(plan.guard)), Path(plan.log) / LOG_FILE
+    if not file.exists() and guard.seen() is not None:
+        raise StoreFault(f"{file}: is gone; put it back, a new one is not begun in its place")
     log = LogStore(Path(plan.log), keyring.log_key(), plan.origin)
     try:
-        journal, guard = Path(plan.journal), Guard(Path(plan.guard))
+        journal = Path(plan.journal)
         return Sequencer(journal, keyring.journal_key(), log, keyring.log_signer(), guard, _now, fence=fence)
     except BaseException:
         log.close()

@@ -57,7 +57,7 @@ _GATHERED = "CREATE TABLE IF NOT EXISTS gathered(name TEXT PRIMARY KEY, seq INTE
 # What was gathered and may go.
 _TRIM = "DELETE FROM record WHERE seq IN (SELECT seq FROM record WHERE seq <= ?1 AND seq NOT IN carray(?2) LIMIT 2048)"
 
-_FORGET = "DELETE FROM record WHERE seq IN carray(?1) AND kind <> 'p'"
+_FORGET = "DELETE FROM record WHERE seq IN carray(?1) AND (kind <> 'p' OR body ->> 'session' IS NOT NULL)"
 
 _OPEN_INTENTS = """
 SELECT intent.body FROM record AS intent WHERE intent.seq BETWEEN ?1 AND ?2 AND intent.kind = 'i' AND NOT EXISTS (
@@ -118,6 +118,7 @@ class Store(Protocol):
 
     def begin(self, lines: Sequence[str]) -> None: ...
     def commit(self, lines: Sequence[str], first: int, floor: int) -> None: ...
+    def holds(self, seq: int) -> bool: ...
     def checkpoint(self) -> None: ...
     def gather(self, lines: Sequence[str], first: int, floor: int, name: str, seq: int) -> None: ...
     def gathered(self) -> dict[str, int]: ...
@@ -207,6 +208,15 @@ class SqliteStore:
         self.commit(lines, 0, 0)
         self._files = self._identities()
 
+    def holds(self, seq: int) -> bool:
+        """Whether there is a row of this key, of whatever boot.
+
+        Raises:
+            StoreFault: it cannot be read.
+        """
+        with translated(self._path):
+            return self._connection.execute("SELECT 1 FROM record WHERE seq = ?", (seq,)).fetchone() is not None
+
     def gather(self, lines: Sequence[str], first: int, floor: int, name: str, seq: int) -> None:
         """As `commit`, for rows of another journal; that it was taken up to its row `seq` lands with them.
 
@@ -262,7 +272,9 @@ class SqliteStore:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def forget(self, seqs: Sequence[int]) -> None:
-        """Delete rows by their keys, whatever boot wrote them; operator rows stay. Overwritten with zeros, on the disk.
+        """Delete rows by their keys, whatever boot wrote them. Overwritten with zeros, on the disk.
+
+        Operator rows stay, but those of who looked at the pages.
 
         What was there is in the log's old pages until `truncate`.
 

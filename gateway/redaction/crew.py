@@ -12,10 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.errors import Code, Unavailable
+from gateway.redaction.kept import folder
 from gateway.redaction.nursery import COMMAND, LENGTH, READY
 
 _ROOT = Path(__file__).parents[2]
-_BOOT = "import sys; sys.path[:0] = [sys.argv[2]]; from gateway.redaction.nursery import main; main(int(sys.argv[1]))"
+_BOOT = (
+    "import sys; sys.path[:0] = [sys.argv[2]]; "
+    "from gateway.redaction.nursery import main; main(int(sys.argv[1]), sys.argv[3])"
+)
 _START = 60.0
 
 
@@ -110,7 +114,7 @@ class Crew:
 def _nursery(control: socket.socket) -> subprocess.Popen[bytes]:
     # An empty environment: the gateway's own holds credentials.
     return subprocess.Popen(  # noqa: S603  # our own interpreter and code; a fork and exec
-        [sys.executable, "-c", _BOOT, str(control.fileno()), str(_ROOT)],
+        [sys.executable, "-c", _BOOT, str(control.fileno()), str(_ROOT), str(folder() or "")],
         pass_fds=[control.fileno()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
