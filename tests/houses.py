@@ -36,7 +36,7 @@ LIMITS: dict[str, object] = {
 UNSCANNED: dict[str, object] = {"redaction": {"unsafe_redaction_off": True}}
 """For tests of what is recorded, not of what is cleaned: such a gateway starts at once."""
 
-READY_SECONDS = 30.0
+READY_SECONDS = 90.0
 
 
 def settings(*, limits: Mapping[str, object] | None = None, **more: object) -> dict[str, object]:

@@ -74,7 +74,7 @@ class Host:
         """SIGTERM, and wait for a clean end."""
         assert self.served is not None
         self.served.signal(signal.SIGTERM)
-        assert await self.served.ended(40) == 0, (self.folder / "stderr").read_text()
+        assert await self.served.ended(90) == 0, (self.folder / "stderr").read_text()
 
     def size(self) -> int:
         """How many leaves its log has."""
@@ -105,8 +105,9 @@ async def region(folder: Path, provider: Simulator, redis: RedisServer, *outpost
     hosts = [Host(folder, "home", provider, redis, keeps=True)]
     hosts += [Host(folder, name, provider, redis, keeps=False) for name in outposts]
     try:
-        for host in hosts:
-            await host.start()
+        async with asyncio.TaskGroup() as group:
+            for host in hosts:
+                group.create_task(host.start())
         yield hosts
     finally:
         for host in hosts:
@@ -114,7 +115,7 @@ async def region(folder: Path, provider: Simulator, redis: RedisServer, *outpost
                 await host.served.kill()
 
 
-async def until(condition: object, seconds: float = 30) -> None:
+async def until(condition: object, seconds: float = 90) -> None:
     """Wait for what other processes do."""
     assert callable(condition)
     async with asyncio.timeout(seconds):

@@ -84,8 +84,9 @@ async def _rolled(provider: Simulator, folder: Path, redis: RedisServer, rounds:
         shutil.copy(hosts[0].state / "caller_keys.json", host.state / "caller_keys.json")
     balancer = HaProxy(folder / "haproxy", places)
     try:
-        for host in hosts:
-            await host.start()
+        async with asyncio.TaskGroup() as group:
+            for host in hosts:
+                group.create_task(host.start())
         await balancer.start()
         load = Load(balancer.url, hosts[0].key)
         await asyncio.sleep(1)  # the balancer's first look at each

@@ -74,7 +74,7 @@ async def serving(provider: Simulator, folder: Path, **chosen: object) -> AsyncI
 
 async def until_worked(served: Served, condition: object) -> None:
     assert callable(condition)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while not condition():
             assert served.process.returncode is None
             await asyncio.sleep(0.05)
@@ -90,7 +90,7 @@ async def test_two_workers_serve_one_port_and_make_one_log(provider: Simulator, 
             async with session.get(f"{served.operations_url}/metrics") as answer:
                 metrics = await answer.text()
         served.signal(signal.SIGTERM)
-        code = await served.ended(40)
+        code = await served.ended(90)
 
     assert set(statuses) == {200}
     assert code == 0, (tmp_path / "stderr").read_text()
@@ -133,7 +133,7 @@ async def test_a_killed_worker_is_replaced_and_what_it_left_is_closed(provider: 
         assert other in workers_of(served)
         assert await call(served.url, key) == 200
         served.signal(signal.SIGTERM)
-        assert await served.ended(40) == 0
+        assert await served.ended(90) == 0
 
     state = tmp_path / "state"
     assert unaccounted(records(state)) == []
@@ -155,7 +155,7 @@ async def test_a_killed_parent_takes_its_workers_along_and_loses_nothing(provide
     try:
         assert [await call(again.url, key) for _ in range(4)] == [200] * 4
         again.signal(signal.SIGTERM)
-        assert await again.ended(40) == 0
+        assert await again.ended(90) == 0
     finally:
         await again.kill()
 
@@ -185,7 +185,7 @@ async def test_a_reload_reaches_every_worker(provider: Simulator, tmp_path: Path
             while {await call(served.url, key) for _ in range(8)} != {403}:
                 pass
         served.signal(signal.SIGTERM)
-        assert await served.ended(40) == 0
+        assert await served.ended(90) == 0
 
     changes = [line for line in records(tmp_path / "state") if line.get("act") == "configuration"]
     assert len(changes) == 3
