@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import uvloop
 
 from gateway.aside import aside
+from gateway.attest.attester import Attester
 from gateway.audit.access import Looked, access_mark, looks_after
 from gateway.audit.configurations import keep_configuration
 from gateway.audit.cosigning import keep_trust
@@ -47,6 +48,7 @@ from gateway.clock import Clock
 from gateway.config import Bundle, load, schemas_mark
 from gateway.config.outlook import expiry_warnings
 from gateway.config.shelf import Shelf
+from gateway.delivery import ECHOES
 from gateway.disclosure.notices import Sent, SentUnreadable, read_sent
 from gateway.endpoints import Endpoint
 from gateway.erasing import Desk
@@ -213,6 +215,7 @@ class Application:
             report=self._report,
             clock=self._clock,
         )
+        self._attester = Attester(state, lambda: self._force, self._halts, self._ledger.note, self._attested)
         self._listener = Listener(_listener_options(bundle), logger, self._malformed)
         self._operations = Listener(_operations_options(bundle), logger)
         checks = {
@@ -226,12 +229,8 @@ class Application:
         self._metrics.streams_open.set_function(lambda: self._relay.streams)
         desk = self._desk(state)
         self._publish(reload_ok=True)
-        await self._note_changes()
-        await self._note_tenants()
-        await self._note_notices()
-        await self._note_handouts()
-        await self._note_lost(state)
-        await self._note_looks()
+        await self._note_all(state)
+        await self._attester.start()
         await self._listener.start(self._relay.handle)
         await self._operations.start(operations_handler(self._metrics, checks, self._warnings, desk.handle))
         witnessing = await self._witnessed(bundle, state)
@@ -240,6 +239,7 @@ class Application:
             loop.create_task(self._watch(), name="watch"),
             loop.create_task(self._count(), name="strangers"),
             loop.create_task(desk.run(), name="desk"),
+            loop.create_task(self._attester.run(), name="attester"),
         ]
         if witnessing is not None:
             self._tasks.append(loop.create_task(witnessing.run(self._sign_no_more), name="witnesses"))
@@ -300,6 +300,7 @@ class Application:
         if self._shared is not None:
             bundle.callers.revoke(self._shared.news.learned)
         parent, self._force, self._refused = self._force.digest, force, None
+        self._attester.settle()
         retired, self._detector = self._detector, detector
         if retired is not None and retired is not detector:
             self._tasks.append(asyncio.get_running_loop().create_task(_retire(retired), name="retire"))
@@ -413,6 +414,7 @@ class Application:
             *doubt,
             *refused,
             *alone,
+            *self._attester.failing,
             *change_warnings(self._force.bundle),
             *expiry_warnings(self._force.bundle, now),
         ]
@@ -427,6 +429,11 @@ class Application:
     def _log_stands_still(self, reason: str) -> None:
         self._log.event("sequencer_ended")
         sys.stderr.write(f"gateway: the log stands still: {reason}\n")
+
+    def _attested(self, event: str, processor: str, reason: str) -> None:
+        self._log.event(event, processor=processor)
+        if reason:
+            sys.stderr.write(f"gateway: {processor} takes no traffic: {reason}\n")
 
     def _malformed(self, _status: int, _exception: str | None) -> None:
         self._metrics.malformed()
@@ -455,6 +462,8 @@ class Application:
             metrics.journal_wait_seconds.observe(passage.journal_seconds)
         if passage.overhead is not None:
             metrics.overhead_seconds.observe(passage.overhead)
+        if passage.code is Code.RESPONSE_NOT_ALLOWED and passage.where in ECHOES and grant is not None:
+            self._attester.contradicted(grant.route.processor)
         if passage.code is Code.AUDIT_UNAVAILABLE:
             metrics.journal_failures.inc()
         result = None if attempt is None else attempt.result
@@ -501,6 +510,15 @@ class Application:
             if now != seen:
                 seen = now  # one that fails is not tried again until something differs, or SIGHUP says so
                 await self.reload()
+
+    async def _note_all(self, state: Path) -> None:
+        """Record what happened while nobody served."""
+        await self._note_changes()
+        await self._note_tenants()
+        await self._note_notices()
+        await self._note_handouts()
+        await self._note_lost(state)
+        await self._note_looks()
 
     async def _note_changes(self) -> None:
         """Record each change that was applied since the last time it was looked, once."""

@@ -70,7 +70,7 @@ class Route(Struct, frozen=True):
     """Where the registry lets the call go, and under which agreement.
 
     `served_models` are the ids an answer may name; `traits` are what the surface needs to know
-    of this model here (`prompt_cache: explicit`).
+    of this model here (`prompt_cache: explicit`); `answer_headers` what every answer must say of its retention.
     """
 
     processor: str
@@ -81,6 +81,7 @@ class Route(Struct, frozen=True):
     countries: tuple[str, ...]
     credential: str
     traits: Mapping[str, str]
+    answer_headers: Mapping[str, str] = {}
 
 
 class Grant(Struct, frozen=True):

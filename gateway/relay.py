@@ -22,7 +22,7 @@ from gateway.audit.record import Intent
 from gateway.audit.words import Result, Tls
 from gateway.callers import Caller
 from gateway.clock import Clock
-from gateway.delivery import Delivery, StreamCheck, check_whole, read_answer
+from gateway.delivery import Delivery, StreamCheck, check_headers, check_whole, read_answer
 from gateway.errors import Code, GatewayError, Refused, Unavailable, UpstreamError
 from gateway.exchange import CleanCall, Grant
 from gateway.intake import check_head, invite, read_body
@@ -173,6 +173,7 @@ class Relay:
             self._routes.answered(clean.grant.route, reply.status, reply.headers.get("retry-after"))
             if reply.status >= 400:
                 return await self._deliver_error(passage, reply, attempt)
+            check_headers(clean.grant, reply.headers)
             if clean.grant.stream:
                 return await self._deliver_stream(request, passage, clean.grant, reply, attempt)
             return await self._deliver_whole(passage, clean, reply, attempt)
@@ -253,7 +254,7 @@ class Relay:
         """
         with contextlib.suppress(Unavailable):
             await attempt.conclude_error(error, delivery.tally)  # 8 close
-        passage.code = error.code
+        passage.code, passage.where = error.code, error.where
         assert passage.target.operation is not None  # noqa: S101  # it was opened
         return passage.target.wire.shape_stream_error(passage.target.operation, passage.wire_refusal(error))
 
@@ -316,7 +317,7 @@ class Relay:
                 await self._ledger.refuse(passage.refusal(error, passage.caller, time_ns() // 1000))
             except Unavailable as unrecorded:
                 error = unrecorded
-        passage.code, passage.status = error.code, error.status
+        passage.code, passage.where, passage.status = error.code, error.where, error.status
         headers = passage.own_headers()
         headers["x-gateway-code"] = error.code.value
         headers["x-should-retry"] = "true" if error.retryable else "false"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from gateway.caller_keys import KeysUnreadable
 from gateway.cli import (
+    attest,
     audit,
     change,
     disclosure,
@@ -46,6 +47,7 @@ VERBS: tuple[Verb, ...] = (
     *schemas.VERBS,
     *processors.VERBS,
     *disclosure.VERBS,
+    *attest.VERBS,
     *change.VERBS,
     *audit.VERBS,
     *evidence.VERBS,
