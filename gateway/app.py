@@ -401,6 +401,7 @@ class Application:
         now = datetime.now(UTC)
         left = {entry.id: _days_left(entry, now) for entry in self._force.bundle.registry.entries.values()}
         self._metrics.set_processors(left)
+        self._metrics.set_attested({name: name not in self._attester.halted for name in left})
         self._metrics.clock_doubt.set(self._clock.doubt)
 
     def _warnings(self) -> list[str]:
@@ -432,6 +433,7 @@ class Application:
 
     def _attested(self, event: str, processor: str, reason: str) -> None:
         self._log.event(event, processor=processor)
+        self._publish_dates()
         if reason:
             sys.stderr.write(f"gateway: {processor} takes no traffic: {reason}\n")
 

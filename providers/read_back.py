@@ -181,6 +181,9 @@ STORED_ROOT: Final = "/v1"
 STORING: Final = frozenset({"openai"})
 """The wires on which an answer can be asked for again."""
 
+SENT: Final = ("accept", "authorization", "content-type", "x-api-key", "anthropic-version")
+"""The headers of the official clients that matter; what else they send tells of this machine, or of its environment."""
+
 TRIAL_TEXT: Final = "Say OK."
 """All that a probe ever sends: constant, about nobody."""
 

@@ -137,6 +137,11 @@ class Attester:
         """Entries that are stopped, each with the reason in words, in order."""
         return [f"{name}: {why}" for name in sorted(self._halted) if (why := self._why(name))]
 
+    @property
+    def halted(self) -> frozenset[str]:
+        """Entries that are stopped."""
+        return self._halted
+
     def standings(self) -> Mapping[str, Standing]:
         """How each entry stands."""
         return dict(self._standings)

@@ -17,9 +17,8 @@ import orjson
 
 from gateway.outside import Outside, Unreached
 from providers.document import Document
-from providers.read_back import TRIAL_TEXT
+from providers.read_back import SENT, TRIAL_TEXT
 
-_SENT: Final = ("accept", "authorization", "content-type", "x-api-key", "anthropic-version")
 _SECONDS: Final = 10.0
 
 Fetched = tuple[int, Document]
@@ -38,7 +37,7 @@ class _Transport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         body = await request.aread()
-        headers = {name: request.headers[name] for name in _SENT if name in request.headers}
+        headers = {name: request.headers[name] for name in SENT if name in request.headers}
         try:
             answer = await self._outside.ask(request.method, str(request.url), body=body or None, headers=headers)
         except Unreached:

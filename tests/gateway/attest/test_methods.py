@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,42 +10,61 @@ import pytest
 from gateway.attest.methods import Means, probe_storage, read_settings
 from gateway.attest.verdicts import Reading, reading, verdict
 from gateway.audit.words import Said, Setting, Verdict
-from gateway.config import load
-from gateway.simulator import CREDENTIAL, Simulator
-from gateway.simulator.administration import Administration
+from gateway.errors import Code, UpstreamError
+from gateway.policy.consistency import parse_entry
+from gateway.policy.entries import Entry
+from gateway.simulator import CREDENTIAL, Scenario, Simulator
+from gateway.simulator.administration import ADMINISTRATOR, CONTROL, Administration
 from providers import PROVIDERS
-from tests.configuration import write_configuration
-from tests.gateway.attest.settings import read_back
+from tests.configuration import entry
+from tests.gateway.attest.settings import COVERED, PROJECT
+
+SECRETS = {"administrator": ADMINISTRATOR, "simulated": CREDENTIAL, "control": CONTROL}
+
+
+def secret(reference: str) -> str:
+    """A credential by reference, as a bundle reads it from its file."""
+    try:
+        return SECRETS[reference.removeprefix("file:secrets/")]
+    except KeyError:
+        raise UpstreamError(Code.UPSTREAM_FAILED, "there is none") from None
 
 
 class House:
-    """A configuration whose settings are read from a simulated provider."""
+    """Entries whose settings are read from a simulated provider."""
 
-    def __init__(self, folder: Path, provider: Simulator) -> None:
+    def __init__(self, provider: Simulator) -> None:
         self.provider = provider
-        self.configuration = write_configuration(folder, provider.port, CREDENTIAL)
         self.waited: list[float] = []
+
+    def entry(self, wire: str, asked: dict[str, Any], scope: dict[str, str]) -> Entry:
+        """An entry, read as from its file."""
+        faults: list[object] = []
+        tree = entry(wire, f"http://127.0.0.1:{self.provider.port}", ["gpt-simulated"])
+        made = parse_entry({**tree, "read_back": asked, "account_scope": scope}, f"simulated-{wire}", PROVIDERS,
+                           lambda *fault: faults.append(fault))  # fmt: skip
+        assert made is not None, faults
+        return made
 
     async def _pause(self, seconds: float) -> None:
         self.waited.append(seconds)
 
     async def read(self, wire: str = "openai", **asked: Any) -> Reading:
         """Read one entry's settings."""
-        read_back(self.configuration, self.provider.port, wire, **asked)
-        bundle = load(self.configuration, {}, wires=PROVIDERS)
-        return await read_settings(bundle.registry.entries[f"simulated-{wire}"], Means(bundle.secret))
+        chosen = (PROJECT if wire == "openai" else COVERED) | asked
+        return await read_settings(self.entry(wire, chosen, {"project": "proj_simulated"}), Means(secret))
 
     async def probe(self, **probe: Any) -> Reading:
         """Try what the first wire's project keeps."""
-        read_back(self.configuration, self.provider.port, probe={"model": "gpt-simulated", **probe})
-        bundle = load(self.configuration, {}, wires=PROVIDERS)
-        return await probe_storage(bundle.registry.entries["simulated-openai"], Means(bundle.secret, None, self._pause))
+        chosen = PROJECT | {"probe": {"model": "gpt-simulated", **probe}}
+        made = self.entry("openai", chosen, {"project": "proj_simulated"})
+        return await probe_storage(made, Means(secret, None, self._pause))
 
 
 @pytest.fixture
-async def house(tmp_path: Path, simulator: Simulator) -> AsyncIterator[House]:
+async def house(simulator: Simulator) -> AsyncIterator[House]:
     """A fresh one for each test."""
-    yield House(tmp_path, simulator)
+    yield House(simulator)
 
 
 async def test_settings_as_agreed_pass(house: House) -> None:
@@ -163,8 +181,6 @@ async def test_a_covered_model_that_answers_is_the_alarm(house: House) -> None:
 @pytest.mark.parametrize("status", [403, 404, 429, 529])
 async def test_a_covered_model_that_is_not_open_says_nothing(house: House, status: int) -> None:
     """No access to the model proves nothing about retention."""
-    from gateway.simulator import Scenario  # noqa: PLC0415
-
     house.provider.script(Scenario(status=status), model="claude-elsewhere")
 
     assert (await house.read("anthropic", model="claude-elsewhere")).verdict is Verdict.INCONCLUSIVE
@@ -172,8 +188,6 @@ async def test_a_covered_model_that_is_not_open_says_nothing(house: House, statu
 
 async def test_a_refusal_for_another_reason_says_nothing(house: House) -> None:
     """A 400 that does not speak of retention is no proof."""
-    from gateway.simulator import Scenario  # noqa: PLC0415
-
     house.provider.script(Scenario(status=400), model="claude-elsewhere")
 
     assert (await house.read("anthropic", model="claude-elsewhere")).verdict is Verdict.INCONCLUSIVE
@@ -193,15 +207,10 @@ async def test_a_refusal_for_another_reason_says_nothing(house: House) -> None:
 async def test_a_cloud_account_reads_exactly_none(house: House, mode: str, logging: Any, expected: Verdict) -> None:
     """The account's mode is `none` to the letter, and nothing of its calls is logged."""
     house.provider.administration.mode, house.provider.administration.logging = mode, logging
-    read_back(house.configuration, house.provider.port)
-    root = f"http://127.0.0.1:{house.provider.port}"
-    from tests.gateway.attest.settings import edit  # noqa: PLC0415
+    asked = {"method": "bedrock_account", "credential": {"file": "secrets/administrator"}}
+    made = house.entry("anthropic", asked, {"account": "1", "region": "ca-central-1"})
 
-    asked = {"method": "bedrock_account", "credential": {"file": "secrets/administrator"}, "base_url": root}
-    edit(house.configuration, "openai", read_back=asked, account_scope={"account": "1", "region": "ca-central-1"})
-    bundle = load(house.configuration, {}, wires=PROVIDERS)
-
-    found = await read_settings(bundle.registry.entries["simulated-openai"], Means(bundle.secret))
+    found = await read_settings(made, Means(secret))
 
     assert found.verdict is expected
 
