@@ -39,6 +39,8 @@ from gateway.audit.sequencing import Plan
 from gateway.audit.store import StoreFault
 from gateway.audit.totals import Taken
 from gateway.audit.words import Act, Processor, Role
+from gateway.canary.canary import Canary
+from gateway.canary.round import Parts
 from gateway.change.chain import Chain, ChainBroken
 from gateway.change.control import require_approval
 from gateway.change.control import warnings as change_warnings
@@ -216,6 +218,12 @@ class Application:
             clock=self._clock,
         )
         self._attester = Attester(state, lambda: self._force, self._halts, self._ledger.note, self._attested)
+        self._canary = Canary(
+            lambda: Parts(self._force, keyring, self._ledger, state, self._clock, logger),
+            self._halts,
+            self._ledger.note,
+            self._tried,
+        )
         self._listener = Listener(_listener_options(bundle), logger, self._malformed)
         self._operations = Listener(_operations_options(bundle), logger)
         checks = {
@@ -224,6 +232,7 @@ class Application:
             "checkpoint": lambda: self._sequencing.healthy,
             "accepting": lambda: not self._relay.stopping,
             "current": lambda: self._shared is None or self._shared.current,
+            "canary": lambda: self._canary.well,
         }
         self._metrics.calls_in_flight.set_function(lambda: limits.in_flight)
         self._metrics.streams_open.set_function(lambda: self._relay.streams)
@@ -240,6 +249,7 @@ class Application:
             loop.create_task(self._count(), name="strangers"),
             loop.create_task(desk.run(), name="desk"),
             loop.create_task(self._attester.run(), name="attester"),
+            loop.create_task(self._canary.run(), name="canary"),
         ]
         if witnessing is not None:
             self._tasks.append(loop.create_task(witnessing.run(self._sign_no_more), name="witnesses"))
@@ -416,6 +426,7 @@ class Application:
             *refused,
             *alone,
             *self._attester.failing,
+            *self._canary.failing,
             *change_warnings(self._force.bundle),
             *expiry_warnings(self._force.bundle, now),
         ]
@@ -434,6 +445,11 @@ class Application:
     def _attested(self, event: str, processor: str, reason: str) -> None:
         self._log.event(event, processor=processor)
         self._publish_dates()
+        if reason:
+            sys.stderr.write(f"gateway: {processor} takes no traffic: {reason}\n")
+
+    def _tried(self, event: str, processor: str, reason: str) -> None:
+        self._log.event(event, processor=processor)
         if reason:
             sys.stderr.write(f"gateway: {processor} takes no traffic: {reason}\n")
 

@@ -59,6 +59,7 @@ FLOORS: dict[str, int] = {
     "gateway.waits": 3,
     "gateway.witnessing": 3,
     "gateway.app": 4,
+    "gateway.canary": 4,
     "gateway.cli": 4,
     "gateway.demo": 4,
     "gateway.simulator": 4,
@@ -71,6 +72,7 @@ PEERS = ("gateway.policy", "gateway.redaction", "gateway.audit")
 DOORS: dict[str, tuple[str, ...]] = {
     "aiohttp": (
         "gateway.answers",
+        "gateway.canary.round",
         "gateway.endpoints",
         "gateway.erasing",
         "gateway.intake",

@@ -16,6 +16,7 @@ from gateway.caller_keys import KeysUnreadable
 from gateway.cli import (
     attest,
     audit,
+    canary,
     change,
     disclosure,
     evidence,
@@ -48,6 +49,7 @@ VERBS: tuple[Verb, ...] = (
     *processors.VERBS,
     *disclosure.VERBS,
     *attest.VERBS,
+    *canary.VERBS,
     *change.VERBS,
     *audit.VERBS,
     *evidence.VERBS,
