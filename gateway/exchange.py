@@ -17,6 +17,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from gateway.categories import Category, Personal
+from providers.credentials import Scheme
 from providers.document import Document
 from providers.provider import Operation, Provider
 
@@ -71,6 +72,7 @@ class Route(Struct, frozen=True):
 
     `served_models` are the ids an answer may name; `traits` are what the surface needs to know
     of this model here (`prompt_cache: explicit`); `answer_headers` what every answer must say of its retention.
+    `scheme` is how the credential is shown, and `region` that of a signature.
     """
 
     processor: str
@@ -82,6 +84,8 @@ class Route(Struct, frozen=True):
     credential: str
     traits: Mapping[str, str]
     answer_headers: Mapping[str, str] = {}
+    scheme: Scheme = "wire"
+    region: str = ""
 
 
 class Grant(Struct, frozen=True):

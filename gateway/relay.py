@@ -39,6 +39,7 @@ from gateway.upstream import Reply, Truncated, Upstream
 from gateway.waits import Waits
 from providers import sse
 from providers.document import Document, serialise
+from providers.provider import Provider
 
 _AFTER_SECONDS = 0.25
 _PROVIDER_TROUBLE = frozenset({Code.UPSTREAM_FAILED, Code.UPSTREAM_TIMEOUT})
@@ -169,7 +170,7 @@ class Relay:
         secret = passage.force.bundle.secret(clean.grant.route.credential)
         passage.overhead = perf_counter() - passage.started
         async with self._upstream.send(clean, attempt.admission, secret) as reply:  # 6 send
-            attempt.answered(reply.status, reply.headers.get(clean.grant.call.entry.wire.request_id_header))
+            attempt.answered(reply.status, _request_id(clean.grant.call.entry.wire, reply))
             self._routes.answered(clean.grant.route, reply.status, reply.headers.get("retry-after"))
             if reply.status >= 400:
                 return await self._deliver_error(passage, reply, attempt)
@@ -347,6 +348,11 @@ async def _next(reply: Reply, delivery: Delivery, waits: Waits) -> bytes:
     if not chunk:
         raise Truncated
     return chunk
+
+
+def _request_id(wire: Provider, reply: Reply) -> str | None:
+    names = (wire.request_id_header, *wire.door_request_ids)
+    return next((found for name in names if (found := reply.headers.get(name))), None)
 
 
 async def _read_out(reply: Reply) -> None:

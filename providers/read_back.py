@@ -18,6 +18,7 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct
 
 from providers.document import Document, Value
+from providers.places import control_url
 
 Settings: TypeAlias = "dict[str, str]"
 """Setting -> how it reads, in one word."""
@@ -53,6 +54,7 @@ class Method(Struct, frozen=True):
         needs_model: whether it needs `read_back.model`.
         own_credential: whether it asks with the credential of calls, where no other is named.
         root: what stands between an entry's base URL and the paths of the method.
+        place: an entry's base URL -> where its settings are read, unless the entry says where.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Method(Struct, frozen=True):
     needs_model: bool = False
     own_credential: bool = False
     root: str = ""
+    place: Callable[[str], str] = str
 
 
 def _type_as(setting: str) -> Callable[[Document], Settings]:
@@ -156,6 +159,7 @@ BEDROCK: Final = Method(
     ),
     signs=True,
     own_credential=True,
+    place=control_url,
 )
 FIREWORKS: Final = Method(
     name="fireworks_policy",

@@ -6,11 +6,14 @@ import asyncio
 import importlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from time import time_ns
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import orjson
+from msgspec.structs import replace
 
 from gateway.attest.verdicts import Reading, reading
 from gateway.audit.words import Said, Setting
@@ -18,18 +21,23 @@ from gateway.errors import UpstreamError
 from gateway.outside import Outside, Unreached
 from gateway.policy.entries import Entry
 from gateway.policy.facts import Credential
+from providers.credentials import NotAKeyPair, Scheme, Signed, bearer, signature
 from providers.document import Document
 from providers.read_back import METHODS, STORED_ROOT, Method, Question, said_of_refusal
 
 if TYPE_CHECKING:
     from gateway.attest.clients import Stored
 
-_DENIED: Final = frozenset({401, 403})
+_NO_KEY: Final = 401
+_DENIED: Final = frozenset({_NO_KEY, 403})
 _WAITS: Final = (0.0, 5.0, 55.0)
 """Seconds before each look for what may have been stored: it may take a moment to appear."""
 
 Secret = Callable[[str], str]
 """A credential reference -> the secret. Raises `UpstreamError`."""
+
+Show = Callable[[Signed], Mapping[str, str]]
+"""A request -> the headers that show the credential."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +51,13 @@ class Means:
 
 def addresses(entry: Entry) -> list[str]:
     """The base URLs that reading this entry's settings back goes to."""
+    return [_place(entry), entry.form.base_url]
+
+
+def _place(entry: Entry) -> str:
     asked = entry.form.read_back
-    return [] if asked is None else [asked.base_url or entry.form.base_url, entry.form.base_url]
+    assert asked is not None  # noqa: S101  # whoever asks has looked
+    return asked.base_url or METHODS[asked.method].place(entry.form.base_url)
 
 
 async def prepare(entries: Mapping[str, Entry]) -> None:
@@ -67,7 +80,7 @@ async def read_settings(entry: Entry, means: Means) -> Reading:
         return reading(entry.id, at, method.settings, dict.fromkeys(method.settings, Said.DENIED.value))
     outside = Outside(addresses(entry), means.authorities)
     try:
-        said = await _settings(method, entry, outside, (asked.base_url or entry.form.base_url) + method.root, key)
+        said = await _settings(method, entry, outside, _place(entry) + method.root, key)
     finally:
         await outside.close()
     return reading(entry.id, at, method.settings, said)
@@ -138,7 +151,8 @@ async def _settings(method: Method, entry: Entry, outside: Outside, base_url: st
         status, document = await Messages(outside, base_url, key).try_model(asked.model)
         return said_of_refusal(status, document) or dict.fromkeys(method.settings, _unknown(status))
     said: dict[str, str] = {}
-    ask = await _asker(method, outside, base_url, key, scope)
+    named = entry.form.credential if asked.credential is None else asked.credential
+    ask = await _asker(method, outside, base_url, key, scope, _shown(named.scheme, key, scope.get("region", "")))
     for question in method.questions:
         status, document = await ask(question)
         said |= question.said(document) if status == 200 else _none_of(question, status)
@@ -146,10 +160,10 @@ async def _settings(method: Method, entry: Entry, outside: Outside, base_url: st
 
 
 async def _asker(
-    method: Method, outside: Outside, base_url: str, key: str, scope: Mapping[str, str]
+    method: Method, outside: Outside, base_url: str, key: str, scope: Mapping[str, str], show: Show
 ) -> Callable[[Question], Awaitable[tuple[int, Document]]]:
     if method.client == "plain":
-        return lambda question: _plain(outside, base_url + question.path.format_map(scope), key)
+        return lambda question: _plain(outside, base_url, question.path.format_map(scope), show)
     await _load_clients()
     from gateway.attest.clients import Organization  # noqa: PLC0415  # loaded away from the event loop
 
@@ -157,12 +171,20 @@ async def _asker(
     return lambda question: organization.ask(question.name, scope)
 
 
-async def _plain(outside: Outside, address: str, key: str) -> tuple[int, Document]:
+def _shown(scheme: Scheme, key: str, region: str) -> Show:
+    if scheme == "aws_sigv4":
+        return lambda request: signature(replace(request, region=region), key, datetime.now(UTC))
+    return lambda _request: bearer(key)
+
+
+async def _plain(outside: Outside, base_url: str, path: str, show: Show) -> tuple[int, Document]:
     try:
-        answer = await outside.ask(
-            "GET", address, headers={"authorization": f"Bearer {key}", "accept": "application/json"}
-        )
+        headers = {"Accept": "application/json"}
+        shown = show(Signed("GET", urlsplit(base_url).netloc, path, b"", "", headers=headers))
+        answer = await outside.ask("GET", base_url + path, headers={**headers, **shown})
         document = orjson.loads(answer.body)
+    except NotAKeyPair:
+        return _NO_KEY, {}
     except Unreached:
         return 0, {}
     except orjson.JSONDecodeError:

@@ -116,7 +116,7 @@ def _form(form: EntryForm, url: str, now: datetime) -> EntryForm:
             "review_by": ends,
             "suspended": None,
             "retired": None,
-            "credential": Credential(environment=_VARIABLE),
+            "credential": Credential(environment=_VARIABLE),  # shown as the wire does, to whoever serves
         }
     )
 

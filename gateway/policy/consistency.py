@@ -16,7 +16,7 @@ from gateway.policy.hosts import is_loopback, url_fault
 from gateway.policy.notices import USUAL_DAYS, check_notice
 from gateway.policy.surface import Surface
 from gateway.policy.transfers import MECHANISMS
-from providers.places import Nowhere, place
+from providers.places import Nowhere, cloud_region, control_url, place
 from providers.provider import Provider
 from providers.read_back import METHODS, STORING
 
@@ -56,6 +56,7 @@ def parse_entry(
     _check_agreements(form, fault)
     _check_transfers(form, fault)
     _check_read_back(form, fault)
+    _check_cloud(form, fault)
     _check_dates(form, 0 if _is_here(form) else notice_days, fault)
     _check_exemptions(form, fault)
     if form.french is not None and len(form.french.carve_outs) != len(form.carve_outs):
@@ -202,6 +203,23 @@ def _check_read_back(form: EntryForm, fault: Report) -> None:
         fault(("read_back", "probe"), "on this wire no answer can be asked for again, so there is nothing to try")
     if asked.stale_after_seconds < asked.every_seconds:
         fault(("read_back", "stale_after_seconds"), "it would be stale before it is read again")
+
+
+def _check_cloud(form: EntryForm, fault: Report) -> None:
+    """Where retention is a setting of an account in a region: it is read back there, and all names of it agree."""
+    region, named = cloud_region(urlsplit(form.base_url).hostname or ""), form.account_scope.get("region")
+    if form.credential.scheme == "aws_sigv4" and named is None:
+        fault(("account_scope",), "to sign its calls, this entry must name its region")
+    if region is None:
+        return
+    if named is not None and named not in {region, TO_BE_FILLED}:
+        fault(("account_scope", "region"), "it is not the region that the host names")
+    if form.credential.scheme == "wire":
+        fault(("credential", "scheme"), "write bearer or aws_sigv4: this door knows no key of the wire's own")
+    if form.read_back is None:
+        fault(("read_back",), "retention is a setting of this account in this region: it must be read back")
+    elif form.read_back.base_url not in {None, control_url(form.base_url)}:
+        fault(("read_back", "base_url"), "its settings are read in the region of its calls; leave this out")
 
 
 def _check_scope(form: EntryForm, keys: Sequence[str], fault: Report) -> None:

@@ -32,6 +32,7 @@ from gateway.policy.forms import (
 )
 from gateway.policy.notices import Addition, Exemption, Notice
 from gateway.policy.transfers import Transfer
+from providers.credentials import Scheme
 
 RetentionClass = Literal["zero", "flagged", "retains", "unknown"]
 """What a provider keeps of a model's traffic under the agreement: only `zero` is ever granted.
@@ -124,10 +125,15 @@ class Agreement(Window):
 
 
 class Credential(Form):
-    """Where the secret is, never the secret: a file that is read again when it changes, or a variable."""
+    """Where the secret is, never the secret: a file that is read again when it changes, or a variable.
+
+    `scheme` is how it is shown: as the wire's own clients do, as a bearer, or as the signature of an AWS key pair,
+    which is written ACCESS_KEY_ID:SECRET or ACCESS_KEY_ID:SECRET:SESSION_TOKEN.
+    """
 
     file: Prose | None = None
     environment: Annotated[str, AfterValidator(_variable)] | None = None
+    scheme: Scheme = "wire"
 
     @property
     def reference(self) -> str:

@@ -5,9 +5,13 @@ Everything is an attribute that a test sets: what is agreed by default, any drif
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
+
 import orjson
 
 from gateway.simulator.answer import Answer, Received, encode, read_document
+from providers.credentials import Signed, signature
 from providers.document import Document, Value
 
 ADMINISTRATOR = "simulated-administration-credential"
@@ -15,6 +19,10 @@ ADMINISTRATOR = "simulated-administration-credential"
 
 CONTROL = "simulated-control-credential"
 """Of a project that does keep what it is sent."""
+
+KEY_PAIR = "AKIDSIMULATED0000000:simulated+secret/access+key:simulated//session+token=="
+REGION = "eu-central-1"
+"""Signs requests to the simulated cloud, in its one region."""
 
 COVERED = "claude-covered"
 """A model that is served only where the workspace keeps things."""
@@ -66,7 +74,7 @@ class Administration:
         if setting is None:
             return None
         self.asked.append(f"{method} {path}")
-        if bearer(received) != ADMINISTRATOR:
+        if bearer(received) != ADMINISTRATOR and not signed(received):
             return Answer(body=encode({"error": {"message": "no", "type": "invalid_request_error"}}), status=401)
         if self.status != 200:
             return Answer(body=encode({"error": {"message": "no", "type": "server_error"}}), status=self.status)
@@ -106,6 +114,29 @@ class Administration:
 def bearer(received: Received) -> str:
     """The bearer of a request, or empty."""
     return received.request.headers.get("authorization", "").removeprefix("Bearer ")
+
+
+def admits(received: Received) -> bool:
+    """Whether this is another credential than the provider's usual one, and good."""
+    return bearer(received) == CONTROL or signed(received)
+
+
+def signed(received: Received) -> bool:
+    """Whether the request is signed by `KEY_PAIR`, for `REGION`, over what arrived, within the last minutes."""
+    headers = received.request.headers
+    said = headers.get("authorization", "")
+    found = re.search(r"SignedHeaders=([a-z0-9;-]+),", said)
+    try:
+        at = datetime.strptime(headers.get("x-amz-date", ""), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return False
+    if found is None or abs(datetime.now(UTC) - at) > timedelta(minutes=5):
+        return False
+    own = {"host", "x-amz-date", "x-amz-security-token"}
+    named = {name: headers.get(name, "") for name in found[1].split(";") if name not in own}
+    path = received.request.raw_path
+    request = Signed(received.request.method, headers.get("host", ""), path, received.body, REGION, headers=named)
+    return signature(request, KEY_PAIR, at)["Authorization"] == said
 
 
 def _bucket() -> Value:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gateway.simulator.administration import CONTROL, Administration, bearer
+from gateway.simulator.administration import Administration, admits, bearer
 from gateway.simulator.answer import Answer, Received, encode, read_document
 from gateway.simulator.delivery import cut, deliver
 from gateway.simulator.operations import respond
@@ -136,7 +136,8 @@ class Simulator:
         told = self.administration.answer(received)
         if told is not None:
             return told
-        answer = respond(received, CONTROL if bearer(received) == CONTROL else self._credential)
+        known = bearer(received) if admits(received) else self._credential
+        answer = respond(received, known)
         self.administration.remember(received, answer)
         return answer
 
