@@ -279,17 +279,16 @@ class Target:
         credential: str,
         granted: Mapping[str, str],
         content_type: str,
-        show: Callable[[str], Mapping[str, str]] | None = None,
+        show: Callable[[str], Mapping[str, str]],
     ) -> bytes:
         """Request line and every header but the length. A few of them serve all calls, so they are kept.
 
         Args:
-            show: how the credential is shown, where it is not as the wire does.
+            show: how the credential is shown.
 
         Raises:
             UpstreamError: a header cannot be sent; see `header_lines`.
         """
-        show = wire.credential if show is None else show
         key = (wire.name, operation.name, show, credential, content_type, *granted.items())
         if (made := self.heads.get(key)) is None:
             line = f"{operation.method} {self.prefix}{operation.path} HTTP/1.1\r\nHost: {self.host}\r\n"

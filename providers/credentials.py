@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 from urllib.parse import quote
 
 from msgspec import Struct
 
-Scheme: TypeAlias = Literal["wire", "bearer", "aws_sigv4"]
+Scheme: TypeAlias = Literal["wire", "bearer", "api_key", "aws_sigv4"]
 """As an entry writes it under `credential`: `wire` is what the wire's own clients do."""
 
 BEDROCK: Final = "bedrock"
@@ -44,6 +44,15 @@ class Signed(Struct, frozen=True):
 def bearer(secret: str) -> dict[str, str]:
     """The header of a key that is a bearer (RFC 6750 section 2.1)."""
     return {"Authorization": f"Bearer {secret}"}
+
+
+def api_key(secret: str) -> dict[str, str]:
+    """The header of a resource's key (Microsoft, Azure OpenAI reference, authentication)."""
+    return {"api-key": secret}
+
+
+SHOWN: Final[Mapping[str, Callable[[str], Mapping[str, str]]]] = {"bearer": bearer, "api_key": api_key}
+"""How a secret is shown that needs nothing of the request. `wire` is the wire's own way."""
 
 
 def signature(request: Signed, secret: str, at: datetime) -> dict[str, str]:

@@ -7,7 +7,7 @@ judges it sees that it is unknown.
 Sources, read 2026-11-23: OpenAI, admin reference of data retention (mirror of 2026-11-13), hosted tool permissions and
 external storage as `openai` 3.57 types them; Anthropic, API and data retention (2026-08-21); AWS, Amazon Bedrock data
 retention, and `GetAccountDataRetention` and `GetModelInvocationLoggingConfiguration` of botocore 1.44; Fireworks,
-policy settings.
+policy settings; Microsoft, data privacy of Foundry (2025-10-03); Google, `cacheConfig` of the aiplatform discovery.
 """
 
 from __future__ import annotations
@@ -108,6 +108,20 @@ def _policy(document: Document) -> Settings:
     return _word("policy", zero)
 
 
+def _content_logging(document: Document) -> Settings:
+    """The capability is there, and false, only where logging is off; it is absent otherwise."""
+    properties = document.get("properties")
+    listed = properties.get("capabilities") if isinstance(properties, dict) else None
+    if not isinstance(listed, list):
+        return {}
+    values = [item.get("value") for item in listed if isinstance(item, dict) and item.get("name") == "ContentLogging"]
+    return {"content_logging": "disabled" if values == ["false"] else ABSENT if not values else "enabled"}
+
+
+def _cache(document: Document) -> Settings:
+    return {"cache": "disabled" if document.get("disableCache") is True else "enabled"}
+
+
 def _word(setting: str, value: Value) -> Settings:
     return {setting: value} if isinstance(value, str) and value else {}
 
@@ -171,8 +185,36 @@ FIREWORKS: Final = Method(
     own_credential=True,
 )
 
+AZURE: Final = Method(
+    name="azure_resource",
+    wires=("openai",),
+    client="plain",
+    scope=("subscription", "resource_group", "resource"),
+    settings=("content_logging",),
+    questions=(
+        Question(
+            "content_logging",
+            "/subscriptions/{subscription}/resourceGroups/{resource_group}/providers/Microsoft.CognitiveServices"
+            "/accounts/{resource}?api-version=2024-10-01",
+            ("content_logging",),
+            _content_logging,
+        ),
+    ),
+    place=lambda _base_url: "https://management.azure.com",
+)
+VERTEX: Final = Method(
+    name="vertex_project",
+    wires=("anthropic", "openai"),
+    client="plain",
+    scope=("project",),
+    settings=("cache",),
+    questions=(Question("cache", "/v1/projects/{project}/cacheConfig", ("cache",), _cache),),
+    own_credential=True,
+    place=control_url,
+)
+
 METHODS: Final[Mapping[str, Method]] = {
-    method.name: method for method in (ORGANIZATION, COVERED_MODEL, BEDROCK, FIREWORKS)
+    method.name: method for method in (ORGANIZATION, COVERED_MODEL, BEDROCK, FIREWORKS, AZURE, VERTEX)
 }
 """The explicit table: every method of reading back that there is."""
 

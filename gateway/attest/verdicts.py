@@ -25,6 +25,8 @@ _WANTED: Final[Mapping[Setting, frozenset[Said]]] = {
     Setting.ACCOUNT_RETENTION: frozenset({Said.NONE}),
     Setting.INVOCATION_LOGGING: frozenset({Said.ABSENT}),
     Setting.POLICY: frozenset({Said.ENABLED}),
+    Setting.CONTENT_LOGGING: frozenset({Said.DISABLED}),
+    Setting.CACHE: frozenset({Said.DISABLED}),
     Setting.STORED_BY_DEFAULT: frozenset({Said.ABSENT, Said.REFUSED}),
     Setting.STORED_IF_ASKED: frozenset({Said.ABSENT, Said.REFUSED}),
 }

@@ -364,8 +364,8 @@ ACTS = """boot shutdown configuration key gap recovery unauthenticated notice ch
  prune export view anchor reconciliation totals attestation canary"""
 VERDICTS = "pass fail inconclusive lifted"
 SETTINGS = """project_retention organization_retention code_interpreter file_search image_generation mcp web_search
- external_storage covered_model account_retention invocation_logging policy stored_by_default stored_if_asked control
- answers leaks unrecorded refusals"""
+ external_storage covered_model account_retention invocation_logging policy content_logging cache stored_by_default
+ stored_if_asked control answers leaks unrecorded refusals"""
 SAID = """zero_data_retention enhanced_zero_data_retention modified_abuse_monitoring
  enhanced_modified_abuse_monitoring organization_default none default inherit aws_review provider_data_share enabled
  disabled present absent refused served contradicted denied unreachable other"""

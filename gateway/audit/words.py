@@ -234,6 +234,8 @@ class Setting(enum.StrEnum):
     ACCOUNT_RETENTION = "account_retention"
     INVOCATION_LOGGING = "invocation_logging"
     POLICY = "policy"
+    CONTENT_LOGGING = "content_logging"
+    CACHE = "cache"
     STORED_BY_DEFAULT = "stored_by_default"
     STORED_IF_ASKED = "stored_if_asked"
     CONTROL = "control"

@@ -22,7 +22,7 @@ from providers.read_back import METHODS, STORING
 
 MAX_COUNTRIES = 40  # the most that a call's record names
 LONGEST_EMERGENCY_DAYS = 92
-_SCOPE = re.compile(r"[A-Za-z0-9_-]{1,120}").fullmatch
+_SCOPE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}").fullmatch
 
 
 def parse_entry(

@@ -43,6 +43,8 @@ class Administration:
         retains: whether covered models are served, since everything is kept.
         mode: the retention mode of the cloud account; likewise `logging`, a configuration of its invocation log.
         policy: what the account policy says of zero retention.
+        capabilities: of a cloud resource.
+        cache_is_off: whether a cloud project caches nothing.
         asked: the questions that came, as "METHOD path".
     """
 
@@ -58,6 +60,8 @@ class Administration:
         self.mode: Value = "none"
         self.logging: Document = {}
         self.policy: Value = True
+        self.capabilities: Value = [{"name": "ContentLogging", "value": "false"}]
+        self.cache_is_off: Value = True
         self.asked: list[str] = []
         self._stored: dict[str, bytes] = {}
 
@@ -99,7 +103,10 @@ class Administration:
         tools: Document = {name: {"enabled": name in self.tools} for name in _TOOLS}
         buckets: list[Value] = [_bucket()] if self.storage else []
         mode: Document = {"mode": self.mode, "updatedAt": "2026-06-20T00:00:00Z"}
+        resource = "/subscriptions/s-1/resourceGroups/g.1/providers/Microsoft.CognitiveServices/accounts/r-1"
         answers: dict[str, Document] = {
+            resource: {"properties": {"capabilities": self.capabilities}},
+            "/v1/projects/proj_simulated/cacheConfig": {"disableCache": self.cache_is_off},
             f"{project}/data_retention": {"object": "project.data_retention", "type": self.project},
             "/v1/organization/data_retention": {"object": "organization.data_retention", "type": self.organization},
             f"{project}/hosted_tool_permissions": tools,

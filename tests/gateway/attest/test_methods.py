@@ -215,6 +215,50 @@ async def test_a_cloud_account_reads_exactly_none(house: House, mode: str, loggi
     assert found.verdict is expected
 
 
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ([{"name": "ContentLogging", "value": "false"}, {"name": "Other", "value": "true"}], Verdict.PASS),
+        ([{"name": "ContentLogging", "value": "true"}], Verdict.FAIL),
+        ([{"name": "ContentLogging", "value": False}], Verdict.FAIL),
+        ([{"name": "ContentLogging", "value": "false"}, {"name": "ContentLogging", "value": "true"}], Verdict.FAIL),
+        ([{"name": "contentlogging", "value": "false"}], Verdict.FAIL),
+        ([], Verdict.FAIL),
+        (None, Verdict.FAIL),
+    ],
+)
+async def test_a_cloud_resource_that_logs_content(house: House, capabilities: Any, expected: Verdict) -> None:
+    """Logging is off only where the capability is there and says `false`; where it is absent, content is logged."""
+    house.provider.administration.capabilities = capabilities
+    root = f"http://127.0.0.1:{house.provider.port}"
+    asked = {"method": "azure_resource", "credential": {"file": "secrets/administrator"}, "base_url": root}
+    made = house.entry("openai", asked, {"subscription": "s-1", "resource_group": "g.1", "resource": "r-1"})
+
+    assert (await read_settings(made, Means(secret))).verdict is expected
+
+
+@pytest.mark.parametrize(("is_off", "expected"), [(True, Verdict.PASS), (False, Verdict.FAIL), ("true", Verdict.FAIL)])
+async def test_a_cloud_project_that_caches(house: House, is_off: object, expected: Verdict) -> None:
+    """Caching must be switched off, and said to be."""
+    house.provider.administration.cache_is_off = is_off  # type: ignore[assignment]
+    made = house.entry("anthropic", {"method": "vertex_project", "credential": {"file": "secrets/administrator"}},
+                       {"project": "proj_simulated"})  # fmt: skip
+
+    assert (await read_settings(made, Means(secret))).verdict is expected
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"), [(True, Verdict.PASS), (False, Verdict.FAIL), (None, Verdict.FAIL), ("ON", Verdict.FAIL)]
+)
+async def test_an_account_with_a_policy(house: House, policy: Any, expected: Verdict) -> None:
+    """Zero retention is the account's policy; absent or in another word it is not."""
+    house.provider.administration.policy = policy
+    made = house.entry("openai", {"method": "fireworks_policy", "credential": {"file": "secrets/administrator"}},
+                       {"account": "simulated"})  # fmt: skip
+
+    assert (await read_settings(made, Means(secret))).verdict is expected
+
+
 async def test_what_is_stored_is_found(house: House) -> None:
     """A project that keeps what it was sent is found out, and what was left there is deleted."""
     house.provider.administration.keeps = True
