@@ -77,6 +77,7 @@ class Attester:
         self._clock = clock
         self._pause = pause
         self._standings: dict[str, Standing] = {}
+        self._marks: dict[str, tuple[Entry, str]] = {}
         self._taken = 0
         self._halted: frozenset[str] = frozenset()
         self._untold: list[tuple[str, Operator]] = []
@@ -186,12 +187,19 @@ class Attester:
         entry = self._bundle.registry.entries.get(name)
         if entry is None:
             return None
-        known, of = self._standings.get(name), mark(entry)
+        known, of = self._standings.get(name), self._mark(entry)
         if known is None or known.of != of:
             # Another account is another fact; but what an answer showed is forgotten by nobody's edit.
             known = Standing(of=of, contradicted_at=0 if known is None else known.contradicted_at)
             self._standings[name] = known
         return known
+
+    def _mark(self, entry: Entry) -> str:
+        """`mark`, once for each entry of a configuration: this is looked at twice a second."""
+        known = self._marks.get(entry.id)
+        if known is None or known[0] is not entry:
+            known = self._marks[entry.id] = (entry, mark(entry))
+        return known[1]
 
     def _is_due(self, entry: Entry, now: int) -> bool:
         asked, standing = entry.form.read_back, self._standing_of(entry.id)
