@@ -94,7 +94,7 @@ async def test_two_workers_serve_one_port_and_make_one_log(provider: Simulator, 
 
     assert set(statuses) == {200}
     assert code == 0, (tmp_path / "stderr").read_text()
-    names = ["journal", "redactor", "checkpoint", "accepting", "current", "workers", "gathering"]
+    names = ["journal", "redactor", "checkpoint", "accepting", "current", "canary", "workers", "gathering"]
     assert (ready["ready"], ready["checks"]) == (True, dict.fromkeys(names, True))
     taken = [line for line in metrics.splitlines() if line.startswith("gateway_requests_total{worker=")]
     assert sorted(line.split('"')[1] for line in taken) == ["w0", "w1"]
