@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import uvloop
 
 from gateway.aside import aside
+from gateway.attest.attester import Attester
 from gateway.audit.access import access_mark
 from gateway.audit.configurations import keep_configuration
 from gateway.audit.journal import Journal
@@ -35,6 +36,8 @@ from gateway.audit.sequencing import Plan
 from gateway.audit.store import StoreFault
 from gateway.audit.totals import Taken
 from gateway.audit.words import Act
+from gateway.canary.canary import Canary
+from gateway.canary.round import Parts
 from gateway.change.chain import Chain, ChainBroken
 from gateway.change.control import require_approval
 from gateway.change.control import warnings as change_warnings
@@ -44,6 +47,7 @@ from gateway.clock import Clock
 from gateway.config import Bundle, load, schemas_mark
 from gateway.config.outlook import expiry_warnings
 from gateway.config.shelf import Shelf
+from gateway.delivery import ECHOES
 from gateway.endpoints import Endpoint
 from gateway.erasing import Desk
 from gateway.errors import Code, ConfigurationError, Unavailable
@@ -202,6 +206,13 @@ class Application:
             report=self._report,
             clock=self._clock,
         )
+        self._attester = Attester(state, lambda: self._force, self._halts, self._ledger.note, self._attested)
+        self._canary = Canary(
+            lambda: Parts(self._force, keyring, self._ledger, state, self._clock, logger),
+            self._halts,
+            self._ledger.note,
+            self._tried,
+        )
         self._listener = Listener(_listener_options(bundle), logger, self._malformed)
         self._operations = Listener(_operations_options(bundle), logger)
         checks = {
@@ -210,15 +221,14 @@ class Application:
             "checkpoint": lambda: self._sequencing.healthy,
             "accepting": lambda: not self._relay.stopping,
             "current": lambda: self._shared is None or self._shared.current,
+            "canary": lambda: self._canary.well,
         }
         self._metrics.calls_in_flight.set_function(lambda: limits.in_flight)
         self._metrics.streams_open.set_function(lambda: self._relay.streams)
         desk = self._desk(state)
         self._publish(reload_ok=True)
-        await self._note_changes()
-        await self._note_tenants()
-        await self._noting.all()
-        await self._note_lost(state)
+        await self._note_all(state)
+        await self._attester.start()
         await self._listener.start(self._relay.handle)
         await self._operations.start(operations_handler(self._metrics, checks, self._warnings, desk.handle))
         self._vouching = Vouching(bundle, state, self._keyring, self._ledger.note, self._unvouched, self._sign_no_more)
@@ -229,6 +239,8 @@ class Application:
             loop.create_task(self._count(), name="strangers"),
             loop.create_task(desk.run(), name="desk"),
             loop.create_task(Mending(self._journal, self._mended).run(), name="mending"),
+            loop.create_task(self._attester.run(), name="attester"),
+            loop.create_task(self._canary.run(), name="canary"),
         ]
         self._tasks += [loop.create_task(each, name="vouching") for each in self._vouching.runs()]
         self._log.event("start", port=self.port, operations=self.operations_port, policy=bundle.digest[:16])
@@ -287,6 +299,7 @@ class Application:
         if self._shared is not None:
             bundle.callers.revoke(self._shared.news.learned)
         parent, self._force, self._refused = self._force.digest, force, None
+        self._attester.settle()
         retired, self._detector = self._detector, detector
         if retired is not None and retired is not detector:
             self._tasks.append(asyncio.get_running_loop().create_task(_retire(retired), name="retire"))
@@ -369,6 +382,7 @@ class Application:
         now = datetime.now(UTC)
         left = {entry.id: _days_left(entry, now) for entry in self._force.bundle.registry.entries.values()}
         self._metrics.set_processors(left)
+        self._metrics.set_attested({name: name not in self._attester.halted for name in left})
         self._metrics.clock_doubt.set(self._clock.doubt)
 
     def _warnings(self) -> list[str]:
@@ -383,6 +397,8 @@ class Application:
             *refused,
             *alone,
             *self._vouching.warnings(),
+            *self._attester.failing,
+            *self._canary.failing,
             *change_warnings(self._force.bundle),
             *expiry_warnings(self._force.bundle, now),
         ]
@@ -402,6 +418,16 @@ class Application:
         self._log.event(event)
         self._metrics.orphan_intents.inc(self._journal.orphans if event == "journal_recovered" else 0)
         sys.stderr.write(f"gateway: {reason}\n")
+    def _attested(self, event: str, processor: str, reason: str) -> None:
+        self._log.event(event, processor=processor)
+        self._publish_dates()
+        if reason:
+            sys.stderr.write(f"gateway: {processor} takes no traffic: {reason}\n")
+
+    def _tried(self, event: str, processor: str, reason: str) -> None:
+        self._log.event(event, processor=processor)
+        if reason:
+            sys.stderr.write(f"gateway: {processor} takes no traffic: {reason}\n")
 
     def _malformed(self, _status: int, _exception: str | None) -> None:
         self._metrics.malformed()
@@ -430,6 +456,8 @@ class Application:
             metrics.journal_wait_seconds.observe(passage.journal_seconds)
         if passage.overhead is not None:
             metrics.overhead_seconds.observe(passage.overhead)
+        if passage.code is Code.RESPONSE_NOT_ALLOWED and passage.where in ECHOES and grant is not None:
+            self._attester.contradicted(grant.route.processor)
         if passage.code is Code.AUDIT_UNAVAILABLE:
             metrics.journal_failures.inc()
         result = None if attempt is None else attempt.result
@@ -476,6 +504,13 @@ class Application:
             if now != seen:
                 seen = now  # one that fails is not tried again until something differs, or SIGHUP says so
                 await self.reload()
+
+    async def _note_all(self, state: Path) -> None:
+        """Record what happened while nobody served."""
+        await self._note_changes()
+        await self._note_tenants()
+        await self._noting.all()
+        await self._note_lost(state)
 
     async def _note_changes(self) -> None:
         """Record each change that was applied since the last time it was looked, once."""

@@ -39,9 +39,12 @@ from gateway.audit.words import (
     Result,
     Role,
     RuleSource,
+    Said,
+    Setting,
     Tenant,
     Tls,
     Unscanned,
+    Verdict,
     Wire,
     named,
 )
@@ -433,6 +436,9 @@ class Operator(Struct, frozen=True, kw_only=True):
     reconciliation: the report of digest `document` compares `start` to `end` with what `processor` counted; `clean`
         where they agree within tolerance.
     totals: what was taken out on the day that began at `start`, by category, small numbers left out.
+    attestation: the `processor`'s own settings were read back at `start`, as `readings` have it, and the `verdict` on
+        them; `lifted` where the operator let an entry take traffic again after its answers contradicted them.
+    canary: our controls were tried at `start` on the way to `processor`, or its retention was, with `count` calls.
     view, export: of the auditor's pages, at `start`: as which `role`, in which `session` (a random id; who it was is
         kept apart and can be erased), the digest of the `query`, and how many `rows` matched. They concern a person,
         and a query can be guessed: so the log commits to them under a salt, as to a call, and they go with their month.
@@ -467,6 +473,8 @@ class Operator(Struct, frozen=True, kw_only=True):
     session: Id | None = None
     query: Sha | None = None
     rows: Total | None = None
+    verdict: Annotated[Verdict, Derived()] | None = None
+    readings: Annotated[tuple[tuple[Setting, Said], ...], Subset(16), Derived()] | None = None
 
 
 Record = Intent | Outcome | Refusal | Operator

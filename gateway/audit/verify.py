@@ -683,7 +683,14 @@ FINISHES = """stop length tool_calls function_call content_filter completed inco
  max_output_tokens end_turn max_tokens stop_sequence tool_use pause_turn refusal model_context_window_exceeded
  other"""
 ACTS = """boot shutdown configuration key gap recovery unauthenticated notice change tenant heartbeat erase erased
- prune export view anchor reconciliation totals"""
+ prune export view anchor reconciliation totals attestation canary"""
+VERDICTS = "pass fail inconclusive lifted"
+SETTINGS = """project_retention organization_retention code_interpreter file_search image_generation mcp web_search
+ external_storage covered_model account_retention invocation_logging policy content_logging cache stored_by_default
+ stored_if_asked control answers leaks unrecorded refusals"""
+SAID = """zero_data_retention enhanced_zero_data_retention modified_abuse_monitoring
+ enhanced_modified_abuse_monitoring organization_default none default inherit aws_review provider_data_share enabled
+ disabled present absent refused served contradicted denied unreachable other"""
 GROUNDS = "tenant subject cancelled"
 CATEGORIES = """RACIAL_ETHNIC_ORIGIN POLITICAL_OPINION RELIGION_BELIEF TRADE_UNION GENETIC BIOMETRIC HEALTH
  SEX_LIFE_ORIENTATION"""
@@ -719,7 +726,8 @@ FIELDS = {
         "approvers?": _list_of(_ID), "subject?": _HEX[32], "ground?": _one_of(GROUNDS), "receipt?": _HEX[64],
         "count?": _TOTAL, "totals?": _list_of(rf"\[{_one_of(CATEGORIES)},{_TOTAL}\]"),
         "role?": _one_of(ROLES), "session?": _ID, "query?": _HEX[64],
-        "rows?": _TOTAL,
+        "rows?": _TOTAL, "verdict?": _one_of(VERDICTS),
+        "readings?": _list_of(rf"\[{_one_of(SETTINGS)},{_one_of(SAID)}\]"),
     },
     "tenant_head": {"v": "1", "time": _INT, "tenant": _W, "tseq": _INT, "day": _INT},
 }  # fmt: skip
@@ -731,6 +739,7 @@ _LISTS = {
     "finishes": 4,
     "approvers": 16,
     "totals": 8,
+    "readings": 16,
 }
 GREATEST_BYTES = 4096
 

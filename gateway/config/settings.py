@@ -417,6 +417,12 @@ class ChangeControl(Form):
     residency: Annotated[tuple[Annotated[tuple[CountryName, ...], Field(min_length=1)], ...], Field(min_length=1)]
 
 
+class Canary(Form):
+    """How often the controls are proved by trial, through every route, with constant texts; 0: never by itself."""
+
+    every_seconds: Annotated[int, Field(ge=0, le=86_400)] = 3600
+
+
 class Settings(Form):
     """The keys of `config/gateway.yaml`. Paths are as written: relative ones start at the configuration's folder."""
 
@@ -437,6 +443,7 @@ class Settings(Form):
     grants: tuple[ConditionalGrant, ...] = ()
     change: ChangeControl | None = None
     erasure: Erasure = Erasure()
+    canary: Canary = Canary()
     replicas: Replicas | None = None
     usage: tuple[Usage, ...] = ()
 

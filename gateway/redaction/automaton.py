@@ -89,13 +89,13 @@ class Anchor(NamedTuple):
     """What may be noticed at a symbol.
 
     Phrases that it begins, if the word after it bears one of the atoms `on`; and others, if the word before it bears
-    one of those in `back`, by the `places` before it: which atoms the word before must bear, and the one after.
+    one of those in `back`. These by the `places` before it: which atoms the word before must bear.
     """
 
     begun: State
     on: Set[int]
     back: Set[int]
-    places: Mapping[int, tuple[Set[int], Set[int]]]
+    places: Mapping[int, Set[int]]
 
 
 class Words(dict[bytes, int]):
@@ -160,6 +160,7 @@ class Automaton:
             gc.collect()  # of states that know each other
         self._steps = 0
         self._anchors: dict[int, Anchor] = {}
+        self._noticed_from: dict[tuple[int, int], State] = {}
         self._states: dict[frozenset[int], State] = {}
         self._trails: dict[frozenset[int], Trail] = {}
         self._beginnings: dict[bytes, bool] = {}
@@ -183,8 +184,8 @@ class Automaton:
         if not anchor.back.isdisjoint(had):
             places = [
                 place
-                for place, (back, on) in anchor.places.items()
-                if not back.isdisjoint(had) and not on.isdisjoint(has)
+                for place, back in anchor.places.items()
+                if not (back.isdisjoint(had) or self._on(self._from(place, symbol)).isdisjoint(has))
             ]
             behind = self._trail(frozenset(places)) if places else None
         return None if begun is None and behind is None else Told(begun, behind)
@@ -195,15 +196,20 @@ class Automaton:
             self._count()
             ways, first = self._graph.ways, self._graph.first
             atoms = self.words.atoms[symbol]
-            places = {place for atom in atoms if atom >= ANY for place in self._graph.turned[atom]}
-            begun = self._state(self._noticed(places & first, atoms))
-            behind = {
-                place: (ways[place].keys(), self._on(self._state(self._noticed({place}, atoms))))
-                for place in places
-                if ways[place]
-            }
-            back = set[int]().union(*[ways[place] for place in behind])
-            known = self._anchors[symbol] = Anchor(begun, self._on(begun), back, behind)
+            noticed = {place for atom in atoms if atom >= ANY for place in self._graph.turned[atom]}
+            begun = self._state(self._noticed(noticed & first, atoms))
+            places = {place: ways[place].keys() for place in noticed if ways[place]}
+            back = set[int]().union(*places.values())
+            known = self._anchors[symbol] = Anchor(begun, self._on(begun), back, places)
+        return known
+
+    def _from(self, place: int, symbol: int) -> State:
+        """Where one stands after the anchors from a place at a symbol; remembered."""
+        known = self._noticed_from.get((place, symbol))
+        if known is None:
+            self._count()
+            state = self._state(self._noticed({place}, self.words.atoms[symbol]))
+            known = self._noticed_from[place, symbol] = state
         return known
 
     def _noticed(self, places: Set[int], atoms: frozenset[int]) -> set[int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from aiohttp import web
 
 from gateway.simulator.accounting import Accounting
+from gateway.simulator.administration import Administration, admits, bearer
 from gateway.simulator.answer import Answer, Received, encode, read_document
 from gateway.simulator.delivery import cut, deliver
 from gateway.simulator.operations import respond
@@ -48,6 +49,7 @@ class Simulator:
         self._tls = tls
         self.witness = Witness(log)
         self.accounting = Accounting()
+        self.administration = Administration()
         self._credential = credential
         self._next: deque[Scenario] = deque()
         self._by_model: dict[str, tuple[Scenario, int | None]] = {}
@@ -79,6 +81,7 @@ class Simulator:
         self._by_model.clear()
         self.witness.clear()
         self.accounting = Accounting()
+        self.administration = Administration()
 
     async def start(self) -> None:
         """Listen on loopback.
@@ -132,12 +135,14 @@ class Simulator:
             self.witness.ended(arrival, "broken")
 
     def _answer(self, received: Received) -> Answer:
-        """A report of usage, or what an operation says, which is counted."""
-        told = self.accounting.answer(received)
+        """A report of usage, what the administration says, or what an operation says, which is counted."""
+        told = self.accounting.answer(received) or self.administration.answer(received)
         if told is not None:
             return told
-        answer = respond(received, self._credential)
+        known = bearer(received) if admits(received) else self._credential
+        answer = respond(received, known)
         self.accounting.count(received, answer)
+        self.administration.remember(received, answer)
         return answer
 
     def _scenario(self, document: Document) -> Scenario:
