@@ -418,6 +418,7 @@ class Application:
         self._log.event(event)
         self._metrics.orphan_intents.inc(self._journal.orphans if event == "journal_recovered" else 0)
         sys.stderr.write(f"gateway: {reason}\n")
+
     def _attested(self, event: str, processor: str, reason: str) -> None:
         self._log.event(event, processor=processor)
         self._publish_dates()

@@ -876,6 +876,18 @@ def _instant(text: object) -> int | None:
     return int(parsed.timestamp() * 1_000_000)
 
 
+_TRIAL = "gateway:canary"
+
+
+def is_trial(intent: Json) -> bool:
+    """Whether an attempt was the gateway's own trial of its controls, with made-up text, to itself on its own host.
+
+    It says so in every word that no configuration can give to anything else: none of them may hold a colon.
+    """
+    said = (intent["tenant"], intent["purpose"], intent["agreement"])
+    return said == (_TRIAL,) * 3 and intent["processor"].startswith("canary:") and intent["tls"] == "none"
+
+
 class Configuration:
     """One configuration: which processor may get what, and when."""
 
@@ -1139,6 +1151,9 @@ class Verification:
         """A7 and A11."""
         a7, a11 = self.a["A7"], self.a["A11"]
         a7.checked += 1
+        if is_trial(record):
+            self.totals["trials"] += 1
+            return
         why = "its configuration is not here" if configuration is None else configuration.uncovered(record)
         if record["tls"] == "none" and why is None:
             self.totals["plaintext"] += 1
@@ -1462,8 +1477,8 @@ class Verification:
 
     def facts(self) -> Json:
         """Every total, as the report has it."""
-        names = ("calls", "attempts", "covered", "uncovered", "refused", "redactions", "indeterminate", "erased",
-                 "erasures", "prunes", "lost", "open", "strangers", "boots", "operator", "carried",
+        names = ("calls", "attempts", "covered", "uncovered", "trials", "refused", "redactions", "indeterminate",
+                 "erased", "erasures", "prunes", "lost", "open", "strangers", "boots", "operator", "carried",
                  "plaintext")  # fmt: skip
         by = {name: dict(sorted(counts.items())) for name, counts in self.by.items()}
         by["day"] = {_iso(day * 86_400_000_000)[:10]: count for day, count in by["day"].items()}
@@ -1520,9 +1535,10 @@ def sentence(facts: Json, since: str, until: str) -> str:
     t, by = facts["totals"], facts["by"]
     reasons = ", ".join(f"{code} {count}" for code, count in by["reason"].items()) or "none"
     losses = "; ".join(facts["losses"]) or "none"
+    tried = f" {t['trials']} were the gateway's trials of itself, on its own host." if t.get("trials") else ""
     return (
         f"Between {since} and {until} the gateway made {t['calls']} provider calls in {t['attempts']} attempts. "
-        f"{t['covered']} went to endpoints under an agreement in force at that time; {t['uncovered']} did not. "
+        f"{t['covered']} went to endpoints under an agreement in force at that time; {t['uncovered']} did not.{tried} "
         f"{t['refused']} requests were denied ({reasons}). {t['redactions']} redactions. "
         f"{t['indeterminate']} attempts are indeterminate. {t['erased']} records were deleted under "
         f"{t['erasures']} logged erasures and {t['prunes']} ends of their months. Possible loss intervals: {losses}."
