@@ -21,7 +21,7 @@ COPY config /etc/gateway
 RUN sed -i "s|^state:.*|state: /var/lib/gateway|" /etc/gateway/gateway.yaml && grep -q "^state: /var/lib/gateway$" /etc/gateway/gateway.yaml
 USER 10001
 VOLUME /var/lib/gateway
-EXPOSE 8080 9090
+EXPOSE 8080 8081 9090
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=4s --start-period=10s CMD \
   ["/opt/gateway/bin/python", "-I", "-m", "gateway", "health", "--config", "/etc/gateway"]

@@ -22,22 +22,22 @@ from typing import TYPE_CHECKING, BinaryIO
 import uvloop
 
 from gateway.aside import aside
-from gateway.audit.access import Looked, access_mark, looks_after
+from gateway.attest.attester import Attester
+from gateway.audit.access import access_mark
 from gateway.audit.configurations import keep_configuration
-from gateway.audit.cosigning import keep_trust
 from gateway.audit.journal import Journal
 from gateway.audit.journal import Settings as JournalSettings
 from gateway.audit.language import Id, Mac, Sha
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Operator
 from gateway.audit.retention.erasure import Erasing
-from gateway.audit.retention.handouts import FILE as HANDOUTS
-from gateway.audit.retention.handouts import handouts
 from gateway.audit.retention.restoring import lost_before, reapply, recorded
 from gateway.audit.sequencing import Plan
 from gateway.audit.store import StoreFault
 from gateway.audit.totals import Taken
-from gateway.audit.words import Act, Processor, Role
+from gateway.audit.words import Act
+from gateway.canary.canary import Canary
+from gateway.canary.round import Parts
 from gateway.change.chain import Chain, ChainBroken
 from gateway.change.control import require_approval
 from gateway.change.control import warnings as change_warnings
@@ -47,7 +47,7 @@ from gateway.clock import Clock
 from gateway.config import Bundle, load, schemas_mark
 from gateway.config.outlook import expiry_warnings
 from gateway.config.shelf import Shelf
-from gateway.disclosure.notices import Sent, SentUnreadable, read_sent
+from gateway.delivery import ECHOES
 from gateway.endpoints import Endpoint
 from gateway.erasing import Desk
 from gateway.errors import Code, ConfigurationError, Unavailable
@@ -55,9 +55,10 @@ from gateway.keys import KeyFault, Keyring
 from gateway.limits import Limits
 from gateway.listener import Listener, ListenerOptions
 from gateway.logs import CallLine, Log, detached_logger, loop_exception_handler, silence
+from gateway.mending import Mending
 from gateway.metrics import Metrics
+from gateway.noting import Noting
 from gateway.operations import operations_handler
-from gateway.outside import Outside
 from gateway.passage import InForce, Passage
 from gateway.policy.entries import Entry
 from gateway.policy.halts import Halts
@@ -72,19 +73,11 @@ from gateway.sequencing import Sequencing
 from gateway.targets import Targets
 from gateway.upstream import Upstream, UpstreamOptions
 from gateway.vocabulary import vocabulary_of
-from gateway.witnessing import RolledBack, Witnessing
+from gateway.vouching import Vouching
 from providers import PROVIDERS
 
 if TYPE_CHECKING:
     from gateway.replicas.shared import Shared
-
-NOTED = "notices.noted"
-"""How many lines of the notices that were sent are in the record."""
-
-SEEN = "looks.noted"
-"""The number of the last view or export of the auditor's pages that is in the record."""
-
-_MOST_LOOKS = 256
 
 WATCH_SECONDS = 0.5
 """How long an approved schema, or a caller key, may take to be in force."""
@@ -132,9 +125,8 @@ class Application:
         self._shared: Shared | None = None
         self._shelf = Shelf()
         self._reloading = asyncio.Lock()
-        self._noting = asyncio.Lock()
+        self._noting_changes = asyncio.Lock()
         self._taken = Taken()
-        self._outside: Outside | None = None
 
     @property
     def port(self) -> int:
@@ -179,6 +171,7 @@ class Application:
             ),
         )
         self._ledger = Ledger(self._journal)
+        self._noting = Noting(state, keyring, self._ledger.note, lambda: self._force.vocabulary, self._log.event, _now)
         self._sequencing = Sequencing(_log_plan(bundle, state), self._log_stands_still)
         keep_configuration(state / "log", bundle.digest, bundle.preimage)
         self._metrics = Metrics(
@@ -213,6 +206,13 @@ class Application:
             report=self._report,
             clock=self._clock,
         )
+        self._attester = Attester(state, lambda: self._force, self._halts, self._ledger.note, self._attested)
+        self._canary = Canary(
+            lambda: Parts(self._force, keyring, self._ledger, state, self._clock, logger),
+            self._halts,
+            self._ledger.note,
+            self._tried,
+        )
         self._listener = Listener(_listener_options(bundle), logger, self._malformed)
         self._operations = Listener(_operations_options(bundle), logger)
         checks = {
@@ -221,28 +221,28 @@ class Application:
             "checkpoint": lambda: self._sequencing.healthy,
             "accepting": lambda: not self._relay.stopping,
             "current": lambda: self._shared is None or self._shared.current,
+            "canary": lambda: self._canary.well,
         }
         self._metrics.calls_in_flight.set_function(lambda: limits.in_flight)
         self._metrics.streams_open.set_function(lambda: self._relay.streams)
         desk = self._desk(state)
         self._publish(reload_ok=True)
-        await self._note_changes()
-        await self._note_tenants()
-        await self._note_notices()
-        await self._note_handouts()
-        await self._note_lost(state)
-        await self._note_looks()
+        await self._note_all(state)
+        await self._attester.start()
         await self._listener.start(self._relay.handle)
         await self._operations.start(operations_handler(self._metrics, checks, self._warnings, desk.handle))
-        witnessing = await self._witnessed(bundle, state)
+        self._vouching = Vouching(bundle, state, self._keyring, self._ledger.note, self._unvouched, self._sign_no_more)
+        await self._vouching.look()
         self._sequencing.start()
         self._tasks = [
             loop.create_task(self._watch(), name="watch"),
             loop.create_task(self._count(), name="strangers"),
             loop.create_task(desk.run(), name="desk"),
+            loop.create_task(Mending(self._journal, self._mended).run(), name="mending"),
+            loop.create_task(self._attester.run(), name="attester"),
+            loop.create_task(self._canary.run(), name="canary"),
         ]
-        if witnessing is not None:
-            self._tasks.append(loop.create_task(witnessing.run(self._sign_no_more), name="witnesses"))
+        self._tasks += [loop.create_task(each, name="vouching") for each in self._vouching.runs()]
         self._log.event("start", port=self.port, operations=self.operations_port, policy=bundle.digest[:16])
 
     async def stop(self) -> None:
@@ -259,8 +259,7 @@ class Application:
         await self._record_strangers()
         await self._note_totals(ending=True)
         await self._upstream.close()
-        if self._outside is not None:
-            await self._outside.close()
+        await self._vouching.close()
         if self._shared is not None:
             await self._shared.stop()
         if self._detector is not None:
@@ -300,6 +299,7 @@ class Application:
         if self._shared is not None:
             bundle.callers.revoke(self._shared.news.learned)
         parent, self._force, self._refused = self._force.digest, force, None
+        self._attester.settle()
         retired, self._detector = self._detector, detector
         if retired is not None and retired is not detector:
             self._tasks.append(asyncio.get_running_loop().create_task(_retire(retired), name="retire"))
@@ -323,30 +323,12 @@ class Application:
         require_approval(bundle, self._state or bundle.state, PROVIDERS)
         return bundle
 
-    async def _witnessed(self, bundle: Bundle, state: Path) -> Witnessing | None:
-        """The log's witnesses, if it has any, who are asked before anything is signed: one of them may know better."""
-        log = bundle.settings.log
-        keep_trust(state / "log", [each.key for each in log.witnesses], log.quorum)
-        if not log.witnesses:
-            return None
-        upstream = bundle.settings.upstream
-        roots = None if upstream.authorities is None else bundle.path(upstream.authorities)
-        self._outside = Outside([each.url for each in log.witnesses], roots)
-        made = Witnessing(
-            state, self._keyring.log_key(), log.witnesses, log.quorum, self._outside, self._witness_failed
-        )
-        try:
-            await made.look()
-        except RolledBack as fault:
-            self._sign_no_more(str(fault))
-        return made
-
     def _sign_no_more(self, reason: str) -> None:
         self._sequencing.forbid()
         self._log_stands_still(reason)
 
-    def _witness_failed(self, reason: str) -> None:
-        self._log.event("witness_failed")
+    def _unvouched(self, reason: str) -> None:
+        self._log.event("not_vouched")
         sys.stderr.write(f"gateway: {reason}\n")
 
     def _desk(self, state: Path) -> Desk:
@@ -400,6 +382,7 @@ class Application:
         now = datetime.now(UTC)
         left = {entry.id: _days_left(entry, now) for entry in self._force.bundle.registry.entries.values()}
         self._metrics.set_processors(left)
+        self._metrics.set_attested({name: name not in self._attester.halted for name in left})
         self._metrics.clock_doubt.set(self._clock.doubt)
 
     def _warnings(self) -> list[str]:
@@ -413,6 +396,9 @@ class Application:
             *doubt,
             *refused,
             *alone,
+            *self._vouching.warnings(),
+            *self._attester.failing,
+            *self._canary.failing,
             *change_warnings(self._force.bundle),
             *expiry_warnings(self._force.bundle, now),
         ]
@@ -427,6 +413,21 @@ class Application:
     def _log_stands_still(self, reason: str) -> None:
         self._log.event("sequencer_ended")
         sys.stderr.write(f"gateway: the log stands still: {reason}\n")
+
+    def _mended(self, event: str, reason: str) -> None:
+        self._log.event(event)
+        self._metrics.orphan_intents.inc(self._journal.orphans if event == "journal_recovered" else 0)
+        sys.stderr.write(f"gateway: {reason}\n")
+    def _attested(self, event: str, processor: str, reason: str) -> None:
+        self._log.event(event, processor=processor)
+        self._publish_dates()
+        if reason:
+            sys.stderr.write(f"gateway: {processor} takes no traffic: {reason}\n")
+
+    def _tried(self, event: str, processor: str, reason: str) -> None:
+        self._log.event(event, processor=processor)
+        if reason:
+            sys.stderr.write(f"gateway: {processor} takes no traffic: {reason}\n")
 
     def _malformed(self, _status: int, _exception: str | None) -> None:
         self._metrics.malformed()
@@ -455,6 +456,8 @@ class Application:
             metrics.journal_wait_seconds.observe(passage.journal_seconds)
         if passage.overhead is not None:
             metrics.overhead_seconds.observe(passage.overhead)
+        if passage.code is Code.RESPONSE_NOT_ALLOWED and passage.where in ECHOES and grant is not None:
+            self._attester.contradicted(grant.route.processor)
         if passage.code is Code.AUDIT_UNAVAILABLE:
             metrics.journal_failures.inc()
         result = None if attempt is None else attempt.result
@@ -491,7 +494,7 @@ class Application:
             await asyncio.sleep(WATCH_SECONDS)
             if looked != (mark := access_mark(self._state or self._force.bundle.state)):
                 looked = mark
-                await self._note_looks()
+                await self._noting.looks()
             self._metrics.journal_healthy.set(1 if self._journal.healthy else 0)
             known, keys = keys, self._force.bundle.callers.key_ids()
             for key in sorted(known ^ keys):
@@ -502,10 +505,17 @@ class Application:
                 seen = now  # one that fails is not tried again until something differs, or SIGHUP says so
                 await self.reload()
 
+    async def _note_all(self, state: Path) -> None:
+        """Record what happened while nobody served."""
+        await self._note_changes()
+        await self._note_tenants()
+        await self._noting.all()
+        await self._note_lost(state)
+
     async def _note_changes(self) -> None:
         """Record each change that was applied since the last time it was looked, once."""
         chain = Chain(self._state or self._force.bundle.state, PROVIDERS)
-        async with self._noting:
+        async with self._noting_changes:
             try:
                 for link in await asyncio.to_thread(chain.unrecorded):
                     await self._ledger.note(_change(link))
@@ -535,46 +545,6 @@ class Application:
         subject = Mac(self._keyring.tenant_mac(item.tenant, "tenant", item.tenant)) if known else None
         return Operator(time=_now(), act=Act.TENANT, subject=subject, enabled=item.served)
 
-    async def _note_notices(self) -> None:
-        """Record each notice that `gateway processors notices --sent` wrote down since the last time it was looked."""
-        state = self._state or self._force.bundle.state
-        try:
-            sent = await asyncio.to_thread(read_sent, state)
-            noted = state / NOTED
-            done = int(noted.read_bytes()) if noted.exists() else 0
-            for item in sent[done:]:
-                await self._ledger.note(self._notice(item))
-                done += 1
-                noted.write_text(str(done), encoding="ascii")
-        except (SentUnreadable, OSError, ValueError):
-            self._log.event("notices_unreadable")
-        except Unavailable:
-            return  # what was not recorded comes again
-
-    async def _note_handouts(self) -> None:
-        """Record each copy and pack that left since the last time it was looked."""
-        state = self._state or self._force.bundle.state
-        noted = state / f"{HANDOUTS}.noted"
-        try:
-            left = await asyncio.to_thread(handouts, state)
-            done = int(noted.read_bytes()) if noted.exists() else 0
-            for item in left[done:]:
-                act = Operator(
-                    time=_now(),
-                    act=Act.EXPORT,
-                    document=Sha(item.document),
-                    count=item.count,
-                    start=item.made,
-                    end=item.delete_by,
-                )
-                await self._ledger.note(act)
-                done += 1
-                noted.write_text(str(done), encoding="ascii")
-        except (StoreFault, OSError, ValueError):
-            self._log.event("handouts_unreadable")
-        except Unavailable:
-            return  # what was not recorded comes again
-
     async def _note_lost(self, state: Path) -> None:
         """Record what a lost disk took, after a restore."""
         lost = await asyncio.to_thread(lost_before, state)
@@ -591,38 +561,12 @@ class Application:
             await self._ledger.note(act)
             await asyncio.to_thread(recorded, state)
 
-    async def _note_looks(self) -> None:
-        """Record each view and export of the auditor's pages since the last time it was looked, once."""
-        state = self._state or self._force.bundle.state
-        noted = state / SEEN
-        try:
-            done = int(noted.read_bytes()) if noted.exists() else 0
-            key = self._keyring.index_key()
-            while looks := await asyncio.to_thread(looks_after, state, key, done, _MOST_LOOKS):
-                for item in looks:
-                    if item.act in _LOOKS and item.role in _ROLES:
-                        await self._ledger.note(_look(item))
-                    done = item.id
-                    noted.write_text(str(done), encoding="ascii")
-        except (StoreFault, OSError, ValueError):
-            self._log.event("looks_unreadable")
-        except Unavailable:
-            return  # what was not recorded comes again
-
-    def _notice(self, item: Sent) -> Operator:
-        about = None if item.processor is None else self._force.vocabulary.known(Processor, item.processor)
-        at = round(item.at.timestamp() * 1_000_000)
-        return Operator(
-            time=_now(), act=Act.NOTICE, processor=about, document=Sha(item.document), told=item.told, start=at
-        )
-
     async def _count(self) -> None:
         while True:
             await asyncio.sleep(STRANGERS_SECONDS)
             await self._record_strangers()
             await self._note_changes()
-            await self._note_notices()
-            await self._note_handouts()
+            await self._noting.all()
             await self._note_totals()
             self._publish_dates()
             with contextlib.suppress(Unavailable):
@@ -716,22 +660,6 @@ def _change(link: Proposal) -> Operator:
         document=Sha(statement.id),
         approvers=tuple(sorted({Id(item.key) for item in link.approvals})),
     )
-
-
-def _look(item: Looked) -> Operator:
-    return Operator(
-        time=_now(),
-        act=Act(item.act),
-        role=Role(item.role),
-        session=Id(item.session),
-        query=Sha(item.digest),
-        rows=item.rows,
-        start=item.time,
-    )
-
-
-_LOOKS = frozenset({Act.VIEW.value, Act.EXPORT.value})
-_ROLES = frozenset(Role)
 
 
 def _now() -> int:

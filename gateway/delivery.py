@@ -12,6 +12,7 @@ from typing import NamedTuple
 import orjson
 from msgspec import Struct, field
 from msgspec.structs import replace
+from multidict import CIMultiDictProxy
 
 from gateway.categories import Category
 from gateway.errors import Code, UpstreamError
@@ -78,6 +79,22 @@ class Tally(Struct, eq=False):
 
 
 _USAGE = ("input", "output", "cache_read", "cache_write", "reasoning")
+
+
+ECHOES = frozenset({"echo", "header"})
+"""Where an answer shows that something is kept, or does not say that nothing is: its processor takes no more calls."""
+
+
+def check_headers(grant: Grant, headers: CIMultiDictProxy[str]) -> None:
+    """Hold what an answer's head says of its own retention against the entry.
+
+    Raises:
+        UpstreamError: `response_not_allowed`: a header is missing, or says something else.
+    """
+    for name, value in grant.route.answer_headers.items():
+        if [*map(str.lower, headers.getall(name, []))] != [value]:
+            reason = "the answer does not say of its own retention what the entry says that it must"
+            raise UpstreamError(Code.RESPONSE_NOT_ALLOWED, reason, where="header")
 
 
 def read_answer(body: bytes) -> Document:

@@ -12,8 +12,9 @@ import functools
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import aiohttp
@@ -27,6 +28,8 @@ from yarl import URL
 
 from gateway.addresses import Vet
 from gateway.errors import Code, UpstreamError
+from gateway.exchange import CleanCall
+from providers.credentials import NotAKeyPair, Signed, signature
 from providers.provider import Operation, Provider
 
 _FRAMING = frozenset({"connection", "content-encoding", "content-length", "cookie", "expect", "host", "keep-alive"}) | {
@@ -252,19 +255,45 @@ class Target:
     prefix: str
     heads: dict[tuple[object, ...], bytes] = field(repr=False)
 
+    def signed_head(self, wire: Provider, operation: Operation, secret: str, clean: CleanCall, at: datetime) -> bytes:
+        """As `head`, signed over the very bytes that leave, so for one call and one instant.
+
+        Raises:
+            UpstreamError: the secret is no key pair, or a header cannot be sent.
+        """
+        path, grant = f"{self.prefix}{operation.path}", clean.grant
+        shown = {**wire.constant_headers, **grant.headers, "Content-Type": clean.content_type}
+        request = Signed(operation.method, self.host, path, clean.body, grant.route.region, headers=shown)
+        try:
+            proof = signature(request, secret, at)
+        except NotAKeyPair:
+            raise failed("The credential of this processor is not a key pair.", retryable=True) from None
+        line = f"{operation.method} {path} HTTP/1.1\r\nHost: {self.host}\r\n"
+        headers = {"Accept-Encoding": "identity", **shown, **proof}
+        return line.encode("ascii") + header_lines(headers, _FRAMING)
+
     def head(
-        self, wire: Provider, operation: Operation, credential: str, granted: Mapping[str, str], content_type: str
+        self,
+        wire: Provider,
+        operation: Operation,
+        credential: str,
+        granted: Mapping[str, str],
+        content_type: str,
+        show: Callable[[str], Mapping[str, str]],
     ) -> bytes:
         """Request line and every header but the length. A few of them serve all calls, so they are kept.
+
+        Args:
+            show: how the credential is shown.
 
         Raises:
             UpstreamError: a header cannot be sent; see `header_lines`.
         """
-        key = (wire.name, operation.name, credential, content_type, *granted.items())
+        key = (wire.name, operation.name, show, credential, content_type, *granted.items())
         if (made := self.heads.get(key)) is None:
             line = f"{operation.method} {self.prefix}{operation.path} HTTP/1.1\r\nHost: {self.host}\r\n"
             constant = {"Accept-Encoding": "identity", **wire.constant_headers}
-            varying = {**wire.credential(credential), **granted, "Content-Type": content_type}
+            varying = {**show(credential), **granted, "Content-Type": content_type}
             taken = _FRAMING.union(map(str.lower, constant))
             made = line.encode("ascii") + header_lines(constant, _FRAMING) + header_lines(varying, taken)
             if len(self.heads) >= _MOST_HEADS:

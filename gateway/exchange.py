@@ -17,6 +17,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from gateway.categories import Category, Personal
+from providers.credentials import Scheme
 from providers.document import Document
 from providers.provider import Operation, Provider
 
@@ -70,7 +71,8 @@ class Route(Struct, frozen=True):
     """Where the registry lets the call go, and under which agreement.
 
     `served_models` are the ids an answer may name; `traits` are what the surface needs to know
-    of this model here (`prompt_cache: explicit`).
+    of this model here (`prompt_cache: explicit`); `answer_headers` what every answer must say of its retention.
+    `scheme` is how the credential is shown, and `region` that of a signature.
     """
 
     processor: str
@@ -81,6 +83,9 @@ class Route(Struct, frozen=True):
     countries: tuple[str, ...]
     credential: str
     traits: Mapping[str, str]
+    answer_headers: Mapping[str, str] = {}
+    scheme: Scheme = "wire"
+    region: str = ""
 
 
 class Grant(Struct, frozen=True):

@@ -19,10 +19,12 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.x509 import Certificate, load_pem_x509_certificates
 
 KEY_BYTES = 32
 NONCE_BYTES = 12  # NIST SP 800-38D section 5.2.1.1: 96 bits, the only length GCM takes without hashing it
@@ -34,6 +36,9 @@ _APPROVER_LINE = re.compile(r"zrg-approver-private ([0-9a-f]{64})\n?")
 _CALLER_KEY = re.compile(r"zrg_([0-9a-f]{16})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})")
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _NOBODY = hashlib.sha256(b"no caller has this digest").hexdigest()
+
+
+Certificates: TypeAlias = list[Certificate]
 
 
 class KeyFault(Exception):
@@ -339,6 +344,18 @@ def signature_holds(public: bytes, message: bytes, signature: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def read_certificates(pem: bytes) -> Certificates:
+    """The certificates of a PEM file.
+
+    Raises:
+        KeyFault: there is none, or something else is in it.
+    """
+    try:
+        return load_pem_x509_certificates(pem)
+    except ValueError:
+        raise KeyFault("no certificates in PEM") from None
 
 
 def public_key_id(public: bytes) -> str:

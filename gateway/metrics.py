@@ -128,6 +128,12 @@ class Metrics:
             ("processor",),
             registry=registry,
         )
+        self._attested = Gauge(
+            "gateway_attested",
+            "1 while nothing that was read of the processor speaks against it; 0 stops its traffic",
+            ("processor",),
+            registry=registry,
+        )
         self.clock_doubt = Gauge(
             "gateway_clock_step_seconds", "By how much the clock was set since the start; 0 is well", registry=registry
         )
@@ -161,6 +167,12 @@ class Metrics:
         self._expiry.clear()
         for processor, days in days_left.items():
             self._expiry.labels(processor).set(days)
+
+    def set_attested(self, stands: dict[str, bool]) -> None:
+        """The registry's entries, each with whether its read-backs and answers let it take traffic."""
+        self._attested.clear()
+        for processor, well in stands.items():
+            self._attested.labels(processor).set(1 if well else 0)
 
     def render(self) -> bytes:
         """All metrics in Prometheus' text format 0.0.4."""

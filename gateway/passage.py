@@ -74,6 +74,7 @@ class Passage(Struct, eq=False):
     size: int = 0
     status: int = 0
     code: Code | None = None
+    where: str | None = None
     answer_redactions: Mapping[Category, int] = field(default_factory=dict)
     scores_dropped: bool = False
 

@@ -22,7 +22,7 @@ from gateway.audit.record import Intent
 from gateway.audit.words import Result, Tls
 from gateway.callers import Caller
 from gateway.clock import Clock
-from gateway.delivery import Delivery, StreamCheck, check_whole, read_answer
+from gateway.delivery import Delivery, StreamCheck, check_headers, check_whole, read_answer
 from gateway.errors import Code, GatewayError, Refused, Unavailable, UpstreamError
 from gateway.exchange import CleanCall, Grant
 from gateway.intake import check_head, invite, read_body
@@ -39,6 +39,7 @@ from gateway.upstream import Reply, Truncated, Upstream
 from gateway.waits import Waits
 from providers import sse
 from providers.document import Document, serialise
+from providers.provider import Provider
 
 _AFTER_SECONDS = 0.25
 _PROVIDER_TROUBLE = frozenset({Code.UPSTREAM_FAILED, Code.UPSTREAM_TIMEOUT})
@@ -169,10 +170,11 @@ class Relay:
         secret = passage.force.bundle.secret(clean.grant.route.credential)
         passage.overhead = perf_counter() - passage.started
         async with self._upstream.send(clean, attempt.admission, secret) as reply:  # 6 send
-            attempt.answered(reply.status, reply.headers.get(clean.grant.call.entry.wire.request_id_header))
+            attempt.answered(reply.status, _request_id(clean.grant.call.entry.wire, reply))
             self._routes.answered(clean.grant.route, reply.status, reply.headers.get("retry-after"))
             if reply.status >= 400:
                 return await self._deliver_error(passage, reply, attempt)
+            check_headers(clean.grant, reply.headers)
             if clean.grant.stream:
                 return await self._deliver_stream(request, passage, clean.grant, reply, attempt)
             return await self._deliver_whole(passage, clean, reply, attempt)
@@ -253,7 +255,7 @@ class Relay:
         """
         with contextlib.suppress(Unavailable):
             await attempt.conclude_error(error, delivery.tally)  # 8 close
-        passage.code = error.code
+        passage.code, passage.where = error.code, error.where
         assert passage.target.operation is not None  # noqa: S101  # it was opened
         return passage.target.wire.shape_stream_error(passage.target.operation, passage.wire_refusal(error))
 
@@ -316,7 +318,7 @@ class Relay:
                 await self._ledger.refuse(passage.refusal(error, passage.caller, time_ns() // 1000))
             except Unavailable as unrecorded:
                 error = unrecorded
-        passage.code, passage.status = error.code, error.status
+        passage.code, passage.where, passage.status = error.code, error.where, error.status
         headers = passage.own_headers()
         headers["x-gateway-code"] = error.code.value
         headers["x-should-retry"] = "true" if error.retryable else "false"
@@ -346,6 +348,11 @@ async def _next(reply: Reply, delivery: Delivery, waits: Waits) -> bytes:
     if not chunk:
         raise Truncated
     return chunk
+
+
+def _request_id(wire: Provider, reply: Reply) -> str | None:
+    names = (wire.request_id_header, *wire.door_request_ids)
+    return next((found for name in names if (found := reply.headers.get(name))), None)
 
 
 async def _read_out(reply: Reply) -> None:

@@ -26,6 +26,7 @@ from gateway.redaction.engine import Engine
 from gateway.redaction.explain import Explainer
 from gateway.redaction.fields import FIELDS, Fields
 from gateway.redaction.inprocess import InProcess
+from gateway.redaction.kept import folder
 from gateway.redaction.redactor import Redactor, typed, untyped
 from gateway.steps import Opened, clean_call, open_call, read_call
 from gateway.targets import Targets, read_query
@@ -43,13 +44,13 @@ def try_requests(bundle: Bundle, requests: Iterable[Value]) -> Iterator[dict[str
     Raises:
         NotARequest: one of them is not of that form.
     """
-    engine = Engine(bundle.recognizers)
+    engine = Engine(bundle.recognizers, where=folder())
     known_keys = frozenset[str]().union(*(surface.vocabulary for surface in bundle.surfaces.values()))
     placeholder = typed if bundle.settings.redaction.typed_placeholder else untyped
     redactor = Redactor(InProcess(engine), known_keys, placeholder, fields=Fields(bundle.recognizers.get(FIELDS)))
     explainer = Explainer(engine.compiled)
-    with tempfile.TemporaryDirectory() as folder:
-        keyring = Keyring.open(Path(folder) / "keys", create=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        keyring = Keyring.open(Path(scratch) / "keys", create=True)
         for request in requests:
             yield asyncio.run(_try(bundle, keyring, redactor, explainer, request))
 

@@ -14,6 +14,7 @@ import asyncio
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -30,6 +31,7 @@ from gateway.addresses import Vet, is_loopback, is_public
 from gateway.endpoints import Connector, Endpoint, Idle, Resolver, Target, failed, target, tls_context
 from gateway.errors import Code, Unavailable, UpstreamError
 from gateway.exchange import Admission, CleanCall, Route
+from providers.credentials import SHOWN
 
 MAX_INTERIM: Final = 16
 """Interim (1xx) answers read before the provider is given up. RFC 9110 section 15.2 lets it send any number."""
@@ -178,7 +180,12 @@ class Sending:
         where = upstream._find(grant.route)
         entry = grant.call.entry
         body = self._clean.body
-        head = where.head(entry.wire, entry.operation, self._credential, grant.headers, self._clean.content_type)
+        scheme, secret = grant.route.scheme, self._credential
+        if scheme == "aws_sigv4":
+            head = where.signed_head(entry.wire, entry.operation, secret, self._clean, datetime.now(UTC))
+        else:
+            show = SHOWN.get(scheme, entry.wire.credential)
+            head = where.head(entry.wire, entry.operation, secret, grant.headers, self._clean.content_type, show)
         head += b"Content-Length: %d\r\n\r\n" % len(body)
         connection = self._connection = upstream._idle.take(grant.route.base_url)
         protocol = await self._connect(where) if connection is None else connection.protocol

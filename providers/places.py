@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
+from urllib.parse import urlsplit
 
 ANYWHERE: Final[frozenset[str]] = frozenset()
 """The empty set stands for "no place is promised"."""
@@ -51,6 +52,9 @@ _GOOGLE: Final[Mapping[str, str]] = {
 }  # fmt: skip
 
 
+_BEDROCK: Final = re.compile(
+    r"bedrock-(?:runtime|runtime-fips|mantle)\.(?P<region>[a-z0-9-]+)\.(?:amazonaws\.com|amazonaws\.eu|api\.aws)"
+).fullmatch
 _Find: TypeAlias = Callable[[re.Match[str], str, "str | None", "str | None"], frozenset[str]]
 
 
@@ -78,6 +82,22 @@ def place(host: str, model: str, *, kind: str | None = None, region: str | None 
         if found:
             return find(found, model, kind, region)
     return None
+
+
+def cloud_region(host: str) -> str | None:
+    """The region that a cloud's host names where its settings belong to account and region; None at another door."""
+    found = _BEDROCK(host)
+    return None if found is None else found["region"]
+
+
+def control_url(base_url: str) -> str:
+    """Where the settings of the account behind an endpoint are read: at the same host, or that of its control plane."""
+    split = urlsplit(base_url)
+    region = cloud_region(split.hostname or "")
+    if region is None:
+        return f"{split.scheme}://{split.netloc}"
+    suffix = "amazonaws.eu" if region.startswith("eusc-") else "amazonaws.com"
+    return f"https://bedrock.{region}.{suffix}"
 
 
 def _bedrock(found: re.Match[str], model: str, _kind: str | None, _region: str | None) -> frozenset[str]:
@@ -134,12 +154,7 @@ _EEA_CH: Final = frozenset({
     "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK",
 })  # fmt: skip
 _DOORS: Final[tuple[tuple[Callable[[str], re.Match[str] | None], _Find], ...]] = (
-    (
-        re.compile(
-            r"bedrock-(?:runtime|runtime-fips|mantle)\.(?P<region>[a-z0-9-]+)\.(?:amazonaws\.com|amazonaws\.eu|api\.aws)"
-        ).fullmatch,
-        _bedrock,
-    ),
+    (_BEDROCK, _bedrock),
     (re.compile(r"[a-z0-9-]+\.(?:openai|services\.ai|cognitiveservices)\.azure\.com").fullmatch, _azure),
     (re.compile(r"(?P<region>[a-z0-9-]+)-aiplatform\.googleapis\.com").fullmatch, _vertex),
     (re.compile(r"aiplatform\.googleapis\.com").fullmatch, _anywhere),

@@ -127,6 +127,7 @@ class Provider:
         ask_usage: make a streaming request ask for the usage event (in place, in a tree of ours);
             whether that changed it.
         usage_parameter: the name of the parameter that `ask_usage` sets, or empty.
+        door_request_ids: where a cloud's door in front of the same wire puts its own id for the request.
         padding: the key of an event whose string is of random length and says nothing, or empty.
         is_usage_event: whether a stream event exists only because usage was asked for.
         said: (operation, document, words that are known) -> every text of a whole answer but those words, pointing
@@ -161,6 +162,7 @@ class Provider:
     telltale_header: str | None = None
     end_mark: bytes = b""
     usage_parameter: str = ""
+    door_request_ids: tuple[str, ...] = ("x-amzn-requestid",)
     padding: str = ""
 
     def operation(self, name: str) -> Operation:

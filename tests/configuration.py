@@ -108,6 +108,7 @@ def write_configuration(
                 "in_flight": 10_000,
                 "drain_seconds": 5.0,
             },
+            "canary": {"every_seconds": 0},  # tests count calls and records
             "grants": [{"grant": name, "callers": [ALL_GRANTS], "purposes": [PURPOSE]} for name in grants],
             **chosen,
             "journal": {**_PATIENT_JOURNAL, **_mapping(chosen.get("journal"))},

@@ -1,11 +1,12 @@
 #!/bin/sh
-# The servers that the tests start themselves, from the distribution and never as a service. Needs root where one is missing.
+# The programs that the tests start themselves, from the distribution and never as a service. Needs root where one is missing.
 set -eu
 missing=
 command -v redis-server >/dev/null || missing="$missing redis-server"
+command -v openssl >/dev/null || missing="$missing openssl"
 [ -n "$missing" ] || exit 0
 if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
-    echo "install$missing by hand: the tests of several replicas start them, and fail without" >&2
+    echo "install$missing by hand: the tests start them, and fail without" >&2
     exit 0
 fi
 policy=/usr/sbin/policy-rc.d

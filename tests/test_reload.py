@@ -15,6 +15,7 @@ import yaml
 
 from gateway.app import Application
 from gateway.caller_keys import KeyFile
+from gateway.cli import main
 from gateway.disclosure.notices import Sent, record_sent
 from gateway.keys import caller_key_id
 from gateway.simulator import CREDENTIAL, Scenario, Simulator
@@ -262,7 +263,7 @@ async def test_a_notice_that_was_sent_is_in_the_record(changing: Gateway) -> Non
     record_sent(state, sent)
 
     for _ in range(2):
-        await changing.application._note_notices()
+        await changing.application._noting.all()
 
     noted = [line for line in records(state) if line.get("act") == "notice"]
     assert [(line["processor"], line["document"], line["told"]) for line in noted] == [
@@ -292,3 +293,41 @@ async def test_reloads_take_their_turns(changing: Gateway) -> None:
 
     status, headers = await _call(changing.url, changing.key)
     assert (taken, status, headers["x-gateway-code"]) == ([True] * 3, 403, "processor_not_active")
+
+
+async def test_the_registry_of_a_past_day_is_what_was_in_force_then(
+    simulator: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`processors list --on` reads the configuration of that instant, whatever stands in today's files."""
+
+    async def listed(at: datetime) -> tuple[int, dict[str, str], str]:
+        capsys.readouterr()
+        arguments = ["processors", "list", "--on", f"{at:%Y-%m-%dT%H:%M:%S.%fZ}", "--json", "--config", str(directory)]
+        code = await asyncio.to_thread(main, arguments)
+        said = capsys.readouterr()
+        rows = json.loads(said.out) if code == 0 else []
+        return code, {row["processor"]: row["state"] for row in rows}, said.err
+
+    began = datetime.now(UTC)
+    async with house(simulator, tmp_path, settings(**UNSCANNED)) as gateway:
+        directory = gateway.configuration
+        started = datetime.now(UTC)
+        entry = directory / "processors" / "simulated-openai.yaml"
+        tree = yaml.safe_load(entry.read_text(encoding="utf-8"))
+        entry.write_text(json.dumps({**tree, "suspended": "2026-01-01"}), encoding="utf-8")
+        first = gateway.application._force.digest
+        assert await gateway.application.reload()
+        reloaded = datetime.now(UTC)
+        entry.unlink()
+
+        _code, before, words = await listed(started)
+        assert (before["simulated-openai"], first[:16] in words) == ("active", True)
+        assert (await listed(reloaded))[1]["simulated-openai"] == "suspended"
+        code, none, words = await listed(began - timedelta(days=1))
+        assert (code, none, "nothing was in force" in words) == (0, {}, True)
+        assert "simulated-openai" not in (await listed(reloaded + timedelta(days=1)))[1]
+
+        kept = gateway.state / "log" / "configurations" / f"{first}.json"
+        kept.write_bytes(kept.read_bytes() + b" ")
+        code, _none, words = await listed(started)
+        assert (code, "is not in the state" in words) == (2, True)

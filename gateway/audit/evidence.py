@@ -22,6 +22,7 @@ from gateway.audit.log_store import Leaf, LogReader, Signed
 from gateway.audit.merkle import HASH_BYTES, consistency, inclusion, leaf_hash, peaks
 from gateway.audit.reconciliation import kept_reports
 from gateway.audit.retention.spans import FOLDER
+from gateway.audit.stamping import kept_roots, kept_stamps
 from gateway.audit.store import FILE_NAME, RSEQ_BITS, Cipher, StoreFault, reading, translated
 from gateway.audit.tlog import TILE, verifier_key
 from gateway.audit.verify import Assertion, Policy
@@ -61,6 +62,8 @@ class Evidence:
         self.lists = {path.stem: path.read_bytes() for path in sorted((directory / FOLDER).glob("*.json"))}
         self.reports = kept_reports(directory)
         self.later = self._later()
+        self.stamps = self._stamps()
+        self.roots = kept_roots(directory)
 
     @property
     def origin(self) -> str:
@@ -137,7 +140,7 @@ class Evidence:
         return dict(cast(list[tuple[int, str]], found))
 
     def _prior(self) -> Iterator[tuple[int, bytes, list[bytes]]]:
-        """The boot record in force at A, and the configurations announced since; each with its proof."""
+        """The boot record in force at A, the configurations announced since, the last anchor; each with its proof."""
         if not self.start:
             return
         last = self._log.last_seq_before(self.start)
@@ -148,8 +151,40 @@ class Evidence:
                 "AND body ->> 'act' IN ('boot', 'configuration') ORDER BY seq",
                 (first, last),
             ).fetchall()
-        for (seq,) in cast(list[tuple[int]], found):
+        anchored = self._anchored(0, last)
+        for seq in [*(seq for (seq,) in cast(list[tuple[int]], found)), *(seq for seq, _document in anchored[-1:])]:
             yield self._proved(seq, self.end)
+
+    def _anchored(self, first: int, last: int) -> list[tuple[int, str]]:
+        """(row, digest of the token) of each anchor between two rows."""
+        with translated(self._directory):
+            found = self._journal.execute(
+                "SELECT seq, body ->> 'document' FROM record WHERE seq BETWEEN ? AND ? AND kind = 'p' "
+                "AND body ->> 'act' = 'anchor' ORDER BY seq",
+                (first, last),
+            ).fetchall()
+        return cast(list[tuple[int, str]], found)
+
+    def _stamps(self) -> list[tuple[str, bytes, list[bytes] | None]]:
+        """The tokens that records of the period name, or the last one before it, and the first that is over B or more.
+
+        Each with its checkpoint and, where that is not within the period, the proof between it and B.
+        """
+        kept = [each for each in kept_stamps(self._directory) if each.size <= self._log.size]
+        if not kept:
+            return []
+        before = self._anchored(0, self._log.last_seq_before(self.start))[-1:] if self.start else []
+        within = self._anchored(self._log.last_seq_before(self.start) + 1, self._log.last_seq_before(self.end))
+        named = {document for _seq, document in (*before, *within)}
+        over = next((each.size for each in kept if each.size >= self.end), None)
+        chosen = [each for each in kept if each.size == over or each.digest in named]
+        return [(each.note, each.answer, self._between(each.size)) for each in chosen]
+
+    def _between(self, size: int) -> list[bytes] | None:
+        """The proof between B and a checkpoint of `size` leaves; None for one within the period."""
+        if self.start <= size <= self.end:
+            return None
+        return consistency(min(size, self.end), max(size, self.end), self._log.subtrees())
 
     def _later(self) -> tuple[str, list[bytes], list[tuple[int, bytes, list[bytes]]]] | None:
         """Deletions logged after B, which may be of records before it; proved under the last checkpoint."""

@@ -1,4 +1,6 @@
-"""Who was served by a processor in a period: the first question after a provider's breach.
+"""Who was served by a processor in a period, and which configuration was in force at an instant.
+
+The first is the first question after a provider's breach.
 
 The clock of the notification runs (GDPR Art. 33: 72 hours), so this reads each intent of the period once, by the index
 on time, and parses only those that name the processor. An attempt counts from its intent, since from then on a byte may
@@ -32,6 +34,15 @@ _EDGE = """
 SELECT time, seq FROM record WHERE (time, seq) > (:time, :seq) AND time < :end ORDER BY time, seq LIMIT 1 OFFSET :page
 """
 _LAST = "SELECT time, seq FROM record WHERE time >= :start AND time < :end ORDER BY time DESC, seq DESC LIMIT 1"
+
+_FORCE = """
+SELECT time, kind, body ->> 'configuration' FROM record
+WHERE time > :after AND time <= :at AND (kind IN {kinds} OR kind = 'p' AND instr(body, '"configuration":')
+  AND body ->> 'act' IN ('boot', 'configuration'))
+ORDER BY time DESC, seq DESC LIMIT 1
+"""
+_SLOWEST_SECONDS = 900
+"""How long after a reload a call that began before it may be recorded, under the configuration that it began with."""
 
 
 @dataclass(slots=True)
@@ -84,6 +95,31 @@ def served(
         except apsw.Error as error:
             raise StoreFault(f"{directory / FILE_NAME}: {type(error).__name__}") from None
     return sorted(found.values(), key=lambda item: (-item.attempts, item.tenant))
+
+
+def in_force_at(directory: Path, key: bytes, at: datetime, *, cipher: Cipher = Cipher.AEGIS) -> str | None:
+    """The digest of the configuration that was in force at an instant; None before the first start.
+
+    The nearest record before that instant says it, so this reads few of any number of records. Where that is of a call,
+    a start or reload shortly before it knows better: the call may have begun before.
+
+    Raises:
+        StoreFault: no journal there, a wrong key, or a page that is damaged.
+    """
+    with contextlib.closing(reading(directory / FILE_NAME, key, cipher)) as connection:
+        try:
+            nearest = _nearest(connection, -1, _microseconds(at), "('i', 'r')")
+            if nearest is None or nearest[1] == "p":
+                return None if nearest is None else nearest[2]
+            told = _nearest(connection, nearest[0] - _SLOWEST_SECONDS * 1_000_000, _microseconds(at), "()")
+        except apsw.Error as error:
+            raise StoreFault(f"{directory / FILE_NAME}: {type(error).__name__}") from None
+    return nearest[2] if told is None else told[2]
+
+
+def _nearest(connection: apsw.Connection, after: int, at: int, kinds: str) -> tuple[int, str, str] | None:
+    row = connection.execute(_FORCE.format(kinds=kinds), {"after": after, "at": at}).fetchone()
+    return cast("tuple[int, str, str] | None", row)
 
 
 def _windows(connection: apsw.Connection, start: int, end: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:

@@ -40,6 +40,8 @@ NOBODY = 0
 ERASING = frozenset({"erased"})
 """Operator acts after which the journal has fewer rows than before."""
 
+_THERE = "SELECT value FROM carray(?1) WHERE EXISTS (SELECT 1 FROM record WHERE seq = value)"
+
 OPEN = "open"
 _SCHEMA = """
 CREATE TABLE mark(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -315,16 +317,16 @@ class Index:
             if not found:
                 break
             places = cast("list[tuple[int, int]]", found)
-            there = self._from_journal(
-                "SELECT value FROM carray(?1) WHERE EXISTS (SELECT 1 FROM record WHERE seq = value)",
-                (apsw.carray(array("q", [seq for _time, seq in places])),),
-            )
+            there = self._from_journal(_THERE, (apsw.carray(array("q", [seq for _time, seq in places])),))
             kept = {seq for (seq,) in there}
             for each in places:
                 if each[1] not in kept:
                     self._drop(*each)
             place = places[-1]
         execute = self._connection.execute
+        looks = [seq for (seq,) in execute("SELECT seq FROM act WHERE act IN ('view', 'export')")]
+        kept = {seq for (seq,) in self._from_journal(_THERE, (apsw.carray(array("q", looks)),))} if looks else set()
+        self._connection.executemany("DELETE FROM act WHERE seq = ?", [(seq,) for seq in looks if seq not in kept])
         self._mark("alike", next(self._numbers))
         self._mark("tenant", next(self._tenant_numbers))
         self._mark("sweeps", self._last_mark("sweeps") + 1)
@@ -434,6 +436,14 @@ def forget(state: Path) -> None:
         _remove(directory / INDEX_FILE)
     finally:
         os.close(held)
+
+
+def drop_packs(state: Path) -> int:
+    """Delete the evidence packs that lie beside the index for the pages; how many. They can be built anew."""
+    found = list((state / INDEX_FOLDER).glob("*/*.zip"))
+    for path in found:
+        path.unlink(missing_ok=True)
+    return len(found)
 
 
 def _remove(path: Path) -> None:

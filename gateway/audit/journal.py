@@ -33,7 +33,7 @@ from gateway.audit.boot import first_records, indeterminate, row_line
 from gateway.audit.language import Id, Sha
 from gateway.audit.open_calls import Key, OpenCall, OpenCalls
 from gateway.audit.record import Intent, Operator, Outcome, Record, Refusal
-from gateway.audit.store import RSEQ_BITS, OutOfSpace, SqliteStore, Store, StoreFault
+from gateway.audit.store import FILE_NAME, RSEQ_BITS, OutOfSpace, SqliteStore, Store, StoreFault
 from gateway.audit.words import Act, Tenant
 from gateway.audit.worker import Done, Job, Worker
 from gateway.errors import Code, Unavailable
@@ -107,6 +107,9 @@ class Journal:
         self._settings = settings
         self._worker: Worker | None = None
         self._loop = asyncio.get_running_loop()
+        self._recovering = asyncio.Lock()
+        self._promised: int | None = None
+        self._file: Path | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -154,25 +157,31 @@ class Journal:
         journal = cls(
             opener or partial(SqliteStore, directory, key, ballast=settings.ballast), configuration, clock, settings
         )
+        journal._file = directory / FILE_NAME
         await journal._start()
         return journal
 
     async def recover(self) -> None:
         """After a poisoning: read the file back as a new boot, which closes what was open as `indeterminate`.
 
-        A call under way keeps that outcome; concluding it later has no effect.
+        A call under way keeps that outcome; concluding it later has no effect. A `gap` says from when to when nothing
+        could be written, and how many were turned away.
 
         Raises:
-            StoreFault: the file still cannot be used; the journal stays poisoned.
+            StoreFault: the file still cannot be used, or lacks a row that was promised; the journal stays poisoned.
         """
-        if self.fault is None or self._closing:
-            return
-        fault = self.fault
-        await self._stop()
-        self._reset()
-        self.fault = fault
-        await self._start()
-        self.fault = None
+        async with self._recovering:
+            if self.fault is None or self._closing:
+                return
+            fault, outage = self.fault, self._outage
+            if self._promised is None and self._next:
+                self._promised = self.last_seq
+            await self._stop()
+            self._reset()
+            self.fault, self._outage = fault, outage
+            await self._start()
+            self.fault = self._promised = None
+            self._end_outage()
 
     @property
     def healthy(self) -> bool:
@@ -280,6 +289,8 @@ class Journal:
         """
         waiting = _Waiting(record, row_line(record), None, self._loop.create_future(), self._loop.time())
         if self.fault is not None:
+            if self._outage is not None and isinstance(record, Intent | Refusal):
+                self._outage.refused += 1
             raise unavailable()
         if isinstance(record, Intent):
             self._refuse_unless_well()
@@ -344,8 +355,11 @@ class Journal:
 
     def _begin(self) -> tuple[Store, int]:
         """In the worker's thread: open the file and write this boot's first rows, in one commit."""
+        if self._promised is not None and self._file is not None and not self._file.exists():
+            raise StoreFault(f"{self._file}: is gone; put it back, a new one is not begun in its place")
         store = self._opener()
         try:
+            self._refuse_if_lacking(store)
             rows = first_records(store.found, self.boot, self._configuration, self._clock())
             store.begin([row_line(record) for record in rows])
             self.orphans = sum(isinstance(record, Outcome) for record in rows)
@@ -354,6 +368,10 @@ class Journal:
                 store.close()
             raise
         return store, len(rows)
+
+    def _refuse_if_lacking(self, store: Store) -> None:
+        if self._promised is not None and not store.holds(self._promised):
+            raise StoreFault("the journal lacks rows that were promised: put back the file that was there")
 
     async def _stop(self) -> None:
         for timer in (self._watchdog, self._last_hope, self._ticker):
@@ -482,8 +500,9 @@ class Journal:
 
     def _poison(self, fault: StoreFault) -> None:
         self.fault = str(fault)
+        self._begin_outage()
         for each in self._queue:
-            self._fail(each)
+            self._refuse(each)
         self._queue.clear()
         self._still.set()
 

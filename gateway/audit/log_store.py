@@ -297,9 +297,19 @@ class LogStore(LogReader):
                 connection = keyed(path, apsw.SQLITE_OPEN_READWRITE, key, cipher, vfs)
                 super().__init__(connection, path)
                 self._prepare(origin)
+            self._file = identity(path)
         except BaseException:
             os.close(self._lock)
             raise
+
+    def refuse_moved(self) -> None:
+        """Refuse to go on where the open file is no longer the one of its name: what is written then would be lost.
+
+        Raises:
+            StoreFault: it is not.
+        """
+        if identity(self._path) != self._file:
+            raise StoreFault(f"{self._path}: the open log is no longer the file of that name")
 
     def add(self, batch: Batch, signed: Signed) -> None:
         """Write one checkpoint and everything beneath it; on the disk when this returns, or not at all.
@@ -387,6 +397,15 @@ class LogStore(LogReader):
         elif self.origin != origin:
             raise StoreFault(f"{self._path}: this is the log of another origin; an origin never changes")
         connection.execute(_ADDED_SCHEMA)
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file bears this name: device and inode; None where none does."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _columns(leaf: Leaf) -> Sequence[int | bytes | None]:

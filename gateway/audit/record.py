@@ -39,9 +39,12 @@ from gateway.audit.words import (
     Result,
     Role,
     RuleSource,
+    Said,
+    Setting,
     Tenant,
     Tls,
     Unscanned,
+    Verdict,
     Wire,
     named,
 )
@@ -433,8 +436,12 @@ class Operator(Struct, frozen=True, kw_only=True):
     reconciliation: the report of digest `document` compares `start` to `end` with what `processor` counted; `clean`
         where they agree within tolerance.
     totals: what was taken out on the day that began at `start`, by category, small numbers left out.
+    attestation: the `processor`'s own settings were read back at `start`, as `readings` have it, and the `verdict` on
+        them; `lifted` where the operator let an entry take traffic again after its answers contradicted them.
+    canary: our controls were tried at `start` on the way to `processor`, or its retention was, with `count` calls.
     view, export: of the auditor's pages, at `start`: as which `role`, in which `session` (a random id; who it was is
-        kept apart and can be erased), the digest of the `query`, and how many `rows` matched.
+        kept apart and can be erased), the digest of the `query`, and how many `rows` matched. They concern a person,
+        and a query can be guessed: so the log commits to them under a salt, as to a call, and they go with their month.
     """
 
     KIND: ClassVar[str] = "operator"
@@ -466,6 +473,8 @@ class Operator(Struct, frozen=True, kw_only=True):
     session: Id | None = None
     query: Sha | None = None
     rows: Total | None = None
+    verdict: Annotated[Verdict, Derived()] | None = None
+    readings: Annotated[tuple[tuple[Setting, Said], ...], Subset(16), Derived()] | None = None
 
 
 Record = Intent | Outcome | Refusal | Operator
@@ -543,7 +552,8 @@ def parse(written: bytes) -> Record:
 class Glimpse(Struct, frozen=True):
     """What the order of records depends on: whose it is, the boot that it begins, the list that it deletes by.
 
-    `values` is all of it, as JSON has it.
+    `operator` says that it is a fact about the gateway itself and stands in the log in clear, as every operator record
+    does but those of who looked. `values` is all of it, as JSON has it.
     """
 
     operator: bool
@@ -580,7 +590,7 @@ def glimpse(written: bytes) -> Glimpse:
         forgets = codec.domains["document"].decode(values.get("document")) if act in _FORGETTING else None
     except ValueError:
         raise NotRecordable("form") from None
-    return Glimpse(True, None, cast(Id | None, started), cast(Sha | None, forgets), values)
+    return Glimpse("session" not in values, None, cast(Id | None, started), cast(Sha | None, forgets), values)
 
 
 _SEEN: dict[str, Tenant] = {}

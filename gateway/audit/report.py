@@ -25,7 +25,7 @@ import orjson
 from gateway.audit import verify
 from gateway.audit.evidence import Evidence, Row
 from gateway.audit.merkle import HASH_BYTES
-from gateway.audit.tlog import ED25519, TILE, bundle, bundle_path, signature_line, tile_path, widths
+from gateway.audit.tlog import ED25519, TILE, Checkpoint, bundle, bundle_path, signature_line, tile_path, widths
 from gateway.keys import Keyring
 
 DAYS_KEPT = 35
@@ -37,7 +37,8 @@ NOT_PROVED = (
     "the log shows that an agreement was in force.",
     "That an agreement says what its digest is of: compare the document with the digest in the configuration.",
     "That every special-category datum was recognised: the log holds how many were taken out, not what remained.",
-    "That the clock was right: without a time-stamp token, times are the gateway's own.",
+    "That the clock was right between two time-stamp tokens; without any, and without a witness, times are the "
+    "gateway's own. Whether an authority's certificate was revoked is for you to ask it.",
     "That the log was never replaced as a whole: without a witness, compare a checkpoint that you kept before.",
     "Where a tenant's data may be: the tenant's own rule is decided before the call and not in this log yet.",
 )
@@ -184,8 +185,23 @@ def _put_log(pack: _Pack, evidence: Evidence) -> None:
         pack.put(f"operator/erasures/{digest}.json", written)
     for digest, written in evidence.reports.items():
         pack.put(f"reconcile/{digest}.json", written)
+    _put_stamps(pack, evidence)
     for digest, preimage in sorted(evidence.configurations.items()):
         pack.put(f"operator/configurations/{digest}.json", preimage)
+
+
+def _put_stamps(pack: _Pack, evidence: Evidence) -> None:
+    """Time-stamp tokens, each as its authority answered, beside the checkpoint that it is over."""
+    if evidence.roots:
+        pack.put("trust/tsa-roots.pem", evidence.roots.encode())
+    listed = []
+    for note, answer, path in evidence.stamps:
+        size = Checkpoint.parse(note).size
+        pack.put(f"log/anchors/{size}.note", note.encode())
+        pack.put(f"log/anchors/{size}.tsr", answer)
+        listed.append({"size": size, "path": None if path is None else [each.hex() for each in path]})
+    if listed:
+        pack.put("log/anchors.json", orjson.dumps(listed))
 
 
 def _proved(records: list[tuple[int, bytes, list[bytes]]]) -> list[dict[str, object]]:
@@ -318,8 +334,10 @@ def _page(report: dict[str, object], run: verify.Verification, origin: str, sinc
         + _table("Totals", ("what", "number"), facts["totals"].items())
         + tables
         + f"<h2>What this does not prove</h2><ul>{words}</ul><h2>Verify it yourself</h2>"
-        "<p><code>python3 -I verify/zr_verify.py PACK.zip --policy policy.txt</code>, offline; take the policy "
-        "from the operator by another way than this pack. <code>evidence.sqlite</code> opens in Datasette.</p></html>\n"
+        "<p><code>python3 -I verify/zr_verify.py PACK.zip --policy policy.txt --tsa-roots roots.pem</code>, offline; "
+        "take the policy and the roots from elsewhere than this pack. A second opinion on a token in "
+        "<code>log/anchors</code>: <code>openssl ts -verify -in N.tsr -data N.note -CAfile roots.pem</code>. "
+        "<code>evidence.sqlite</code> opens in Datasette.</p></html>\n"
     )
 
 

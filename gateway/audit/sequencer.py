@@ -80,6 +80,8 @@ class Sequencer:
             raise OutOfOrder(f"{self._path.parent}: {fault}") from None
         self._latest = log.latest()
         self._refuse_another_past()
+        if self._latest is not None:
+            self._guard.keep(self._latest.note)  # a kill between the log and its guard is made good before all else
         self._journal = reading(self._path, journal_key, cipher)
         try:
             self._refuse_another_journal()
@@ -109,6 +111,7 @@ class Sequencer:
             OutOfOrder: a row or a boot is missing, or a row is no record.
             StoreFault: the journal cannot be read, or whether the log was written is unknown. Open both anew.
         """
+        self._log.refuse_moved()
         now = self._clock()
         batch = Batch()
         entries = self._heads(now, batch)
@@ -140,10 +143,11 @@ class Sequencer:
         Raises:
             StoreFault: a list is not kept, or the log cannot be written.
         """
-        for document, index in list(self._due.items()):
-            spans = kept_spans(self._log.directory, document)
-            listed = written_spans(spans).decode()
-            self._guard.keep_act(document, self._log.entry(index)[1:].decode(), listed)
+        lists = {document: kept_spans(self._log.directory, document) for document in self._due}
+        for document, spans in lists.items():  # all of them before the tiles tell anybody, whatever holds one up
+            act = self._log.entry(self._due[document])[1:].decode()
+            self._guard.keep_act(document, act, written_spans(spans).decode())
+        for document, spans in lists.items():
             self._log.forget(spans)
             if not self._log.forgotten(document, self._due[document]):
                 return

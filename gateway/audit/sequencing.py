@@ -19,7 +19,7 @@ from typing import BinaryIO
 import msgspec
 
 from gateway.audit.guard import Guard
-from gateway.audit.log_store import LogStore
+from gateway.audit.log_store import LOG_FILE, LogStore
 from gateway.audit.sequencer import MOST, Sequencer
 from gateway.audit.store import StoreFault
 from gateway.audit.tiles import Tiles
@@ -52,11 +52,12 @@ def open_sequencer(plan: Plan) -> Sequencer:
         StoreFault, KeyFault: a file cannot be used, or another process is at it.
     """
     keyring = Keyring.open(Path(plan.keys), master=None if plan.master is None else Path(plan.master))
+    guard, file = Guard(Path(plan.guard)), Path(plan.log) / LOG_FILE
+    if not file.exists() and guard.seen() is not None:
+        raise StoreFault(f"{file}: is gone; put it back, a new one is not begun in its place")
     log = LogStore(Path(plan.log), keyring.log_key(), plan.origin)
     try:
-        return Sequencer(
-            Path(plan.journal), keyring.journal_key(), log, keyring.log_signer(), Guard(Path(plan.guard)), _now
-        )
+        return Sequencer(Path(plan.journal), keyring.journal_key(), log, keyring.log_signer(), guard, _now)
     except BaseException:
         log.close()
         raise

@@ -49,7 +49,7 @@ INSERT INTO record SELECT ?2 + rowid, CAST(substr(value, 1, 16) AS INTEGER), sub
 FROM carray(?1)
 """
 
-_FORGET = "DELETE FROM record WHERE seq IN carray(?1) AND kind <> 'p'"
+_FORGET = "DELETE FROM record WHERE seq IN carray(?1) AND (kind <> 'p' OR body ->> 'session' IS NOT NULL)"
 
 _OPEN_INTENTS = """
 SELECT intent.body FROM record AS intent WHERE intent.seq BETWEEN ?1 AND ?2 AND intent.kind = 'i' AND NOT EXISTS (
@@ -100,6 +100,7 @@ class Store(Protocol):
 
     def begin(self, lines: Sequence[str]) -> None: ...
     def commit(self, lines: Sequence[str], first: int, floor: int) -> None: ...
+    def holds(self, seq: int) -> bool: ...
     def checkpoint(self) -> None: ...
     def forget(self, seqs: Sequence[int]) -> None: ...
     def truncate(self) -> bool: ...
@@ -179,6 +180,15 @@ class SqliteStore:
         self.commit(lines, 0, 0)
         self._files = self._identities()
 
+    def holds(self, seq: int) -> bool:
+        """Whether there is a row of this key, of whatever boot.
+
+        Raises:
+            StoreFault: it cannot be read.
+        """
+        with translated(self._path):
+            return self._connection.execute("SELECT 1 FROM record WHERE seq = ?", (seq,)).fetchone() is not None
+
     def checkpoint(self) -> None:
         """Bring the log's pages into the database, so that the log can start over.
 
@@ -189,7 +199,9 @@ class SqliteStore:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def forget(self, seqs: Sequence[int]) -> None:
-        """Delete rows by their keys, whatever boot wrote them; operator rows stay. Overwritten with zeros, on the disk.
+        """Delete rows by their keys, whatever boot wrote them. Overwritten with zeros, on the disk.
+
+        Operator rows stay, but those of who looked at the pages.
 
         What was there is in the log's old pages until `truncate`.
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import base64
 import binascii
+import functools
 import gc
 import gzip
 import hashlib
@@ -23,7 +24,7 @@ import re
 import sys
 import zipfile
 import zlib
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Protocol, Tuple
@@ -193,16 +194,7 @@ def read_checkpoint(note: str, policy: Policy) -> tuple[str, int, bytes]:
     lines = text.split("\n")
     if not blank or len(lines) != 4 or not re.fullmatch(r"0|[1-9][0-9]{0,18}", lines[1]):
         raise NotVerified("not a checkpoint")
-    signatures = []
-    for line in rest.splitlines():
-        match = re.fullmatch("— ([^ +]+) ([A-Za-z0-9+/=]+)", line)
-        try:
-            raw = base64.b64decode(match[2], validate=True) if match else b""
-        except binascii.Error:
-            raw = b""
-        if match is None or len(raw) < 5:
-            raise NotVerified("a signature line has another form")
-        signatures.append((match[1], raw[:4], raw[4:]))
+    signatures = list(_signatures(rest))
 
     def by(key: Key) -> bool:
         found = [payload for name, ident, payload in signatures if name == key.name and ident == key.id]
@@ -222,23 +214,350 @@ def read_checkpoint(note: str, policy: Policy) -> tuple[str, int, bytes]:
     return lines[0], int(lines[1]), root
 
 
-def cosigned_at(note: str, policy: Policy) -> list[int]:
-    """When each witness of the policy signed a note, in seconds since 1970 by its own clock; no line that is wrong."""
-    text, _, rest = note.rpartition("\n\n")
-    found = []
-    for line in rest.splitlines():
+def _signatures(lines: str) -> Iterator[tuple[str, bytes, bytes]]:
+    """(name, key id, payload) of each signature of a note.
+
+    Raises:
+        NotVerified: a line has another form.
+    """
+    for line in lines.splitlines():
         match = re.fullmatch("— ([^ +]+) ([A-Za-z0-9+/=]+)", line)
         try:
             raw = base64.b64decode(match[2], validate=True) if match else b""
         except binascii.Error:
             raw = b""
+        if match is None or len(raw) < 5:
+            raise NotVerified("a signature line has another form")
+        yield match[1], raw[:4], raw[4:]
+
+
+def cosigned_at(note: str, policy: Policy) -> list[int]:
+    """When each witness of the policy signed a note that was read before, in seconds since 1970 by its own clock."""
+    text, _, rest = note.rpartition("\n\n")
+    found = []
+    for name, ident, payload in _signatures(rest):
         for key in policy.witnesses.values():
-            if match and key.name == match[1] and key.id == raw[:4] and key.signed(f"{text}\n", raw[4:]):
-                found.append(int.from_bytes(raw[4:12], "big"))
+            if (key.name, key.id) == (name, ident) and key.signed(f"{text}\n", payload):
+                found.append(int.from_bytes(payload[:8], "big"))
     return found
 
 
-# 3. The tree
+# 3. Time-stamp tokens: RFC 3161 in CMS (RFC 5652), certificates of RFC 5280; RSA (PKCS #1 v1.5) and ECDSA
+
+Value = Tuple[int, bytes, bytes]
+"""A value in DER (X.690): its tag, its content, and the whole of it."""
+
+_STAMP_TYPE = "2a864886f70d0109100104"
+_STAMPS_ALONE = bytes.fromhex("300a06082b06010505070308")
+_DEEPEST = 6
+_PEM = re.compile("-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\\s]+)-----END CERTIFICATE-----")
+_SHA = {"2b0e03021a": "sha1", "608648016503040201": "sha256", "608648016503040202": "sha384",
+        "608648016503040203": "sha512"}  # fmt: skip
+_DIGEST_INFO = {  # RFC 8017 section 9.2, note 1
+    "sha256": bytes.fromhex("3031300d060960864801650304020105000420"),
+    "sha384": bytes.fromhex("3041300d060960864801650304020205000430"),
+    "sha512": bytes.fromhex("3051300d060960864801650304020305000440"),
+}
+_RSA_KEY, _EC_KEY = "2a864886f70d010101", "2a8648ce3d0201"
+_SIGNED_WITH = {  # a signature's algorithm: the key's, and the digest where it says one
+    "2a864886f70d010101": (_RSA_KEY, ""), "2a864886f70d01010b": (_RSA_KEY, "sha256"),
+    "2a864886f70d01010c": (_RSA_KEY, "sha384"), "2a864886f70d01010d": (_RSA_KEY, "sha512"),
+    "2a8648ce3d040302": (_EC_KEY, "sha256"), "2a8648ce3d040303": (_EC_KEY, "sha384"),
+    "2a8648ce3d040304": (_EC_KEY, "sha512"),
+}  # fmt: skip
+_CURVES = {  # SP 800-186 section 3.2.1: p, b, the order, the base point; a is -3
+    "2a8648ce3d030107": (
+        2**256 - 2**224 + 2**192 + 2**96 - 1,
+        0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B,
+        0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
+        0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296,
+        0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5,
+    ),
+    "2b81040022": (
+        2**384 - 2**128 - 2**96 + 2**32 - 1,
+        0xB3312FA7E23EE7E4988E056BE3F82D19181D9C6EFE8141120314088F5013875AC656398D8A2ED19D2A85C8EDD3EC2AEF,
+        0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
+        0xAA87CA22BE8B05378EB1C71EF320AD746E1D3B628BA79B9859F741E082542A385502F25DBF55296C3A545E3872760AB7,
+        0x3617DE4A96262C6F5D9E98BF9292DC29F8F41DBD289A147CE9DA3113B5F0B8C00A60B1CE1D7E819D7A431D7C90EA0E5F,
+    ),
+}
+
+
+def values(data: bytes) -> list[Value]:
+    """The values that stand one after the other in DER.
+
+    Raises:
+        ValueError, IndexError: it is no DER, or ends within a value.
+    """
+    found, at = [], 0
+    while at < len(data):
+        size, start = data[at + 1], at + 2
+        if size & 128:
+            count = size & 127
+            if not 1 <= count <= 4:
+                raise ValueError
+            size, start = int.from_bytes(data[start : start + count], "big"), start + count
+        if data[at] & 31 == 31 or start + size > len(data):
+            raise ValueError
+        found.append((data[at], data[start : start + size], data[at : start + size]))
+        at = start + size
+    return found
+
+
+def _content(value: Value, tag: int) -> bytes:
+    if value[0] != tag:
+        raise ValueError
+    return value[1]
+
+
+def _within(value: Value, tag: int) -> list[Value]:
+    return values(_content(value, tag))
+
+
+def _clock(value: Value) -> int:
+    """Microseconds since 1970 of a time in UTC (RFC 5280 section 4.1.2.5, RFC 3161 section 2.4.2)."""
+    text = value[1].decode("ascii")
+    if value[0] == 0x17:
+        text = ("19" if text >= "50" else "20") + text
+    match = re.fullmatch(r"([0-9]{14})(?:\.([0-9]{1,6})[0-9]*)?Z", text)
+    if match is None or value[0] not in (0x17, 0x18):
+        raise ValueError
+    at = datetime.strptime(match[1], "%Y%m%d%H%M%S").replace(tzinfo=timezone.utc)
+    return int(at.timestamp()) * 1_000_000 + int((match[2] or "").ljust(6, "0"))
+
+
+class Certificate:
+    """What of a certificate (RFC 5280 section 4.1) a chain is made of."""
+
+    def __init__(self, whole: bytes) -> None:
+        body, algorithm, signature = _within(values(whole)[0], 0x30)
+        fields = _within(body, 0x30)
+        if fields[0][0] == 0xA0:
+            fields = fields[1:]
+        self.whole, self.signed, self.signature = whole, body[2], _content(signature, 3)[1:]
+        self.algorithm = _within(algorithm, 0x30)[0][1].hex()
+        self.serial, self.issuer, self.subject = fields[0][1], fields[2][2], fields[4][2]
+        self.since, self.until = (_clock(each) for each in _within(fields[3], 0x30))
+        kind, bits = _within(fields[5], 0x30)
+        self.kind, self.key = [each[1].hex() for each in _within(kind, 0x30)], _content(bits, 3)[1:]
+        self.extensions = {}
+        for each in fields[6:]:
+            for name, *critical, value in map(lambda one: _within(one, 0x30), _extensions(each)):
+                self.extensions[name[1].hex()] = bool(critical and critical[0][1] != b"\0"), _content(value, 4)
+
+    @property
+    def issues(self) -> bool:
+        """Whether it may issue others: basicConstraints says so, and keyUsage, where there is one, keyCertSign."""
+        constraints = self.extensions.get("551d13", (False, b"\x30\0"))[1]
+        usage = self.extensions.get("551d0f", (False, b"\3\2\1\4"))[1]
+        return values(constraints)[0][1][:3] == b"\1\1\xff" and bool(values(usage)[0][1][1] & 4)
+
+    @property
+    def stamps(self) -> bool:
+        """Whether it is for time stamps and, as is critical, for nothing else (RFC 3161 section 2.3)."""
+        return self.extensions.get("551d25") == (True, _STAMPS_ALONE)
+
+    def made(self, algorithm: str, digest: str, message: bytes, signature: bytes) -> bool:
+        """Whether this key made a signature.
+
+        Raises:
+            NotVerified: by an algorithm that is not known here.
+        """
+        kind, named = _SIGNED_WITH.get(algorithm, ("", ""))
+        digest = named or digest
+        if kind == self.kind[0] == _RSA_KEY and digest in _DIGEST_INFO:
+            modulus, exponent = (
+                int.from_bytes(_content(each, 2), "big") for each in _within(values(self.key)[0], 0x30)
+            )
+            return _rsa(modulus, exponent, _DIGEST_INFO[digest] + hashlib.new(digest, message).digest(), signature)
+        if kind == self.kind[0] == _EC_KEY and digest and self.kind[1] in _CURVES:
+            r, s = (int.from_bytes(_content(each, 2), "big") for each in _within(values(signature)[0], 0x30))
+            return _ecdsa(_CURVES[self.kind[1]], self.key, hashlib.new(digest, message).digest(), r, s)
+        raise NotVerified("it is signed by an algorithm that is not known here; ask `openssl ts -verify`")
+
+
+def _extensions(field: Value) -> list[Value]:
+    return _within(values(field[1])[0], 0x30) if field[0] == 0xA3 else []
+
+
+def _rsa(modulus: int, exponent: int, digest: bytes, signature: bytes) -> bool:
+    """RFC 8017 section 8.2.2."""
+    size = (modulus.bit_length() + 7) // 8
+    if not 256 <= size <= 2048 or exponent.bit_length() > 33 or len(signature) != size:
+        return False
+    said = pow(int.from_bytes(signature, "big"), exponent, modulus).to_bytes(size, "big")
+    return said == b"\0\1" + b"\xff" * (size - len(digest) - 3) + b"\0" + digest
+
+
+def _ecdsa(curve: tuple[int, int, int, int, int], key: bytes, digest: bytes, r: int, s: int) -> bool:
+    """FIPS 186-5 section 6.4.2, in Jacobian coordinates."""
+    p, b, order, *base = curve
+    size = (p.bit_length() + 7) // 8
+    x, y = int.from_bytes(key[1 : 1 + size], "big"), int.from_bytes(key[1 + size :], "big")
+    if key[:1] != b"\4" or len(key) != 2 * size + 1 or (y * y - x * x * x + 3 * x - b) % p or max(x, y) >= p:
+        return False
+    if not (0 < r < order and 0 < s < order):
+        return False
+    number = int.from_bytes(digest, "big") >> max(0, 8 * len(digest) - order.bit_length())
+    inverse = pow(s, order - 2, order)
+    one, two = (base[0], base[1], 1), (x, y, 1)
+    both, at = _joined(one, two, p), (1, 1, 0)
+    left, right = number * inverse % order, r * inverse % order
+    for bit in range(order.bit_length(), -1, -1):
+        at = _doubled(at, p)
+        chosen = (left >> bit & 1) + 2 * (right >> bit & 1)
+        if chosen:
+            at = _joined(at, (one, two, both)[chosen - 1], p)
+    return at[2] != 0 and at[0] * pow(at[2], 2 * p - 4, p) % p % order == r
+
+
+Jacobian = Tuple[int, int, int]
+
+
+def _doubled(point: Jacobian, p: int) -> Jacobian:
+    x, y, z = point
+    if not z or not y:
+        return 1, 1, 0
+    square = y * y % p
+    beta, alpha = 4 * x * square % p, 3 * (x - z * z) * (x + z * z) % p
+    new = (alpha * alpha - 2 * beta) % p
+    return new, (alpha * (beta - new) - 8 * square * square) % p, 2 * y * z % p
+
+
+def _joined(one: Jacobian, two: Jacobian, p: int) -> Jacobian:
+    if not one[2] or not two[2]:
+        return two if not one[2] else one
+    z1, z2 = one[2] * one[2] % p, two[2] * two[2] % p
+    u1, u2 = one[0] * z2 % p, two[0] * z1 % p
+    s1, s2 = one[1] * two[2] * z2 % p, two[1] * one[2] * z1 % p
+    if u1 == u2:
+        return _doubled(one, p) if s1 == s2 else (1, 1, 0)
+    h, r = u2 - u1, s2 - s1
+    cube, v = h * h * h % p, u1 * h * h % p
+    x = (r * r - cube - 2 * v) % p
+    return x, (r * (v - x) - s1 * cube) % p, one[2] * two[2] * h % p
+
+
+class Token:
+    """A time-stamp token, out of the whole answer of an authority: what digest, when, and who says so.
+
+    Raises:
+        NotVerified: it is none, or it was not granted.
+    """
+
+    def __init__(self, answer: bytes) -> None:
+        try:
+            self._read(answer)
+        except (ValueError, IndexError):
+            raise NotVerified("it is no time-stamp token") from None
+
+    def _read(self, answer: bytes) -> None:
+        status, *token = _within(values(answer)[0], 0x30)
+        if _within(status, 0x30)[0][2] not in (b"\2\1\0", b"\2\1\1"):
+            raise NotVerified("the authority did not grant it")
+        kind, content = _within(token[0], 0x30)
+        _, _, inner, *rest = _within(_within(content, 0xA0)[0], 0x30)
+        inner_kind, info = _within(inner, 0x30)
+        if kind[1].hex() != "2a864886f70d010702" or inner_kind[1].hex() != _STAMP_TYPE:
+            raise ValueError
+        self._info = _content(_within(info, 0xA0)[0], 4)
+        _, _, imprint, _, time, *_ = _within(values(self._info)[0], 0x30)
+        algorithm, digest = _within(imprint, 0x30)
+        self.algorithm, self.digest = _SHA.get(_within(algorithm, 0x30)[0][1].hex(), ""), _content(digest, 4)
+        self.time = _clock(time)
+        self._held = [Certificate(each[2]) for field in rest if field[0] == 0xA0 for each in values(field[1])]
+        (self._signer,) = _within(rest[-1], 0x31)
+        if len(self._held) > 8:
+            raise ValueError
+
+    def is_over(self, message: bytes) -> bool:
+        """Whether it is over the digest of this message; SHA-1 is none any more."""
+        return self.algorithm in _DIGEST_INFO and hashlib.new(self.algorithm, message).digest() == self.digest
+
+    def check(self, roots: list[Certificate] | None) -> None:
+        """Whether an authority signed it whose chain leads to one of `roots`; None takes the authority's own word.
+
+        Raises:
+            NotVerified: it did not.
+        """
+        try:
+            signer = self._signed()
+            if roots is not None and not _chained(signer, self._held, roots, self.time, _DEEPEST):
+                raise NotVerified("its authority's certificate does not lead to a trusted root")
+        except (ValueError, IndexError, KeyError):
+            raise NotVerified("its signature has another form") from None
+
+    def _signed(self) -> Certificate:
+        """Who signed it. RFC 5652 section 5.4; the certificate is bound in by RFC 5816."""
+        _, who, hashed, attributes, algorithm, signature, *_ = _within(self._signer, 0x30)
+        issuer, serial = _within(who, 0x30)
+        found = [each for each in self._held if (each.issuer, each.serial) == (issuer[2], serial[1])]
+        if len(found) != 1:
+            raise NotVerified("its authority's certificate is not in it")
+        digest = _SHA.get(_within(hashed, 0x30)[0][1].hex(), "")
+        said = {}
+        for each in _within(attributes, 0xA0):
+            name, held = _within(each, 0x30)
+            said[name[1].hex()] = _within(held, 0x31)[0]
+        if digest not in _DIGEST_INFO or said["2a864886f70d010903"][1].hex() != _STAMP_TYPE:
+            raise ValueError
+        if _content(said["2a864886f70d010904"], 4) != hashlib.new(digest, self._info).digest():
+            raise NotVerified("what its authority signed is not what it says")
+        if not _named(said, found[0]):
+            raise NotVerified("it was signed under another certificate")
+        if not (found[0].stamps and found[0].since <= self.time <= found[0].until):
+            raise NotVerified("its certificate is not for time stamps, or not of that time")
+        message = b"\x31" + attributes[2][1:]
+        if not found[0].made(_within(algorithm, 0x30)[0][1].hex(), digest, message, _content(signature, 4)):
+            raise NotVerified("its signature is wrong")
+        return found[0]
+
+
+def _named(said: dict[str, Value], certificate: Certificate) -> bool:
+    """Whether signed attributes name a certificate by its digest: ESSCertIDv2 (RFC 5035), or ESSCertID (RFC 2634)."""
+    for name, usual in (("2a864886f70d010910022f", "sha256"), ("2a864886f70d010910020c", "sha1")):
+        if name in said:
+            first = _within(_within(_within(said[name], 0x30)[0], 0x30)[0], 0x30)
+            digest = _SHA.get(_within(first[0], 0x30)[0][1].hex(), "") if first[0][0] == 0x30 else usual
+            held = first[1] if first[0][0] == 0x30 else first[0]
+            return bool(digest) and hashlib.new(digest, certificate.whole).digest() == _content(held, 4)
+    return False
+
+
+def _chained(leaf: Certificate, held: list[Certificate], roots: list[Certificate], at: int, left: int) -> bool:
+    """Whether a chain of certificates, each of that time, leads from `leaf` to a root."""
+    if any(each.whole == leaf.whole for each in roots):
+        return True
+    for each in (*roots, *held):
+        may = left and each.subject == leaf.issuer and each.issues and each.since <= at <= each.until
+        if may and _issued(each.whole, leaf.whole) and _chained(each, held, roots, at, left - 1):
+            return True
+    return False
+
+
+@functools.lru_cache(maxsize=64)
+def _issued(issuer: bytes, certificate: bytes) -> bool:
+    """Whether the one signed the other; the same few stand behind every token of a year."""
+    made = Certificate(certificate)
+    return Certificate(issuer).made(made.algorithm, "", made.signed, made.signature)
+
+
+def read_roots(pem: str) -> list[Certificate]:
+    """The certificates of a PEM file.
+
+    Raises:
+        NotVerified: it holds none, or something else.
+    """
+    try:
+        found = [Certificate(base64.b64decode(re.sub(r"\s", "", each), validate=True)) for each in _PEM.findall(pem)]
+    except (ValueError, IndexError, binascii.Error):
+        found = []
+    if not found:
+        raise NotVerified("the authorities' roots are no certificates in PEM")
+    return found
+
+
+# 4. The tree
 
 
 class Tree:
@@ -310,7 +629,7 @@ def consistent(old: int, new: int, path: Iterable[bytes], old_root: bytes, new_r
     return last == 0 and older == old_root and newer == new_root
 
 
-# 4. The record language: every field a record may have, and the form of its value
+# 5. The record language: every field a record may have, and the form of its value
 
 _WORD = "[A-Za-z0-9_][A-Za-z0-9._:/@+-]{0,79}"
 _HEX = {size: f'"[0-9a-f]{{{size}}}"' for size in (16, 32, 64)}
@@ -361,7 +680,14 @@ FINISHES = """stop length tool_calls function_call content_filter completed inco
  max_output_tokens end_turn max_tokens stop_sequence tool_use pause_turn refusal model_context_window_exceeded
  other"""
 ACTS = """boot shutdown configuration key gap recovery unauthenticated notice change tenant heartbeat erase erased
- prune export view anchor reconciliation totals"""
+ prune export view anchor reconciliation totals attestation canary"""
+VERDICTS = "pass fail inconclusive lifted"
+SETTINGS = """project_retention organization_retention code_interpreter file_search image_generation mcp web_search
+ external_storage covered_model account_retention invocation_logging policy content_logging cache stored_by_default
+ stored_if_asked control answers leaks unrecorded refusals"""
+SAID = """zero_data_retention enhanced_zero_data_retention modified_abuse_monitoring
+ enhanced_modified_abuse_monitoring organization_default none default inherit aws_review provider_data_share enabled
+ disabled present absent refused served contradicted denied unreachable other"""
 GROUNDS = "tenant subject cancelled"
 CATEGORIES = """RACIAL_ETHNIC_ORIGIN POLITICAL_OPINION RELIGION_BELIEF TRADE_UNION GENETIC BIOMETRIC HEALTH
  SEX_LIFE_ORIENTATION"""
@@ -397,7 +723,8 @@ FIELDS = {
         "approvers?": _list_of(_ID), "subject?": _HEX[32], "ground?": _one_of(GROUNDS), "receipt?": _HEX[64],
         "count?": _TOTAL, "totals?": _list_of(rf"\[{_one_of(CATEGORIES)},{_TOTAL}\]"),
         "role?": _one_of(ROLES), "session?": _ID, "query?": _HEX[64],
-        "rows?": _TOTAL,
+        "rows?": _TOTAL, "verdict?": _one_of(VERDICTS),
+        "readings?": _list_of(rf"\[{_one_of(SETTINGS)},{_one_of(SAID)}\]"),
     },
     "tenant_head": {"v": "1", "time": _INT, "tenant": _W, "tseq": _INT, "day": _INT},
 }  # fmt: skip
@@ -409,6 +736,7 @@ _LISTS = {
     "finishes": 4,
     "approvers": 16,
     "totals": 8,
+    "readings": 16,
 }
 GREATEST_BYTES = 4096
 
@@ -447,12 +775,14 @@ def fault_of(kind: str, text: str, record: Json) -> str | None:
 _RECENT = 65_536
 _scan: Callable[[str, int], tuple[Json, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _NEEDED = {
-    "intent": "agreement attempt boot call conditionals configuration countries forced model processor purpose "
-    "redactions rseq size tenant time tls tseq unscanned",
-    "outcome": "attempt boot call finishes result rseq size tenant time tseq",
+    "intent": "agreement attempt boot call conditionals configuration countries forced model operation processor "
+    "purpose redactions rseq size tenant time tls tseq unscanned",
+    "outcome": "attempt boot cache_read_tokens cache_write_tokens call finishes input_tokens output_tokens result rseq "
+    "size tenant time tseq",
     "refusal": "boot call code configuration rseq size tenant time tseq",
 }
-_NUMBERS = frozenset(("attempt", "redactions", "rseq", "size", "time", "tseq"))
+_COUNTS = ("input", "output", "cache_read", "cache_write")
+_NUMBERS = frozenset(("attempt", "redactions", "rseq", "size", "time", "tseq", *(f"{name}_tokens" for name in _COUNTS)))
 _BEGINS = {'{"agr': "intent", '{"att': "outcome", '{"boo': "refusal"}
 _SETS_SEEN: dict[tuple[str, str], Any] = {}
 
@@ -520,7 +850,7 @@ def _in_order(members: list[Any], most: int) -> bool:
     return len(keys) <= most and keys == sorted(set(keys))
 
 
-# 5. What the configurations say
+# 6. What the configurations say
 
 _EU27 = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK".split()
 _SETS = {"EU27": _EU27, "EEA": [*_EU27, "IS", "LI", "NO"], "EEA_CH": [*_EU27, "CH", "IS", "LI", "NO"]}
@@ -607,7 +937,7 @@ class Configuration:
         return max(known_starts), min(known_ends)
 
 
-# 6. The procedure
+# 7. The procedure
 
 
 class Assertion:
@@ -640,7 +970,7 @@ class Verification:
         self.configurations: dict[str, Configuration] = {}
         self._announced: set[str | None] = set()
         self._in_force: str | None = None
-        self._open: OrderedDict[tuple[str, int], tuple[int, str, str]] = OrderedDict()
+        self._open: OrderedDict[tuple[str, int], tuple[int, str, str, tuple[str, int, str]]] = OrderedDict()
         self._boots: OrderedDict[str, list[Any]] = (
             OrderedDict()
         )  # id -> [next rseq, missing leaves when last seen, ended cleanly]
@@ -656,13 +986,21 @@ class Verification:
         self._unended: dict[tuple[str, int], tuple[int, str]] = {}
         self.lists: dict[str, bytes] = {}
         self.reports: dict[str, bytes] = {}
-        self._sent: Counter[tuple[str, int]] = Counter()
+        self.stamps: dict[str, tuple[int, str, int]] = {}  # a token's digest -> (leaves, the note's digest, its time)
+        self.stamped: dict[int, list[tuple[bytes, int]]] = {}  # leaves -> (the root that was stamped, when)
+        self._stamped_at = 0
+        self._unfounded: list[tuple[Assertion, int, str]] = []  # records whose file is not here
+        # (processor, day, operation) -> attempts, explained, late, early, tokens of each count, the most of each
+        self._sent: defaultdict[tuple[str, int, str], list[int]] = defaultdict(lambda: [0] * 12)
         self._refused: OrderedDict[str, None] = OrderedDict()
         self._last_time = 0
         self.first = self.latest = self.oldest = 0
 
     def announce(self, record: Json) -> None:
-        """A boot or configuration record from before A, proved to be in the log: what was in force at A."""
+        """A record from before A, proved to be in the log: a boot or configuration in force at A, or an anchor."""
+        if record.get("act") == "anchor":
+            self._anchors(self.start, record)
+            return
         self._announced.add(record.get("configuration"))
         self._in_force = record.get("configuration")
         if record.get("act") == "boot":
@@ -706,13 +1044,15 @@ class Verification:
             a9.fail(f"index {index}", record)
             return
         kind = record["kind"]
-        if (kind == "operator") != clear:
-            a9.fail(f"index {index}", "a record about a call in clear, or a hidden operator record")
+        if (kind == "operator" and "session" not in record) != clear:
+            a9.fail(f"index {index}", "a record about a call or a person in clear, or a hidden operator record")
             return
         time = record["time"]
         if not self.first:
             self.first = time
         self.latest = max(self.latest, time)
+        if time < self._stamped_at and "writer" not in record:  # what is gathered from elsewhere may come late
+            self.a["A3"].fail(f"index {index}", "it says that it is older than a time-stamp token that is before it")
         if not clear and (time < self.oldest or not self.oldest):
             self.oldest = time
         if kind == "tenant_head":
@@ -772,15 +1112,17 @@ class Verification:
             a6.fail(f"index {index}", "a second intent for one attempt")
         if record["call"] in self._refused:
             self.a["A8"].fail(f"index {index}", "a call that was denied and yet sent")
-        self._open[key] = (index, record["tenant"], record["boot"])
+        day = record["time"] // _DAY
+        place = record["processor"], day, record["operation"]
+        self._open[key] = (index, record["tenant"], record["boot"], place)
         self.totals["attempts"] += 1
         self.totals["calls"] += record["attempt"] == 0
         self.totals["redactions"] += record["redactions"]
         self.by["processor"][record["processor"]] += 1
         self.by["model"][record["model"]] += 1
-        day = record["time"] // _DAY
         self.by["day"][day] += 1
-        self._sent[record["processor"], day] += 1
+        if self.reports:
+            self._sent[place][0] += 1
         configuration = self._in_effect(index, record)
         self._covered_by(index, record, configuration)
 
@@ -821,6 +1163,8 @@ class Verification:
             self.totals["indeterminate"] += 1
             if len(self.indeterminate) < 100:
                 self.indeterminate.append(index)
+        if held is not None and self.reports:
+            self._closed(held[3], record)
         if held is not None and held[1] != record["tenant"]:
             a6.fail(f"index {index}", "an outcome of another tenant than its intent")
         if held is None and (record["call"], record["attempt"]) not in self._unended and not self._from_before(record):
@@ -872,43 +1216,116 @@ class Verification:
             self._forgets(index, record)
         elif act == "reconciliation":
             self._reconciles(index, record)
+        elif act == "anchor":
+            self._anchors(index, record)
         elif act == "totals":
             self.by["redacted"].update(dict(record.get("totals", [])))
+
+    def _anchors(self, index: int, record: Json) -> None:
+        """A3: what comes after this record was written after its token was made."""
+        a3, stamp = self.a["A3"], self.stamps.get(record.get("document", ""))
+        a3.checked += 1
+        if stamp is None:
+            self._unfounded.append((a3, index, "its time-stamp token is not here, or does not hold"))
+            return
+        size, note, time = stamp
+        said = record.get("count"), record.get("parent")
+        if said != (size, note) or size > index or abs(int(record.get("start", 0)) - time) > 1_000_000:
+            a3.fail(f"index {index}", "it says otherwise than its time-stamp token")
+            return
+        self._stamped_at = max(self._stamped_at, time - _WITNESS_SLACK)
+
+    def stamped_here(self, root: bytes) -> None:
+        """A3: of the log as it is up to here, which was stamped, nothing is of after the stamp."""
+        for stamped, time in self.stamped.pop(self.index):
+            if stamped != root:
+                self.a["A3"].fail(f"a token over {self.index} leaves", "is not over this log's past")
+            elif self.latest > time + _WITNESS_SLACK:
+                self.a["A3"].fail(f"a token over {self.index} leaves", f"was made before {_iso(self.latest)}")
 
     def _reconciles(self, index: int, record: Json) -> None:
         """A13: the report is what the record names, our side is what this log says, and no difference is silent."""
         a13, written = self.a["A13"], self.reports.get(record.get("document", ""), b"")
         a13.checked += 1
         if hashlib.sha256(written).hexdigest() != record.get("document"):
-            a13.fail(f"index {index}", "its report is not here, or was changed")
+            self._unfounded.append((a13, index, "its report is not here, or was changed"))
             return
         try:
             tree = json.loads(written)
-            processor, permille, days = tree["processor"], int(tree["tolerance_permille"]), tree["days"]
-            for row in days:
-                self._reconciled_day(index, processor, permille, row)
-            clean = all(row["within"] is True for row in days)
-        except (ValueError, KeyError, TypeError, AttributeError):
+            clean = all([self._reconciled_day(index, tree, row) for row in tree["days"]])
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
             a13.fail(f"index {index}", "its report has another form")
             return
-        if processor != record.get("processor") or bool(record.get("clean")) != clean:
+        if tree["processor"] != record.get("processor") or bool(record.get("clean")) != clean:
             a13.fail(f"index {index}", "it says otherwise than its report")
 
-    def _reconciled_day(self, index: int, processor: str, permille: int, row: Json) -> None:
-        a13, day, attempts, requests = self.a["A13"], row["day"], row["attempts"], row["requests"]
+    def _reconciled_day(self, index: int, tree: Json, row: Json) -> bool:
+        """A13 for a day; whether it agrees within tolerance. Our side, and what differs, are made out anew."""
+        a13, day, permille = self.a["A13"], int(row["day"]), int(tree["tolerance_permille"])
         a13.checked += 1
+        ours = self._ours(tree, day)
         whole = self.start == 0 or self.first <= day * _DAY  # of an earlier day the log before A knows more
-        if whole and not self._missing and attempts != self._sent[processor, day]:
-            sent = self._sent[processor, day]
-            a13.fail(f"index {index}", f"day {day} had {sent} attempts, and the report says {attempts}")
-        room = max(1, attempts * permille // 1000)
-        within = -row["explained"] - room <= requests - attempts <= room
-        if requests != sum(row["keys"].values()) or permille > MOST_TOLERANCE_PERMILLE:
+        if whole and not self._missing and any(row[name] != value for name, value in ours.items()):
+            wrong = next(name for name, value in ours.items() if row[name] != value)
+            a13.fail(f"index {index}", f"day {day} had {ours[wrong]} {wrong}, and the report says {row[wrong]}")
+        said = [sum(held[at] for held in row["keys"].values()) for at in range(3)]
+        if said[1:] != row["said"] or row["requests"] not in (None, said[0]) or permille > MOST_TOLERANCE_PERMILLE:
             a13.fail(f"index {index}", f"day {day} does not add up, or more is tolerated than may be")
-        elif not within and row["within"]:
-            a13.fail(f"index {index}", f"day {day} differs beyond tolerance, and is not listed")
-        elif not within:
-            a13.notes.append(f"{processor}, day {day}: {attempts} attempts, and the provider counted {requests}")
+        attempts, explained, late, early = (int(row[name]) for name in ("attempts", "explained", "late", "early"))
+        why = []
+        room = max(1, attempts * permille // 1000)
+        if row["requests"] is not None:
+            why += _beyond("requests", said[0], attempts - explained - late - room, attempts + early + room)
+        for name, total, peak, told in zip(("input", "output"), row["tokens"], row["peaks"], said[1:]):  # noqa: B905
+            room = max(peak, total * permille // 1000)
+            why += _beyond(
+                name, told, total - (explained + late) * peak - room, total + (explained + early) * peak + room
+            )
+        if any(key not in tree["gateway_keys"] and any(held) for key, held in row["keys"].items()):
+            why.append("foreign_key")
+        if why != row["why"]:
+            a13.fail(f"index {index}", f"day {day} differs otherwise than the report lists")
+        if why:
+            a13.notes.append(
+                f"{tree['processor']}, day {day}: {attempts} attempts and {row['tokens']} tokens; the provider counted "
+                f"{row['requests']} requests and {row['said']} tokens ({', '.join(why)})"
+            )
+        if row["not_counted"]:
+            a13.notes.append(f"{tree['processor']}, day {day}: its report does not count {row['not_counted']} attempts")
+        return not why
+
+    def _ours(self, tree: Json, day: int) -> Json:
+        """What this log says of a processor's day, as a report has it."""
+        found = {key[2]: sent for key, sent in self._sent.items() if key[:2] == (tree["processor"], day)}
+        here = [sent for operation, sent in found.items() if operation in tree["operations"]]
+        tokens = [sent for operation, sent in found.items() if operation in tree["tokens_of"]]
+        kinds = [[4 + _COUNTS.index(name) for name in names] for names in (tree["input"], ["output"])]
+        sums = [sum(sent[at] for sent in here) for at in range(4)]
+        return {
+            "attempts": sums[0],
+            "explained": sums[1] + sum(self._still_open(tree, day)),
+            "late": sums[2],
+            "early": sums[3],
+            "not_counted": sum(sent[0] for operation, sent in found.items() if operation not in tree["operations"]),
+            "tokens": [sum(sent[at] for sent in tokens for at in kind) for kind in kinds],
+            "peaks": [sum(max((sent[at + 4] for sent in tokens), default=0) for at in kind) for kind in kinds],
+        }
+
+    def _still_open(self, tree: Json, day: int) -> Iterator[bool]:
+        for held in self._open.values():
+            yield held[3][:2] == (tree["processor"], day) and held[3][2] in tree["operations"]
+
+    def _closed(self, place: tuple[str, int, str], record: Json) -> None:
+        """How an attempt ended, for reconciliations."""
+        sent, ended = self._sent[place], record["time"] // _DAY
+        sent[1] += record["result"] != "completed"
+        if ended > place[1] and record["result"] != "indeterminate":
+            sent[2] += 1
+            self._sent[place[0], ended, place[2]][3] += 1
+        for at, name in enumerate(_COUNTS, 4):
+            tokens = record.get(f"{name}_tokens", 0)
+            sent[at] += tokens
+            sent[at + 4] = max(sent[at + 4], tokens)
 
     def deletes(self, index: int, record: Json) -> None:
         """A deletion that was logged after B, proved to be in the log: it may cover what is missing before B."""
@@ -995,7 +1412,7 @@ class Verification:
     def _refuse_open(self, where: str, boot: str | None) -> None:
         """When a boot has ended or was recovered from, none of its calls may be open."""
         for key in [key for key, held in self._open.items() if boot is None or held[2] == boot]:
-            index, _tenant, of = self._open.pop(key)
+            index, _tenant, of, _place = self._open.pop(key)
             if boot is not None or of != self._boot:
                 self._unended[key] = index, f"an intent without an outcome when its boot had ended ({where})"
 
@@ -1007,6 +1424,11 @@ class Verification:
         for start, _end in _minus(missing, _merged([*self._covered, *lost])):
             a4.fail(f"index {start}", "no record, and no logged deletion covers it")
         last_lost = lost[-1][1] if lost else 0
+        for assertion, index, why in self._unfounded:
+            if index >= last_lost:
+                assertion.fail(f"index {index}", why)
+            else:
+                assertion.notes.append(f"index {index}: {why}; it may have been lost with the disk")
         for index, why in self._unended.values():
             if index >= last_lost:  # else its outcome may be among what a lost disk held
                 a6.fail(f"index {index}", why)
@@ -1019,7 +1441,7 @@ class Verification:
                 a14.fail(f"index {index}", "an erasure that was not carried out in time")
         self.totals["erased"] = sum(end - start for start, end in _minus(missing, lost))
         self.totals["lost"] = self._missing - sum(end - start for start, end in _minus(missing, lost))
-        for index, _tenant, boot in self._open.values():
+        for index, _tenant, boot, _place in self._open.values():
             if boot != self._boot:
                 a6.fail(f"index {index}", "an intent without an outcome although its boot has ended")
         self.totals["open"] = len(self._open)
@@ -1042,6 +1464,10 @@ class Verification:
             "losses": self.losses,
             "indeterminate": self.indeterminate,
         }
+
+
+def _beyond(name: str, said: int, least: int, most: int) -> list[str]:
+    return [f"fewer_{name}"] if said < least else [f"more_{name}"] if said > most else []
 
 
 def _merged(spans: Iterable[Iterable[int]]) -> list[tuple[int, int]]:
@@ -1100,7 +1526,9 @@ class Evidence(Protocol):
     `note_a` and `note_b` are the checkpoints (the first None where A is 0), `peaks` those of A, `prior` the operator
     records in force at A as (index, entry, proof), `configurations` digest -> bytes, `report` the facts claimed.
     `lists` are what deletions name and `reports` the reconciliations, digest -> bytes; `later` the deletions that were
-    logged after B: a checkpoint, the proof that it extends B, and records as in `prior`, proved under it.
+    logged after B: a checkpoint, the proof that it extends B, and records as in `prior`, proved under it. `stamps` are
+    (checkpoint, answer of an authority, proof) of each time-stamp token that bounds the period; the proof is between B
+    and the checkpoint, None for one within the period. `roots` (PEM) is whom this evidence itself trusts with time.
     """
 
     start: int
@@ -1113,6 +1541,8 @@ class Evidence(Protocol):
     lists: dict[str, bytes]
     reports: dict[str, bytes]
     later: tuple[str, list[bytes], list[tuple[int, bytes, list[bytes]]]] | None
+    stamps: list[tuple[str, bytes, list[bytes] | None]]
+    roots: str
     report: Json | None
 
     def leaves(self) -> Iterator[tuple[bytes, bytes | None, str | None]]:
@@ -1130,8 +1560,11 @@ def verify(
     policy: Policy,
     progress: Callable[[int, int], object] | None = None,
     seen: Iterable[str] = (),
+    roots: str | None = None,
 ) -> Verification:
     """Check everything about `evidence`; the Verification.
+
+    `roots` (PEM) are the time-stamp authorities that the auditor trusts: then the evidence must hold a token of theirs.
 
     `seen` are checkpoints that the auditor kept from before. The log must extend each of them: that is what shows
     a log whose end was cut off, or which was written anew, by somebody who holds its key.
@@ -1155,6 +1588,7 @@ def verify(
         a2.fail("checkpoint", trust)
     evidence.check_files(run.a["A1"], policy)
     tree = Tree(evidence.peaks)
+    over = [] if b_root is None else _stamps(run, evidence, policy, roots, (b_origin, b_size, b_root))
     if a_root is not None and (tree.root() != a_root or a_origin != b_origin or a_size > b_size):
         a2.fail("checkpoint A", "the tiles beside it do not give its root, or B is not of the same log")
     for index, entry, path in evidence.prior:
@@ -1172,6 +1606,8 @@ def verify(
             run.configurations[digest] = Configuration(preimage)
     kept = _kept(seen, policy, a2, a_size, b_size)
     _walk(run, evidence, tree, kept, progress, b_size - a_size)
+    if run.index in run.stamped:
+        run.stamped_here(tree.root())
     if b_root is not None and (run.index != b_size or tree.root() != b_root):
         a2.fail("checkpoint B", f"{run.index - a_size} entries do not lead from A to the root that B signs")
     _extends(kept, run.index, tree, a2)
@@ -1181,7 +1617,7 @@ def verify(
     _compare(run, evidence)
     if policy.quorum == "none":
         a2.notes.append("the policy asks for no witness: only the log's own key stands for A and B")
-    _bounded(run, evidence, policy)
+    _bounded(run, evidence, policy, over)
     run.a["A10"].notes.append("approvals stand in the agreements; changes of configuration carry none of their own")
     if not run.a["A13"].checked:
         run.a["A13"].notes.append("no reconciliation in this period: nothing here speaks against a bypass")
@@ -1223,13 +1659,14 @@ def _walk(
     total: int,
 ) -> None:
     """Every leaf, once, in order."""
-    add, leaf, a2, start = tree.add, run.leaf, run.a["A2"], run.index
+    add, leaf, start = tree.add, run.leaf, run.index
+    marks = kept.keys() | run.stamped.keys()
     collecting = gc.isenabled()
     gc.disable()  # nothing here makes a cycle, and looking for them takes a tenth of the time
     try:
         for entry, salt, text in evidence.leaves():
-            if run.index in kept:
-                _extends(kept, run.index, tree, a2)
+            if run.index in marks:
+                _pass(run, kept, tree)
             add(entry)
             leaf(entry, salt, text)
             if progress is not None and run.index % 8192 == 0:
@@ -1239,24 +1676,88 @@ def _walk(
             gc.enable()
 
 
-def _bounded(run: Verification, evidence: Evidence, policy: Policy) -> None:
-    """A3: by the clocks of the witnesses that the policy trusts, B was there when they signed it, and A before.
+def _pass(run: Verification, kept: dict[int, set[bytes]], tree: Tree) -> None:
+    """A2 and A3: the log as it is here is what was seen of it, and stamped."""
+    if run.index in kept:
+        _extends(kept, run.index, tree, run.a["A2"])
+    if run.index in run.stamped:
+        run.stamped_here(tree.root())
+
+
+def _stamps(
+    run: Verification,
+    evidence: Evidence,
+    policy: Policy,
+    pem: str | None,
+    b: tuple[str | None, int, bytes],
+) -> list[int]:
+    """A3: each token is of a trusted authority and over a checkpoint of this log. When B, or more, was stamped."""
+    a3, (origin, size, root), after = run.a["A3"], b, []
+    by_log = Policy("")
+    by_log.logs = policy.logs
+    try:
+        given = evidence.roots or None if pem is None else pem
+        roots = None if given is None else read_roots(given)
+    except NotVerified as fault:
+        a3.fail("the authorities' roots", str(fault))
+        return []
+    if pem is None and evidence.stamps:
+        a3.notes.append("whose clock the time-stamp tokens are of is this evidence's own word: give --tsa-roots")
+    for note, answer, path in evidence.stamps:
+        a3.checked += 1
+        try:
+            stamped_origin, stamped, stamped_root = read_checkpoint(note, by_log)
+            token = Token(answer)
+            token.check(roots)
+        except NotVerified as fault:
+            a3.fail("a time-stamp token", str(fault))
+            continue
+        if not token.is_over(note.encode()) or stamped_origin != origin:
+            a3.fail(f"a token over {stamped} leaves", "is over something else")
+            continue
+        if path is None and run.start <= stamped <= size:
+            run.stamped.setdefault(stamped, []).append((stamped_root, token.time))
+        else:
+            ends = [(stamped, stamped_root), (size, root)]
+            (old, old_root), (new, new_root) = ends if stamped < size else ends[::-1]
+            if path is None or not consistent(old, new, path, old_root, new_root):
+                a3.fail(f"a token over {stamped} leaves", "is not over this log's past")
+                continue
+        after += [token.time] if stamped >= size else []
+        digest = hashlib.sha256(note.encode()).hexdigest()
+        run.stamps[hashlib.sha256(answer).hexdigest()] = stamped, digest, token.time
+    if run.stamps:
+        a3.notes.append("whether an authority's certificate was revoked is not looked up: this runs offline")
+    elif pem is not None:
+        a3.fail("time-stamp tokens", "there is none by an authority that you trust")
+    return after
+
+
+def _bounded(run: Verification, evidence: Evidence, policy: Policy, stamped: list[int]) -> None:
+    """A3: by the clocks of witnesses and authorities that are trusted, B was there when they signed it, and A before.
 
     A record between them cannot be of after B was signed, nor of long before A was.
     """
     a3 = run.a["A3"]
-    before = [] if evidence.note_a is None else cosigned_at(evidence.note_a, policy)
-    after = cosigned_at(evidence.note_b, policy)
-    a3.checked = len(before) + len(after)
+    if stamped:
+        a3.notes.append(f"a time-stamp token says that B was there at {_iso(min(stamped))}")
+        if run.latest > min(stamped) + _WITNESS_SLACK:
+            a3.fail("the latest record", f"is of {_iso(run.latest)}, after a token over B was made")
+    try:
+        before = [] if evidence.note_a is None else cosigned_at(evidence.note_a, policy)
+        after = cosigned_at(evidence.note_b, policy)
+    except NotVerified:
+        before = after = []  # A2 says so
+    a3.checked += len(before) + len(after)
     if after and run.latest > min(after) * 1_000_000 + _WITNESS_SLACK:
         a3.fail("the latest record", f"is of {_iso(run.latest)}, after a witness had signed B")
     earliest = min(run.first, run.oldest or run.first)
     if before and earliest < min(before) * 1_000_000 - _WITNESS_SLACK:
         a3.fail("the earliest record", f"is of {_iso(earliest)}, long before a witness had signed A")
-    if not after:
-        a3.notes.append("no witness signed B: times are the gateway's own clock")
-        if policy.quorum != "none":
-            a3.fail("checkpoint B", "no witness of the policy says when it was there")
+    if not after and not stamped:
+        a3.notes.append("no witness signed B, and no time-stamp token is over it: times are the gateway's own clock")
+    if not after and policy.quorum != "none":
+        a3.fail("checkpoint B", "no witness of the policy says when it was there")
 
 
 def _kept(seen: Iterable[str], policy: Policy, a2: Assertion, start: int, end: int) -> dict[int, set[bytes]]:
@@ -1304,7 +1805,7 @@ def _compare(run: Verification, evidence: Evidence) -> None:
             a12.fail(part, "the report says otherwise")
 
 
-# 7. The pack
+# 8. The pack
 
 
 class Pack:
@@ -1333,6 +1834,8 @@ class Pack:
             }
             self.later = self._later() if "operator/later.json" in self._names else None
             self.policy = self._zip.read("trust/policy").decode()
+            self.roots = self._zip.read("trust/tsa-roots.pem").decode() if "trust/tsa-roots.pem" in self._names else ""
+            self.stamps = self._stamps() if "log/anchors.json" in self._names else []
             self.peaks = self._peaks()
             self.configurations = {
                 name[len("operator/configurations/") : -5]: self._zip.read(name)
@@ -1345,6 +1848,14 @@ class Pack:
     def _later(self) -> tuple[str, list[bytes], list[tuple[int, bytes, list[bytes]]]]:
         tree = json.loads(self._zip.read("operator/later.json"))
         return str(tree["checkpoint"]), [bytes.fromhex(each) for each in tree["path"]], _proved(tree["acts"])
+
+    def _stamps(self) -> list[tuple[str, bytes, list[bytes] | None]]:
+        found = []
+        for each in json.loads(self._zip.read("log/anchors.json")):
+            name = f"log/anchors/{int(each['size'])}"
+            path = None if each["path"] is None else [bytes.fromhex(node) for node in each["path"]]
+            found.append((self._zip.read(f"{name}.note").decode(), self._zip.read(f"{name}.tsr"), path))
+        return found
 
     def check_files(self, a1: Assertion, policy: Policy) -> None:
         """A1: nothing is missing, added or changed, and the manifest is signed by the log."""
@@ -1479,7 +1990,7 @@ def _bundle_path(position: int, width: int) -> str:
     return f"tile/entries/{_path(position)}" + ("" if width == 256 else f".p/{width}")
 
 
-# 8. The command
+# 9. The command
 
 
 def lines_of(run: Verification) -> Iterator[str]:
@@ -1506,16 +2017,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="zr_verify", description="Check an evidence pack offline.")
     parser.add_argument("pack")
     parser.add_argument("--policy", help="your own trust: the log's key, witnesses, quorum")
+    parser.add_argument("--tsa-roots", help="your own trust: certificates (PEM) of time-stamp authorities")
     parser.add_argument("--seen", action="append", default=[], help="a checkpoint that you kept from before")
     options = parser.parse_args(arguments)
     try:
-        return verify_pack(options.pack, options.policy, sys.stdout.write, options.seen)
+        return verify_pack(options.pack, options.policy, sys.stdout.write, options.seen, options.tsa_roots)
     except (NotVerified, OSError) as fault:
         sys.stdout.write(f"FAIL: {fault}\n")
         return 1
 
 
-def verify_pack(path: str, policy_path: str | None, write: Callable[[str], object], seen: Iterable[str] = ()) -> int:
+def verify_pack(
+    path: str,
+    policy_path: str | None,
+    write: Callable[[str], object],
+    seen: Iterable[str] = (),
+    roots_path: str | None = None,
+) -> int:
     """Check a pack, or a copy for whom it is about, and write what was found, line by line; the exit code."""
     try:
         with zipfile.ZipFile(path) as opened:
@@ -1529,7 +2047,8 @@ def verify_pack(path: str, policy_path: str | None, write: Callable[[str], objec
         policy = Policy(pack.policy)
     else:
         policy = Policy(Path(policy_path).read_text(encoding="utf-8"))
-    run = verify(pack, policy, show_progress, [Path(name).read_text(encoding="utf-8") for name in seen])
+    roots = None if roots_path is None else Path(roots_path).read_text(encoding="utf-8")
+    run = verify(pack, policy, show_progress, [Path(name).read_text(encoding="utf-8") for name in seen], roots)
     return conclude(run, write)
 
 

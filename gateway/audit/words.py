@@ -206,6 +206,68 @@ class Act(enum.StrEnum):
     ANCHOR = "anchor"
     RECONCILIATION = "reconciliation"
     TOTALS = "totals"
+    ATTESTATION = "attestation"
+    CANARY = "canary"
+
+
+class Verdict(enum.StrEnum):
+    """What a reading of a processor's settings, or a trial of our controls, comes to. Only `pass` lets traffic go."""
+
+    PASS = "pass"  # noqa: S105  # no password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    LIFTED = "lifted"
+
+
+class Setting(enum.StrEnum):
+    """What of a processor was read, or tried."""
+
+    PROJECT_RETENTION = "project_retention"
+    ORGANIZATION_RETENTION = "organization_retention"
+    CODE_INTERPRETER = "code_interpreter"
+    FILE_SEARCH = "file_search"
+    IMAGE_GENERATION = "image_generation"
+    MCP = "mcp"
+    WEB_SEARCH = "web_search"
+    EXTERNAL_STORAGE = "external_storage"
+    COVERED_MODEL = "covered_model"
+    ACCOUNT_RETENTION = "account_retention"
+    INVOCATION_LOGGING = "invocation_logging"
+    POLICY = "policy"
+    CONTENT_LOGGING = "content_logging"
+    CACHE = "cache"
+    STORED_BY_DEFAULT = "stored_by_default"
+    STORED_IF_ASKED = "stored_if_asked"
+    CONTROL = "control"
+    ANSWERS = "answers"
+    LEAKS = "leaks"
+    UNRECORDED = "unrecorded"
+    REFUSALS = "refusals"
+
+
+class Said(enum.StrEnum):
+    """How a setting reads, in the providers' own words where they have one; anything else is `other`."""
+
+    ZERO = "zero_data_retention"
+    ENHANCED_ZERO = "enhanced_zero_data_retention"
+    MODIFIED = "modified_abuse_monitoring"
+    ENHANCED_MODIFIED = "enhanced_modified_abuse_monitoring"
+    ORGANIZATION_DEFAULT = "organization_default"
+    NONE = "none"
+    DEFAULT = "default"
+    INHERIT = "inherit"
+    AWS_REVIEW = "aws_review"
+    PROVIDER_DATA_SHARE = "provider_data_share"
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+    PRESENT = "present"
+    ABSENT = "absent"
+    REFUSED = "refused"
+    SERVED = "served"
+    CONTRADICTED = "contradicted"
+    DENIED = "denied"
+    UNREACHABLE = "unreachable"
+    OTHER = "other"
 
 
 class Ground(enum.StrEnum):
@@ -226,7 +288,7 @@ class Role(enum.StrEnum):
     EXTERNAL_AUDITOR = "external_auditor"
 
 
-E = TypeVar("E", ErrorClass, Finish)
+E = TypeVar("E", ErrorClass, Finish, Said)
 
 
 def named(kind: type[E], word: str) -> E:

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from gateway.caller_keys import KeysUnreadable
 from gateway.cli import (
+    attest,
     audit,
+    canary,
     change,
     disclosure,
     evidence,
@@ -46,6 +48,8 @@ VERBS: tuple[Verb, ...] = (
     *schemas.VERBS,
     *processors.VERBS,
     *disclosure.VERBS,
+    *attest.VERBS,
+    *canary.VERBS,
     *change.VERBS,
     *audit.VERBS,
     *evidence.VERBS,

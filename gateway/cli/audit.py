@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 import time
 
 import orjson
 
-from gateway.cli.verb import OK, Unusable, Verb, bundle_of, say, when
+from gateway.cli.verb import DOES_NOT_HOLD, OK, Unusable, Verb, bundle_of, say, when
 
 FOLLOW_SECONDS = 1.0
 """How often a follower looks: as often as there are checkpoints."""
@@ -16,7 +17,11 @@ FOLLOW_SECONDS = 1.0
 
 def _audit_arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument(
-        "action", nargs="?", choices=("export",), help="export: every record in the signed log, for other tools"
+        "action",
+        nargs="?",
+        choices=("export", "reconcile"),
+        help="export: every record in the signed log, for other tools; reconcile: our attempts against the usage that "
+        "the providers of `usage:` report, by whole days (default: the last one that they have counted)",
     )
     made.add_argument("--format", choices=("ndjson", "csv", "ocsf"), default="ndjson", help="of an export")
     made.add_argument("--after", type=int, default=-1, metavar="INDEX", help="export: only what follows this index")
@@ -32,7 +37,29 @@ def _audit_arguments(made: argparse.ArgumentParser) -> None:
 
 
 def _audit(options: argparse.Namespace) -> int:
+    if options.action == "reconcile":
+        return _reconcile(options)
     return _export(options) if options.action == "export" else _query(options)
+
+
+def _reconcile(options: argparse.Namespace) -> int:
+    from gateway.audit.store import StoreFault  # noqa: PLC0415
+    from gateway.errors import UpstreamError  # noqa: PLC0415
+    from gateway.keys import Keyring  # noqa: PLC0415
+    from gateway.reconciling import NotFetched, days_of, reconcile_all  # noqa: PLC0415
+
+    bundle = bundle_of(options)
+    keyring = Keyring.open(bundle.state / "keys", master=bundle.master_key)
+    try:
+        days = days_of(options.start, options.end, time.time())
+        made = asyncio.run(reconcile_all(bundle, bundle.state, keyring, days, options.processor))
+    except UpstreamError:
+        raise Unusable("a credential of `usage:` cannot be read") from None
+    except (StoreFault, NotFetched, ValueError) as fault:
+        raise Unusable(str(fault)) from None
+    for processor, each in made:
+        say([f"{processor}: {'; '.join(each.differences) or 'agrees within tolerance'}"])
+    return DOES_NOT_HOLD if any(each.differences for _processor, each in made) else OK
 
 
 def _export(options: argparse.Namespace) -> int:

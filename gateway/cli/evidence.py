@@ -15,6 +15,7 @@ from gateway.keys import Keyring
 def _verify_arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument("subject", metavar="STATE|PACK", type=Path, help="a state directory, or an evidence pack")
     made.add_argument("--policy", type=Path, metavar="FILE", help="the trust to check a pack by: log key, witnesses")
+    made.add_argument("--tsa-roots", type=Path, metavar="FILE", help="time-stamp authorities to trust, as PEM")
     made.add_argument("--seen", action="append", default=[], metavar="FILE", help="a checkpoint kept from before")
 
 
@@ -26,7 +27,9 @@ def _verify(options: argparse.Namespace) -> int:
         raise Unusable(f"{subject}: no such state or pack")
     try:
         if not subject.is_dir():
-            return verify.verify_pack(str(subject), _text(options.policy), sys.stdout.write, options.seen)
+            return verify.verify_pack(
+                str(subject), _text(options.policy), sys.stdout.write, options.seen, _text(options.tsa_roots)
+            )
         return _verify_state(options, subject)
     except verify.NotVerified as fault:
         say([f"FAIL: {fault}"])
@@ -43,7 +46,8 @@ def _verify_state(options: argparse.Namespace, state: Path) -> int:
         with open_evidence(state, keyring) as evidence:
             policy = evidence.policy(keyring) if options.policy is None else options.policy.read_text()
             seen = [Path(name).read_text(encoding="utf-8") for name in options.seen]
-            run = verify.verify(evidence, verify.Policy(policy), verify.show_progress, seen)
+            roots = None if options.tsa_roots is None else options.tsa_roots.read_text(encoding="utf-8")
+            run = verify.verify(evidence, verify.Policy(policy), verify.show_progress, seen, roots)
     except StoreFault as fault:
         raise Unusable(str(fault)) from None
     return verify.conclude(run, sys.stdout.write)
@@ -72,7 +76,8 @@ def _report(options: argparse.Namespace) -> int:
         with open_evidence(bundle.state, keyring, period.since, period.until) as evidence:
             now = time.time_ns() // 1000
             built = build(evidence, keyring, options.out, period, now, verify.show_progress)
-            hand_out(bundle.state, built.digest, evidence.end - evidence.start, now)
+            span = evidence.start, evidence.end
+            hand_out(bundle.state, built.digest, span[1] - span[0], now, span, recipient=period.recipient)
     except (StoreFault, verify.NotVerified) as fault:
         raise Unusable(str(fault)) from None
     except OSError as error:

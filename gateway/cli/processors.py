@@ -10,6 +10,7 @@ from gateway.cli.table import Row, as_json, day, show
 from gateway.cli.verb import OK, Unusable, Verb, bundle_of, complain, say, when
 from gateway.config import Bundle
 from gateway.config.drafting import NotDrafted, draft, evidence
+from gateway.keys import sha256_hex
 from gateway.policy.editor import processor_schema
 from gateway.policy.entries import Entry
 from gateway.policy.forms import instant
@@ -70,9 +71,46 @@ def _list_arguments(made: argparse.ArgumentParser) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    bundle, now = bundle_of(options), options.on or datetime.now(UTC)
-    show([_row(entry, now) for entry in bundle.registry.entries.values()], as_json=options.json, none="no entries")
+    today = datetime.now(UTC)
+    on = options.on or today
+    entries = _entries_then(options, on) if on < today else bundle_of(options).registry.entries.values()
+    show([_row(entry, on) for entry in entries], as_json=options.json, none="nothing was in force")
     return OK
+
+
+def _entries_then(options: argparse.Namespace, on: datetime) -> Iterable[Entry]:
+    """The entries of the configuration that was in force at a past instant, as the record and the state have it.
+
+    Raises:
+        Unusable: the record, or the configuration, cannot be read: today's files must not pass for those of that day.
+    """
+    from gateway.audit.configurations import kept_configuration  # noqa: PLC0415
+    from gateway.audit.exposure import in_force_at  # noqa: PLC0415
+    from gateway.audit.store import StoreFault  # noqa: PLC0415
+    from gateway.change.snapshot import NotASnapshot, snapshot  # noqa: PLC0415
+    from gateway.keys import Keyring  # noqa: PLC0415
+
+    bundle = bundle_of(options)
+    if not (bundle.state / "journal").exists():
+        complain("no gateway ever ran with this state, so nothing was in force")
+        return []
+    try:
+        key = Keyring.open(bundle.state / "keys", master=bundle.master_key).journal_key()
+        found = in_force_at(bundle.state / "journal", key, on)
+    except StoreFault as fault:
+        raise Unusable(str(fault)) from None
+    if found is None:
+        complain("no gateway had been started with this state by then, so nothing was in force")
+        return []
+    kept = kept_configuration(bundle.state / "log", found)
+    if kept is None or sha256_hex(kept) != found:
+        raise Unusable(f"the configuration {found[:16]}, in force then, is not in the state")
+    try:
+        entries = snapshot(kept, PROVIDERS).entries
+    except NotASnapshot as fault:
+        raise Unusable(f"the configuration {found[:16]}: {fault}") from None
+    complain(f"by the configuration {found[:16]}, which was in force then")
+    return entries.values()
 
 
 def _row(entry: Entry, now: datetime) -> Row:

@@ -8,6 +8,7 @@ import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -15,6 +16,9 @@ from gateway.cli.verb import DOES_NOT_HOLD, OK, Unusable, Verb, bundle_of, compl
 from gateway.config import Bundle
 from gateway.keys import Keyring
 from providers import PROVIDERS
+
+if TYPE_CHECKING:
+    from gateway.audit.retention.handouts import Handout
 
 
 def _state(options: argparse.Namespace) -> tuple[Bundle, Keyring]:
@@ -103,7 +107,8 @@ def _export(options: argparse.Namespace) -> int:
     try:
         with open_evidence(bundle.state, keyring) as evidence:
             digest, count = copy(evidence, keyring, bundle.state, options.out, tenant, mac, now)
-            hand_out(bundle.state, digest, count, now)
+            mark = keyring.tenant_mac(tenant, "tenant", tenant) if keyring.has_tenant(tenant) else None
+            hand_out(bundle.state, digest, count, now, (0, evidence.end), whose=mark, recipient="whom it is about")
     except StoreFault as fault:
         raise Unusable(str(fault)) from None
     except OSError as error:
@@ -132,17 +137,18 @@ def _approve_arguments(made: argparse.ArgumentParser) -> None:
 
 
 def _approve(options: argparse.Namespace) -> int:
-    from gateway.audit.retention.handouts import handouts  # noqa: PLC0415
     from gateway.change.chain import Chain, ChainBroken  # noqa: PLC0415
     from gateway.change.erasure import NotErased, approve, proposed  # noqa: PLC0415
     from gateway.keys import read_approver_key  # noqa: PLC0415
 
     bundle, keyring = _state(options)
     chain = Chain(bundle.state, PROVIDERS)
+    left: list[Handout] = []
     try:
         held = proposed(keyring, options.proposal, _now())
         whom = "the whole tenant" if held.subject is None else "one person"
         complain(f"erasure {held.id[:16]} of tenant {held.tenant}: {whom}")
+        left = _left(bundle.state, keyring, held.tenant, held.subject)
         control = chain.control_after(chain.links())
         receipt = approve(keyring, held, read_approver_key(options.key), control, datetime.now(UTC))
     except NotErased as fault:
@@ -157,11 +163,32 @@ def _approve(options: argparse.Namespace) -> int:
         "approved by two; a gateway that runs carries it out within seconds, or else at its next start. The receipt:"
     )
     say([orjson.dumps(asdict(receipt)).decode()])
-    left = [each for each in handouts(bundle.state) if each.delete_by > _now()]
     if left:
         last = datetime.fromtimestamp(max(each.delete_by for each in left) / 1_000_000, UTC)
         complain(f"{len(left)} copies and packs that left may hold it; the last is to be deleted by {last:%Y-%m-%d}")
+    for each in left:
+        made = datetime.fromtimestamp(each.made / 1_000_000, UTC)
+        complain(f"  {each.document[:16]}, made {made:%Y-%m-%d} for {each.recipient or 'somebody'}: tell them")
     return OK
+
+
+def _left(state: Path, keyring: Keyring, tenant: str, subject: str | None) -> list[Handout]:
+    """The copies that left and may hold what is to be erased: looked for before its key is gone."""
+    from gateway.audit.retention import selection  # noqa: PLC0415
+    from gateway.audit.retention.handouts import handouts  # noqa: PLC0415
+    from gateway.audit.store import StoreFault  # noqa: PLC0415
+
+    current = [each for each in handouts(state) if each.delete_by > _now()]
+    if not current or not keyring.has_tenant(tenant):
+        return current
+    mark = keyring.tenant_mac(tenant, "tenant", tenant)
+    try:
+        with selection.opened(state, keyring) as (log, rows):
+            mac = None if subject is None else keyring.tenant_mac(tenant, "subject", subject)
+            indices = selection.of_tenant(log, rows, tenant, mac, log.last_seq)
+    except StoreFault:
+        return current
+    return [each for each in current if each.may_hold(mark, indices)]
 
 
 # --- the rolling months, and a restore -----------------------------------------------------------------

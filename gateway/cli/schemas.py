@@ -19,9 +19,10 @@ def _schemas_approve(options: argparse.Namespace) -> int:
 
     lean.install()
     from gateway.redaction.engine import Engine  # noqa: PLC0415
+    from gateway.redaction.kept import folder  # noqa: PLC0415
 
     bundle = bundle_of(options)
-    engine = Engine(bundle.recognizers)
+    engine = Engine(bundle.recognizers, where=folder())
     engine.test()
     try:
         path, digest = approval.approve(options.config, options.file, engine.find, options.name)

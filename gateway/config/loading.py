@@ -136,6 +136,7 @@ class _Loading:
         granted = {} if settings is None else self._grants(settings, grants, services)
         if settings is not None:
             self._check_quotas(settings, stems, tenants)
+            self._check_usage(settings, stems)
         if settings is None or tenants is None or services is None or self._faults:
             raise ConfigurationError(self._faults)
         self._shelf.keep_only({self._directory / name for name in self._documents})
@@ -286,6 +287,12 @@ class _Loading:
         for name in settings.limits.tenants:
             if tenants is not None and name not in tenants:
                 report(("limits", "tenants", name), "tenants.yaml has no such tenant")
+
+    def _check_usage(self, settings: Settings, processors: Collection[str]) -> None:
+        report = self._report(self._documents["gateway.yaml"])
+        for index, item in enumerate(settings.usage):
+            if item.processor not in processors:
+                report(("usage", index, "processor"), "processors/ has no entry of this name")
 
     def _preimage(self, schemas: Schemas) -> bytes:
         trees = {

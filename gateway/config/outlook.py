@@ -124,6 +124,11 @@ def _entry(bundle: Bundle, entry: Entry, now: datetime) -> Iterator[str]:
     yield f"    countries: {' '.join(form.countries.processing)}; storage: {' '.join(form.countries.storage) or 'none'}"
     if entry.missing:
         yield f"    evidence to be filled: {', '.join(map(spelled, entry.missing))}"
+    if form.read_back is not None:
+        every, stale = form.read_back.every_seconds // 60, form.read_back.stale_after_seconds // 60
+        yield f"    settings read back by {form.read_back.method} every {every} min; a pass counts for {stale} min"
+    else:
+        yield "    settings are not read back: it rests on its agreement"
     zero = [model.id for model in form.models if model.retention_class == "zero"]
     yield f"    models: {', '.join(zero) or 'none'}"
     refused = [f"{model.id} ({model.retention_class})" for model in form.models if model.retention_class != "zero"]

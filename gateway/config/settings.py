@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 
 from gateway.callers import QuotaForm
 from gateway.categories import Personal
+from gateway.policy.facts import Credential
 from gateway.policy.forms import (
     Counted,
     CountryName,
@@ -93,6 +94,16 @@ def _outside(value: str) -> str:
     return value
 
 
+def _provider(value: str) -> str:
+    if not re.fullmatch(
+        r"https://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*|http://127\.0\.0\.1:[0-9]{1,5}(?:/[a-z0-9]+)?",
+        value,
+    ):
+        raise misfit("write https://HOST[/PATH], without a slash at the end; http is for 127.0.0.1 alone")
+    return value
+
+
+PublicId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
 PersonalKind = Annotated[str, AfterValidator(_kind)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 HostName = Annotated[str, AfterValidator(_host_name)]
@@ -278,10 +289,19 @@ class Witness(Form):
     url: Annotated[str, AfterValidator(_outside)]
 
 
+class TimeStamps(Form):
+    """Who says at what time the log was there (RFC 3161): where to ask, how often, and whom to believe (PEM)."""
+
+    url: Annotated[str, AfterValidator(_outside)]
+    roots: Prose
+    every_hours: Annotated[int, Field(ge=1, le=168)] = 24
+
+
 class Log(Form):
     """The signed log. Never change `origin` once there is a log: it is the log's name.
 
     Its checkpoints are sent to the `witnesses` once a minute; an auditor asks for the cosignatures of `quorum` of them.
+    With `time_stamps`, a token over the last checkpoint is fetched every so many hours; without, there are none.
     `guard` is a file on another volume than the state, where the last checkpoint is kept a second time;
     `tiles` a directory for a web server, from which anybody can read the log without its records.
     """
@@ -291,6 +311,7 @@ class Log(Form):
     tiles: Prose | None = None
     witnesses: Annotated[tuple[Witness, ...], Field(max_length=16)] = ()
     quorum: Annotated[int, Field(ge=0, le=16)] = 0
+    time_stamps: TimeStamps | None = None
 
 
 class Upstream(Form):
@@ -305,6 +326,21 @@ class Upstream(Form):
     failures: Annotated[int, Field(ge=1, le=100_000)] = 10
     pause_seconds: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 5.0
     heed_retry_after: bool = True
+
+
+class Usage(Form):
+    """Where a processor's own count of what was used is read, by `gateway audit reconcile` and by nothing that serves.
+
+    `credential` is a key that may read usage reports, and that no call is made with; `base_url` the entry's own if not
+    said; `scope` the projects or workspaces that are the gateway's (all of the organization's, if none); `keys` the
+    public ids of its keys there. Use of any other key in that scope is a difference.
+    """
+
+    processor: Id
+    credential: Credential
+    keys: Annotated[tuple[PublicId, ...], Field(min_length=1, max_length=64)]
+    scope: Annotated[tuple[PublicId, ...], Field(max_length=64)] = ()
+    base_url: Annotated[str, AfterValidator(_provider)] | None = None
 
 
 class SecretFile(Form):
@@ -381,6 +417,12 @@ class ChangeControl(Form):
     residency: Annotated[tuple[Annotated[tuple[CountryName, ...], Field(min_length=1)], ...], Field(min_length=1)]
 
 
+class Canary(Form):
+    """How often the controls are proved by trial, through every route, with constant texts; 0: never by itself."""
+
+    every_seconds: Annotated[int, Field(ge=0, le=86_400)] = 3600
+
+
 class Settings(Form):
     """The keys of `config/gateway.yaml`. Paths are as written: relative ones start at the configuration's folder."""
 
@@ -401,7 +443,9 @@ class Settings(Form):
     grants: tuple[ConditionalGrant, ...] = ()
     change: ChangeControl | None = None
     erasure: Erasure = Erasure()
+    canary: Canary = Canary()
     replicas: Replicas | None = None
+    usage: tuple[Usage, ...] = ()
 
     def warnings(self) -> Iterator[str]:
         """What is in force and dangerous; said at every start and by `check`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -15,11 +16,13 @@ from gateway.policy.hosts import is_loopback, url_fault
 from gateway.policy.notices import USUAL_DAYS, check_notice
 from gateway.policy.surface import Surface
 from gateway.policy.transfers import MECHANISMS
-from providers.places import Nowhere, place
+from providers.places import Nowhere, cloud_region, control_url, place
 from providers.provider import Provider
+from providers.read_back import METHODS, STORING
 
 MAX_COUNTRIES = 40  # the most that a call's record names
 LONGEST_EMERGENCY_DAYS = 92
+_SCOPE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}").fullmatch
 
 
 def parse_entry(
@@ -52,6 +55,8 @@ def parse_entry(
     _check_models(form, fault)
     _check_agreements(form, fault)
     _check_transfers(form, fault)
+    _check_read_back(form, fault)
+    _check_cloud(form, fault)
     _check_dates(form, 0 if _is_here(form) else notice_days, fault)
     _check_exemptions(form, fault)
     if form.french is not None and len(form.french.carve_outs) != len(form.carve_outs):
@@ -169,6 +174,61 @@ def _check_transfers(form: EntryForm, fault: Report) -> None:
             fault((*at, "mechanism"), f"under {item.law} write one of {', '.join(sorted(MECHANISMS[item.law]))}")
         if item.valid_from is not None and item.valid_until is not None and item.valid_until <= item.valid_from:
             fault((*at, "valid_until"), "it must end after it begins")
+
+
+def _check_read_back(form: EntryForm, fault: Report) -> None:
+    asked = form.read_back
+    if asked is None:
+        return
+    method = METHODS.get(asked.method)
+    if method is None or form.wire not in method.wires:
+        there = ", ".join(sorted(name for name, item in METHODS.items() if form.wire in item.wires))
+        fault(("read_back", "method"), f"on this wire settings are read back by {there or 'nothing'}")
+        return
+    _check_scope(form, method.scope, fault)
+    if asked.base_url is not None:
+        reason = url_fault(asked.base_url, unsafe_plaintext=asked.base_url.startswith("http:"))
+        if reason is not None:
+            fault(("read_back", "base_url"), reason)
+    if asked.credential is None and not method.own_credential:
+        fault(("read_back",), "name the credential of a key that may read the settings")
+    control = None if asked.probe is None else asked.probe.control
+    for at, item in ((("credential",), asked.credential), (("probe", "control"), control)):
+        if item is not None and (item.file is None) == (item.environment is None):
+            fault(("read_back", *at), "write either file: PATH or environment: NAME")
+    if (asked.model is not None) != method.needs_model:
+        needed = "name a covered model, which must be refused" if method.needs_model else "this method asks no model"
+        fault(("read_back", "model"), needed)
+    if asked.probe is not None and form.wire not in STORING:
+        fault(("read_back", "probe"), "on this wire no answer can be asked for again, so there is nothing to try")
+    if asked.stale_after_seconds < asked.every_seconds:
+        fault(("read_back", "stale_after_seconds"), "it would be stale before it is read again")
+
+
+def _check_cloud(form: EntryForm, fault: Report) -> None:
+    """Where retention is a setting of an account in a region: it is read back there, and all names of it agree."""
+    region, named = cloud_region(urlsplit(form.base_url).hostname or ""), form.account_scope.get("region")
+    if form.credential.scheme == "aws_sigv4" and named is None:
+        fault(("account_scope",), "to sign its calls, this entry must name its region")
+    if region is None:
+        return
+    if named is not None and named not in {region, TO_BE_FILLED}:
+        fault(("account_scope", "region"), "it is not the region that the host names")
+    if form.credential.scheme == "wire":
+        fault(("credential", "scheme"), "write bearer or aws_sigv4: this door knows no key of the wire's own")
+    if form.read_back is None:
+        fault(("read_back",), "retention is a setting of this account in this region: it must be read back")
+    elif form.read_back.base_url not in {None, control_url(form.base_url)}:
+        fault(("read_back", "base_url"), "its settings are read in the region of its calls; leave this out")
+
+
+def _check_scope(form: EntryForm, keys: Sequence[str], fault: Report) -> None:
+    for key in keys:
+        value = form.account_scope.get(key)
+        if value is None:
+            fault(("account_scope",), f"to read its settings back, this entry must name its {key}")
+        elif not _SCOPE(value):
+            fault(("account_scope", key), "write the id alone, as the provider spells it: it is part of a path")
 
 
 def _check_dates(form: EntryForm, notice_days: int, fault: Report) -> None:

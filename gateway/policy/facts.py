@@ -32,6 +32,7 @@ from gateway.policy.forms import (
 )
 from gateway.policy.notices import Addition, Exemption, Notice
 from gateway.policy.transfers import Transfer
+from providers.credentials import Scheme
 
 RetentionClass = Literal["zero", "flagged", "retains", "unknown"]
 """What a provider keeps of a model's traffic under the agreement: only `zero` is ever granted.
@@ -67,6 +68,11 @@ def _iso(value: str) -> str:
 _IsoOrUnfilled = Annotated[
     str, AfterValidator(_iso), WithJsonSchema({"type": "string", "enum": [TO_BE_FILLED, *sorted(ISO)]})
 ]
+
+
+HeaderName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+HeaderValue = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")]
+"""What every answer must say of its own retention, where a provider says it (`x-zero-data-retention: true`)."""
 
 
 class LegalEntity(Form):
@@ -118,24 +124,49 @@ class Agreement(Window):
     approvers: tuple[Prose, ...]
 
 
-class ReadBack(Form):
-    """How a machine reads the processor's own retention setting, how often, and how old an answer may be."""
-
-    method: Id
-    every_seconds: Annotated[int, Field(ge=60, le=86_400)] = 3600
-    stale_after_seconds: Annotated[int, Field(ge=60, le=604_800)] = 14_400
-
-
 class Credential(Form):
-    """Where the secret is, never the secret: a file that is read again when it changes, or a variable."""
+    """Where the secret is, never the secret: a file that is read again when it changes, or a variable.
+
+    `scheme` is how it is shown: as the wire's own clients do, as a bearer, or as the signature of an AWS key pair,
+    which is written ACCESS_KEY_ID:SECRET or ACCESS_KEY_ID:SECRET:SESSION_TOKEN.
+    """
 
     file: Prose | None = None
     environment: Annotated[str, AfterValidator(_variable)] | None = None
+    scheme: Scheme = "wire"
 
     @property
     def reference(self) -> str:
         """One word for it, as `exchange.Route.credential` carries it."""
         return f"file:{self.file}" if self.file is not None else f"environment:{self.environment}"
+
+
+class RetentionProbe(Form):
+    """A constant text is sent so that it would be kept if it could, and asked for again: it must not be found.
+
+    `control` is the credential of a project that does keep things, of which nobody's data is: there the same text must
+    be found. Without it a text that is not found proves nothing.
+    """
+
+    model: ModelId
+    every_seconds: Annotated[int, Field(ge=300, le=604_800)] = 86_400
+    control: Credential | None = None
+
+
+class ReadBack(Form):
+    """How a machine reads the processor's own retention setting, how often, and how old an answer may be.
+
+    It asks at `base_url` (the entry's own, if not said) with `credential`, a key that may read settings and that no
+    call is made with. `model` is a covered model, where the method asks for one.
+    """
+
+    method: Id
+    every_seconds: Annotated[int, Field(ge=60, le=86_400)] = 3600
+    stale_after_seconds: Annotated[int, Field(ge=60, le=604_800)] = 14_400
+    base_url: str | None = None
+    credential: Credential | None = None
+    model: ModelId | None = None
+    probe: RetentionProbe | None = None
 
 
 class French(Form):
@@ -171,6 +202,7 @@ class EntryForm(Form):
     upstream_notice_days: Days | None = None
     upstream_subprocessors: Prose | None = None
     read_back: ReadBack | None = None
+    answer_headers: Mapping[HeaderName, HeaderValue] = {}
     review_by: Evidenced
     suspended: Suspension
     retired: Instant | None = None

@@ -18,7 +18,7 @@ from gateway.policy.processors import Registry
 from gateway.policy.rules import Conditional, Misfit, Verdict, Walk
 from gateway.policy.surface import Surface
 from gateway.policy.tenants import Tenant
-from providers.document import Document, Value
+from providers.document import Document, Opaque, Value
 
 
 class Policy(Struct, frozen=True):
@@ -70,6 +70,8 @@ def judge(call: Call, policy: Policy) -> Grant:
         assert isinstance(document, dict)  # noqa: S101  # an operation's shape is an object; the loader checks
         stream, hide_usage = _stream(entry, document, walk)
         route = _route(entry, policy, document.get("model"), walk.models)
+        if route.model != document.get("model"):
+            document["model"] = Opaque(route.model)  # an alias is ours: a provider must not resolve it its own way
         for force, value in walk.deferred:
             force.settle(value, route.traits, document, walk.forced)
     except Misfit as misfit:
@@ -105,6 +107,8 @@ def _route(entry: Entry, policy: Policy, model: Value, named: list[str]) -> Rout
     if len(named) == 1:
         return route
     hidden = [_find(entry, policy, name, route.processor) for name in dict.fromkeys(named) if name != model]
+    if any(other.model not in named for other in hidden):
+        raise Refused(Code.MODEL_NOT_ALLOWED, "only the call's own model may be named by an alias", where="model")
     served = route.served_models.union(*(other.served_models for other in hidden))
     return replace(route, served_models=served)
 

@@ -232,6 +232,9 @@ def _candidate(entry: Entry, model: Model) -> Candidate:
         countries=(),
         credential=form.credential.reference,
         traits=dict(model.traits),
+        answer_headers=dict(form.answer_headers),
+        scheme=form.credential.scheme,
+        region=form.account_scope.get("region", ""),
     )
     return Candidate(entry, model, frozenset(model.operations or form.operations), route)
 

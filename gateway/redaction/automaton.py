@@ -1,85 +1,28 @@
-"""The graph of phrases as a machine that hears one word after another; its states are made when they are needed.
+"""The graph of phrases as a machine: from an anchor backwards to where a phrase begins, and on to where it ends.
 
-What a state does with a word is remembered, so ordinary talk soon costs one look-up a word, however many rules
-there are. What is remembered is bounded; no text can make a step cost more than the places it stands at.
+What a state does with a word is remembered, so a step soon costs one look-up, however many rules there are. What
+is remembered is bounded; no text can make a step cost more than the places it stands at.
 """
 
 from __future__ import annotations
 
+import gc
 from bisect import bisect_left
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
-from operator import getitem, length_hint
-from typing import TypeAlias
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import NamedTuple
 
-from gateway.redaction.phrases import ANY, Phrases
+from gateway.redaction.phrases import ANY, Forms
+from gateway.redaction.tables import Graph, Leads
 
 _MOST_WORDS = 50_000
 _MOST_STEPS = 300_000
-_OFTEN_ENOUGH = 40
-_LARGE = 100
+_OFTEN = 8
+_LARGE = 30
+_LETTERS = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyz_")
 NOTHING = 0
-"""The symbol of an empty piece: two gaps side by side."""
-
-
-_OFTEN = (
-    b"a about an and are as at back be because but by d de des down du en et first for from going had has have he "
-    b"her here his i in is it la le les like lot m not now of off on one or our out over right s she so t that the "
-    b"their there they this through to un une up was we well when who will with would you your 19 2 3"
-).split()
-"""Words that would tell of a phrase too often."""
-
-
-Heard: TypeAlias = "tuple[int, int, tuple[set[int], ...]]"
-"""(symbols left, words, atoms): a phrase of so many words at most may end, whose first word bears one of some atoms."""
-
-
-class Leads:
-    """The edges from some places. Where they are asked for again and again, the small ones are put together."""
-
-    __slots__ = ("_asked", "_large", "_places", "_small")
-
-    def __init__(self, places: frozenset[int]) -> None:
-        self._places = places
-        self._asked = 0
-        self._small: dict[int, set[int]] | None = None
-        self._large: list[dict[int, tuple[int, ...]]] = []
-
-    def targets(self, edges: Sequence[dict[int, tuple[int, ...]]], atoms: frozenset[int]) -> set[int]:
-        """Where one stands after a word that bears these atoms, given the edges by place."""
-        found: set[int] = set()
-        self._asked += 1
-        if self._small is None and self._asked > _OFTEN_ENOUGH:
-            self._put_together(edges)
-        large: Iterable[dict[int, tuple[int, ...]]] = self._large
-        if self._small is None:
-            large = [edges[place] for place in self._places]
-        else:
-            for atom in atoms & self._small.keys() if len(atoms) > len(self._small) else atoms:
-                lead = self._small.get(atom)
-                if lead is not None:
-                    found |= lead
-        for leads in large:
-            if not leads.keys().isdisjoint(atoms):
-                for atom in atoms & leads.keys():
-                    found.update(leads[atom])
-        return found
-
-    def _put_together(self, edges: Sequence[dict[int, tuple[int, ...]]]) -> None:
-        small: dict[int, set[int]] = {}
-        self._small = small
-        for place in self._places:
-            leads = edges[place]
-            if len(leads) > _LARGE:
-                self._large.append(leads)
-            else:
-                for atom, lead in leads.items():
-                    known = small.get(atom)
-                    if known is None:
-                        small[atom] = set(lead)
-                    else:
-                        known.update(lead)
+"""The symbol of no piece: where the text begins or ends, and between two gaps side by side."""
+_WHATEVER = -1
+"""The atom that every piece bears, and none."""
 
 
 class State(dict[int, "State"]):
@@ -88,190 +31,309 @@ class State(dict[int, "State"]):
     `ends` are the numbers of those that end here. `places` is empty where none is under way any more.
     """
 
-    __slots__ = ("_automaton", "ends", "leads", "places")
+    __slots__ = ("_automaton", "ends", "leads", "on", "places")
 
     def __init__(self, automaton: Automaton, places: frozenset[int], ends: tuple[int, ...]) -> None:
         super().__init__()
         self._automaton = automaton
         self.places = places
         self.ends = ends
-        self.leads = Leads(places)
+        self.on: Set[int] | None = None
+        self.leads: list[Leads] | None = None
 
     def __missing__(self, symbol: int) -> State:
         return self._automaton.after(self, symbol)
 
 
-class Talk(dict[int, "Talk"]):
-    """Where phrases may stand that began at any word before.
+class Trail(dict[int, "Trail"]):
+    """Where phrases stand that are noticed later; the trail before each symbol that was asked for.
 
-    Where one ends is not remembered (but in `ending`), so that whoever hears is told each time. `behind` are the
-    words that those which end here have at most, `begins` the atoms of which the first word of each
-    bears one.
+    `begins` says whether one may begin here. `places` is empty where no way leads farther back.
     """
 
-    __slots__ = ("_automaton", "begins", "behind", "ending", "leads", "places")
+    __slots__ = ("_automaton", "begins", "leads", "places")
 
-    def __init__(self, automaton: Automaton, places: frozenset[int], behind: int, begins: tuple[set[int], ...]) -> None:
+    def __init__(self, automaton: Automaton, places: frozenset[int], begins: bool) -> None:
         super().__init__()
         self._automaton = automaton
         self.places = places
-        self.behind = behind
         self.begins = begins
-        self.ending: dict[int, Talk] = {}
-        self.leads = Leads(places)
+        self.leads: list[Leads] | None = None
 
-    def __missing__(self, symbol: int) -> Talk:
-        return self._automaton.hear_one(self, symbol)
+    def __missing__(self, symbol: int) -> Trail:
+        return self._automaton.before(self, symbol)
+
+
+class Told(NamedTuple):
+    """What a symbol tells of: where phrases stand that begin with it, and where others stood before it."""
+
+    begun: State | None
+    behind: Trail | None
+
+
+class Fates(dict["tuple[int, int, int]", "Told | None"]):
+    """What a symbol tells of between two others."""
+
+    __slots__ = ("_automaton",)
+
+    def __init__(self, automaton: Automaton) -> None:
+        super().__init__()
+        self._automaton = automaton
+
+    def __missing__(self, symbols: tuple[int, int, int]) -> Told | None:
+        told = self[symbols] = self._automaton.fate(*symbols)
+        return told
+
+
+class Anchor(NamedTuple):
+    """What may be noticed at a symbol.
+
+    Phrases that it begins, if the word after it bears one of the atoms `on`; and others, if the word before it bears
+    one of those in `back`. These by the `places` before it: which atoms the word before must bear.
+    """
+
+    begun: State
+    on: Set[int]
+    back: Set[int]
+    places: Mapping[int, Set[int]]
 
 
 class Words(dict[bytes, int]):
-    """The symbol of each piece of text: words that no phrase tells apart have one."""
+    """The symbol of each piece of text: words that no phrase tells apart have one. That of an anchor is negative.
 
-    def __init__(self, phrases: Phrases) -> None:
+    `atoms` are what the words of a symbol bear, `formed` those of words that no phrase spells.
+    """
+
+    def __init__(self, graph: Graph) -> None:
         super().__init__({b"": NOTHING})
-        self._bearing = phrases.bearing()
-        self._forms, self._formed = phrases.forms()
-        self._any = (ANY, *self._formed)
-        self.wide = frozenset({ANY}).union(*(self._of_form(word) for word in _COMMON))
-        often = [(*self._bearing.get(word, ()), *self._of_form(word)) for word in _OFTEN]
-        self.often = frozenset(atom for atoms in often for atom in atoms) - self.wide
+        self._bearing = graph.bearing
+        self._forms = Forms(graph.forms)
+        self._turned = graph.turned
         self._ordered = sorted(self._bearing)
         self._beginnings: dict[bytes, frozenset[int]] = {}
         self._symbols: dict[frozenset[int], int] = {}
-        self.atoms: list[frozenset[int]] = [frozenset()]
-        """By symbol; `wide` are those that most words bear, `often` those of the most frequent words."""
+        self.formed = frozenset((ANY, *self._forms.atoms))
+        self.atoms: dict[int, frozenset[int]] = {NOTHING: frozenset({_WHATEVER})}
 
     def __missing__(self, piece: bytes) -> int:
         spelled = self._bearing.get(piece, ())
-        atoms = frozenset((ANY, *spelled, *self._of_form(piece)) if piece[0] in _LETTERS else spelled)
+        borne = (ANY, *spelled, *self._forms.borne(piece)) if piece[0] in _LETTERS else spelled
+        atoms = frozenset((_WHATEVER, *borne))
         symbol = self._symbols.get(atoms)
         if symbol is None:
-            symbol = self._symbols[atoms] = len(self.atoms)
-            self.atoms.append(atoms)
+            symbol = -len(self.atoms) if any([self._turned[atom] for atom in borne]) else len(self.atoms)
+            self._symbols[atoms] = symbol
+            self.atoms[symbol] = atoms
         if len(self) < _MOST_WORDS:
             self[piece] = symbol
         return symbol
 
-    def _of_form(self, piece: bytes) -> list[int]:
-        return [] if self._forms is None else [self._formed[number] for number in self._forms.Match(piece) or ()]
-
     def beginning(self, piece: bytes) -> frozenset[int]:
-        """The atoms of all words that begin like this."""
+        """The atoms of all words that begin like this, but for those that the `formed` bear."""
         known = self._beginnings.get(piece)
         if known is None:
             low = bisect_left(self._ordered, piece)
             high = bisect_left(self._ordered, piece + b"\x7f")
-            known = frozenset(self._any).union(*(self._bearing[word] for word in self._ordered[low:high]))
+            known = frozenset[int]().union(*(self._bearing[word] for word in self._ordered[low:high]))
             if len(self._beginnings) < _MOST_WORDS:
                 self._beginnings[piece] = known
         return known
 
 
-_COMMON = (b"pipeline", b"customer", b"renewal", b"le", b"monday", b"7", b"2024")
-_LETTERS = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyz_")
-
-
 class Automaton:
-    """Hears words, one thread at a time. `here` hears only the phrases that begin with the next word, and all of each.
+    """Goes through phrases from one word to the next, in either direction.
 
-    What `hear` follows is looser, so that there is little of it: any word may have stood before a phrase's
-    second part, where the first ends with any words. What it tells of is gone through once more, from `here`.
+    `anywhere` is where any phrase may stand that is not noticed yet.
     """
 
-    def __init__(self, phrases: Phrases) -> None:
-        self.words = Words(phrases)
-        self._edges = phrases.edges
-        self._also = phrases.closed()
-        self._ends = phrases.ends
-        self._begun, self._sizes, self._ended, self._followed = phrases.loosened(self.words.wide, self.words.often)
+    def __init__(self, graph: Graph) -> None:
+        self.words = Words(graph)
+        self._graph = graph
+        self._also = graph.also.filled()
+        self._passed = graph.first | graph.ways.rows()
         self._steps = 0
-        self._heard: Iterator[int] = iter(())
-        self._begins = phrases.begins
-        self._found: list[Heard] = []
-        self._states: dict[frozenset[int], State] = {}
-        self.here = self._state(frozenset({0}) | self._also.get(0, frozenset()))
-        self._silence = Talk(self, frozenset(), 0, ())
-        self._talks: dict[frozenset[int], Talk] = {}
-        self._first: dict[int, frozenset[int]] = {}
         self._forget()
 
-    def hear(self, symbols: Sequence[int]) -> list[Heard]:
-        """Where a phrase may end, in order."""
-        self._heard = iter(symbols)
-        found: list[Heard] = []
-        self._found = found
-        deque(accumulate(self._heard, getitem, initial=self._silence), maxlen=0)
-        return found
+    def _forget(self) -> None:
+        """Bounded: what was remembered goes. What is in use meanwhile stays whole."""
+        if self._steps and not gc.isenabled():
+            gc.collect()  # of states that know each other
+        self._steps = 0
+        self._anchors: dict[int, Anchor] = {}
+        self._noticed_from: dict[tuple[int, int], State] = {}
+        self._states: dict[frozenset[int], State] = {}
+        self._trails: dict[frozenset[int], Trail] = {}
+        self._beginnings: dict[bytes, bool] = {}
+        self.anywhere = Trail(self, self._passed, False)
+        self.fates = Fates(self)
 
-    def hear_one(self, talk: Talk, symbol: int) -> Talk:
-        """What follows a symbol; remembered, unless a phrase may end there: then it is noted."""
-        if symbol == NOTHING:
-            talk[symbol] = talk
-            return talk
-        after = talk.ending.get(symbol)
-        if after is None:
-            if self._steps > _MOST_STEPS:
-                self._forget()
-            self._steps += 1
+    # --- onwards ---
+
+    def told(self, symbol: int) -> Told:
+        """What a symbol tells of, whatever stands beside it."""
+        anchor = self._anchor(symbol)
+        return Told(anchor.begun, self._trail(anchor.places.keys()))
+
+    def fate(self, before: int, symbol: int, after: int) -> Told | None:
+        """What a symbol tells of between two others, if anything."""
+        self._count()
+        anchor = self._anchor(symbol)
+        had, has = self.words.atoms[before], self.words.atoms[after]
+        begun = None if anchor.on.isdisjoint(has) else anchor.begun
+        behind = None
+        if not anchor.back.isdisjoint(had):
+            places = [
+                place
+                for place, back in anchor.places.items()
+                if not (back.isdisjoint(had) or self._on(self._from(place, symbol)).isdisjoint(has))
+            ]
+            behind = self._trail(frozenset(places)) if places else None
+        return None if begun is None and behind is None else Told(begun, behind)
+
+    def _anchor(self, symbol: int) -> Anchor:
+        known = self._anchors.get(symbol)
+        if known is None:
+            self._count()
+            ways, first = self._graph.ways, self._graph.first
             atoms = self.words.atoms[symbol]
-            told = atoms - self.words.wide
-            places = self._first.get(symbol)
-            if places is None:
-                begun = {target for atom in told if atom in self._begun for target in self._begun[atom]}
-                places = self._first[symbol] = self._closed(begun)
-            if talk.places:
-                going_on = talk.leads.targets(self._edges, told) if told else set()
-                for place in talk.places & self._followed:
-                    for atom in atoms & self._edges[place].keys():
-                        going_on.update(self._edges[place][atom])
-                if going_on:
-                    places |= self._closed(going_on)
-            after = self._talk(places)
-            (talk.ending if after.behind else talk)[symbol] = after
-        if after.behind:
-            self._found.append((length_hint(self._heard), after.behind, after.begins))
-        return after
+            noticed = {place for atom in atoms if atom >= ANY for place in self._graph.turned[atom]}
+            begun = self._state(self._noticed(noticed & first, atoms))
+            places = {place: ways[place].keys() for place in noticed if ways[place]}
+            back = set[int]().union(*places.values())
+            known = self._anchors[symbol] = Anchor(begun, self._on(begun), back, places)
+        return known
 
-    def _closed(self, places: set[int]) -> frozenset[int]:
-        """With the places at which one stands as well."""
-        for place in self._also.keys() & places:
-            places |= self._also[place]
-        return frozenset(places)
+    def _from(self, place: int, symbol: int) -> State:
+        """Where one stands after the anchors from a place at a symbol; remembered."""
+        known = self._noticed_from.get((place, symbol))
+        if known is None:
+            self._count()
+            state = self._state(self._noticed({place}, self.words.atoms[symbol]))
+            known = self._noticed_from[place, symbol] = state
+        return known
 
-    def _talk(self, places: frozenset[int]) -> Talk:
-        talk = self._talks.get(places)
-        if talk is None:
-            behind = max([self._sizes.get(place, 0) for place in places], default=0)
-            ended = {end for place in places if place in self._ended for end in self._ended[place]}
-            talk = self._talks[places] = Talk(self, places, behind, tuple([self._begins[end] for end in ended]))
-        return talk
+    def _noticed(self, places: Set[int], atoms: frozenset[int]) -> set[int]:
+        """Where one comes from some places by anchors that bear these atoms."""
+        edges, passed = self._graph.edges, self._graph.passed
+        return {
+            target
+            for place in places
+            for atom in edges[place].keys() & atoms
+            for target in edges[place][atom]
+            if target not in passed[place].get(atom, ())
+        }
 
-    def goes_on(self, state: State, atoms: Iterable[int]) -> bool:
-        """Whether a phrase goes on with a word that bears one of these."""
-        return any([not self._edges[place].keys().isdisjoint(atoms) for place in state.places])
+    def _on(self, state: State) -> Set[int]:
+        """The atoms of words with which phrases go on; whatever, where they end."""
+        if state.on is None:
+            ended = {_WHATEVER} if state.ends else set[int]()
+            state.on = ended.union(*[self._graph.edges[place] for place in state.places])
+        return state.on
+
+    def led(self, trails: Sequence[Trail], symbols: Sequence[int]) -> State:
+        """Where one stands after an anchor who kept to the trails before the symbols up to it, the first one's last."""
+        return self._state(self._noticed(self.along(trails, symbols[:-1]), self.words.atoms[symbols[-1]]))
+
+    def along(self, trails: Sequence[Trail], symbols: Sequence[int]) -> Set[int]:
+        """The places where one stands after the symbols who keeps to the trails before and after each."""
+        places: Set[int] = self._graph.first & trails[-1].places
+        for trail, symbol in zip(trails[-2::-1], symbols, strict=True):
+            leads = [self._graph.edges[place] for place in places]
+            places = trail.places & self._closed(_targets(leads, self.words.atoms[symbol]))
+        return places
 
     def after(self, state: State, symbol: int) -> State:
         """The state after a symbol; remembered."""
-        if symbol == NOTHING and state.places:
-            state[symbol] = state
-            return state
-        self._steps += 1
-        places = self._closed(state.leads.targets(self._edges, self.words.atoms[symbol]))
-        known = self._states.get(places)
-        after = state[symbol] = self._state(places) if known is None else known
+        self._count()
+        leads = state.leads
+        if leads is None:
+            leads = [self._graph.edges[place] for place in state.places]
+            if len(state) >= _OFTEN:
+                leads = state.leads = _together(leads)
+        after = state[symbol] = self._state(_targets(leads, self.words.atoms[symbol]))
         return after
 
-    def _state(self, places: frozenset[int]) -> State:
-        ends = {end for place in places for end in self._ends[place]}
-        state = self._states[places] = State(self, places, tuple(sorted(ends)))
+    def goes_on(self, places: Set[int], piece: bytes) -> bool:
+        """Whether a phrase goes on from one of these places with a word that begins like this."""
+        leads = [self._graph.edges[place].keys() for place in places if self._graph.edges[place]]
+        if not piece:
+            return bool(leads)
+        beginning, formed = self.words.beginning(piece), self.words.formed
+        return any([not (atoms.isdisjoint(beginning) and atoms.isdisjoint(formed)) for atoms in leads])
+
+    def begins(self, piece: bytes) -> bool:
+        """Whether a phrase begins with a word that begins like this."""
+        known = self._beginnings.get(piece)
+        if known is None:
+            self._count()
+            known = self._beginnings[piece] = self.goes_on(self._graph.first, piece)
+        return known
+
+    def _state(self, places: set[int]) -> State:
+        return self._known(frozenset(self._closed(places)))
+
+    def _known(self, places: frozenset[int]) -> State:
+        state = self._states.get(places)
+        if state is None:
+            ends = {end for place in places for end in self._graph.ends[place]}
+            state = self._states[places] = State(self, places, tuple(sorted(ends)))
         return state
 
-    def _forget(self) -> None:
-        """Bounded: what was remembered goes. What is in use meanwhile is whole, but made anew for the next."""
-        self.here.clear()
-        self._silence.clear()
-        self._silence.ending.clear()
-        self._states = {}
-        self._first = {}
-        self._talks = {frozenset(): self._silence}
-        self._steps = 0
+    def _closed(self, places: set[int]) -> set[int]:
+        """With the places at which one stands as well."""
+        for place in self._also.keys() & places:
+            places.update(self._also[place])
+        return places
+
+    # --- backwards ---
+
+    def before(self, trail: Trail, symbol: int) -> Trail:
+        """The trail before a symbol; remembered."""
+        self._count()
+        atoms = self.words.atoms[symbol]
+        if trail is self.anywhere:
+            places = {place for atom in atoms if atom >= ANY for place in self._graph.passing[atom]}
+        else:
+            leads = trail.leads
+            if leads is None:
+                leads = [self._graph.ways[place] for place in trail.places]
+                if len(trail) >= _OFTEN:
+                    leads = trail.leads = _together(leads)
+            places = _targets(leads, atoms)
+        before = trail[symbol] = self._trail(places)
+        return before
+
+    def _trail(self, places: Set[int]) -> Trail:
+        known = frozenset(places)
+        trail = self._trails.get(known)
+        if trail is None:
+            trail = self._trails[known] = Trail(self, known, not self._graph.first.isdisjoint(known))
+        return trail
+
+    def _count(self) -> None:
+        if self._steps > _MOST_STEPS:
+            self._forget()
+        self._steps += 1
+
+
+def _targets(several: Sequence[Leads], atoms: frozenset[int]) -> set[int]:
+    """Where one comes by these atoms."""
+    return {target for leads in several for atom in leads.keys() & atoms for target in leads[atom]}
+
+
+def _together(several: Sequence[Leads]) -> list[Leads]:
+    """The same in fewer: the small ones are put together."""
+    return [_merged(leads for leads in several if len(leads) <= _LARGE), *[one for one in several if len(one) > _LARGE]]
+
+
+def _merged(several: Iterable[Leads]) -> Leads:
+    """Where one comes from any of several places."""
+    found: dict[int, set[int]] = {}
+    for leads in several:
+        for atom, targets in leads.items():
+            known = found.get(atom)
+            if known is None:
+                found[atom] = set(targets)
+            else:
+                known.update(targets)
+    return found

@@ -10,6 +10,7 @@ import orjson
 from gateway.categories import PLACEHOLDER, Category
 from gateway.redaction import lean
 from gateway.redaction.findings import Finding
+from gateway.redaction.kept import folder
 from gateway.redaction.plain import Plain
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def redact(lines: Iterable[str], out: TextIO, jsonl: bool, mappings: Mapping[str
     from gateway.redaction.explain import Explainer  # noqa: PLC0415
     from gateway.redaction.inprocess import InProcess  # noqa: PLC0415
 
-    engine = Engine(mappings)
+    engine = Engine(mappings, where=folder())
     engine.test()
     find = InProcess(engine).look
     explainer = Explainer(engine.compiled) if explain else None

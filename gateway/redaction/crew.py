@@ -11,10 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.errors import Code, Unavailable
+from gateway.redaction.kept import folder
 from gateway.redaction.nursery import COMMAND, LENGTH, READY
 
 _ROOT = Path(__file__).parents[2]
-_BOOT = "import sys; sys.path[:0] = [sys.argv[2]]; from gateway.redaction.nursery import main; main(int(sys.argv[1]))"
+_BOOT = (
+    "import sys; sys.path[:0] = [sys.argv[2]]; "
+    "from gateway.redaction.nursery import main; main(int(sys.argv[1]), sys.argv[3])"
+)
 _START = 60.0
 
 
@@ -46,7 +50,7 @@ class Crew:
         try:
             # An empty environment: the gateway's own holds credentials.
             process = subprocess.Popen(  # noqa: S603, ASYNC220  # our own interpreter and code; a fork and exec
-                [sys.executable, "-c", _BOOT, str(theirs.fileno()), str(_ROOT)],
+                [sys.executable, "-c", _BOOT, str(theirs.fileno()), str(_ROOT), str(folder() or "")],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import tldextract.tldextract
@@ -82,14 +83,15 @@ class Engine:
     Args:
         mappings: what the files of `config/recognizers/` hold, by stem.
         report: is told of each fault in them.
+        where: the folder with what was made of the same rules before, see `kept`.
 
     Raises:
         RulesInvalid: the mappings are not rules.
     """
 
-    def __init__(self, mappings: Mapping[str, Plain], report: Report = ignore) -> None:
+    def __init__(self, mappings: Mapping[str, Plain], report: Report = ignore, where: Path | None = None) -> None:
         silence()
-        self.compiled: Compiled = compile_rules(mappings, report)
+        self.compiled: Compiled = compile_rules(mappings, report, where)
         self._personal = _personal(mappings)
         self._forms = Forms(words_of(list(mappings.values())))
         self._own = [Linear(custom) for custom in self.compiled.custom]

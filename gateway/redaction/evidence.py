@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from gateway.categories import Category
 from gateway.redaction.automata import Expression
-from gateway.redaction.grammar import Tree, written
+from gateway.redaction.grammar import Tree, read, written
 
 Path: TypeAlias = "tuple[str | int, ...]"
 Report: TypeAlias = Callable[[Path, str], None]
@@ -77,20 +77,20 @@ class Rule:
 
 @dataclass(frozen=True, eq=False)
 class Phrase:
-    """What the number of a phrase stands for: the terms or a pattern (`tree`) of a rule; without a rule, idioms.
+    """What the number of a phrase stands for: the terms or a `pattern` of a rule; without a rule, idioms.
 
     `exact` is a pattern in which a part is marked as the finding, letter for letter as RE2 reads it.
     """
 
     rule: Rule | None
-    tree: Tree | None = None
+    pattern: str = ""
     macros: Mapping[str, Tree] = field(default_factory=dict)
     exact: str = ""
 
     @property
     def source(self) -> str:
         """A pattern as RE2 reads it; nothing for terms."""
-        return self.exact or ("" if self.tree is None else written(self.tree, self.macros))
+        return self.exact or (written(read(self.pattern, phrase=True), self.macros) if self.pattern else "")
 
     @cached_property
     def grouped(self) -> Expression | None:

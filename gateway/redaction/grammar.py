@@ -23,8 +23,6 @@ _CONTROLS = {"t": 9, "n": 10, "r": 13, "f": 12, "v": 11, "a": 7}
 _MOST_MARKS = 8
 _MOST_SPELLINGS = 64
 _MOST_REPEATS = 40
-ENDLESS = 48
-"""More words and marks than this has no phrase."""
 
 
 class Unread(ValueError):
@@ -118,18 +116,6 @@ def spellings(tree: Tree, gaps: bool = False) -> list[str] | None:
     for part in known:
         made = [before + one for before in made for one in part][: _MOST_SPELLINGS + 1]
     return made if len(made) <= _MOST_SPELLINGS else None
-
-
-def most_words(tree: Tree, macros: Mapping[str, int]) -> int:
-    """How many words and marks a phrase has at most, given those of its macros; `ENDLESS` if there is no end."""
-    if tree.kind in {"text", "set", "macro"}:
-        return macros.get(tree.text, 1) if tree.kind == "macro" else max(1, len(tree.text) * (not tree.text.isalnum()))
-    parts = [most_words(part, macros) for part in tree.parts]
-    if tree.kind == "or":
-        return max(parts)
-    if tree.kind == "repeat":
-        return ENDLESS if tree.most is None and not is_within_word(tree) else min(ENDLESS, parts[0] * (tree.most or 1))
-    return min(ENDLESS, sum(parts))
 
 
 def is_within_word(tree: Tree) -> bool:

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 import re2
 
 from gateway.redaction.automata import linear_options
-from gateway.redaction.grammar import Tree, Unread, is_within_word, most_words, spellings, written
+from gateway.redaction.grammar import Tree, Unread, is_within_word, spellings, written
 
 ANY = 0
 """The atom that every word bears."""
@@ -30,12 +30,11 @@ _ANY_WORD = frozenset({r"(?:\w){1,}", r"(?:\w){0,}"})
 
 
 class Macro(NamedTuple):
-    """A name for many phrases: single words, several words spelled out, and patterns; `most` words at most."""
+    """A name for many phrases: single words, several words spelled out, and patterns."""
 
     words: frozenset[str]
     phrases: frozenset[str]
     others: tuple[Tree, ...]
-    most: int
 
 
 def macro(tree: Tree, known: Mapping[str, Macro]) -> Macro:
@@ -57,51 +56,32 @@ def macro(tree: Tree, known: Mapping[str, Macro]) -> Macro:
             else:
                 spelled.update(spellings_of)
     words = frozenset(word for word in spelled if " " not in word)
-    most = most_words(tree, {name: one.most for name, one in known.items()})
-    return Macro(words, frozenset(spelled - words), tuple(others), most)
-
-
-class Loosened(NamedTuple):
-    """What is heard of phrases where any word says nothing.
-
-    `begun` are the edges from where anything may begin: from place 0, and from what follows any word; `ended` what
-    ends at a place, or after any words from there, and `sizes` the words that it has at most. Where what follows
-    any word would be heard too often, that word is `followed` from its place.
-    """
-
-    begun: dict[int, tuple[int, ...]]
-    sizes: dict[int, int]
-    ended: dict[int, tuple[int, ...]]
-    followed: frozenset[int]
+    return Macro(words, frozenset(spelled - words), tuple(others))
 
 
 class Phrases:
     """The graph: `edges` and `ends` by place. Place 0 is where every phrase begins.
 
-    An edge says which places an atom leads to; an end is a number that the caller gave to what ends there, and
-    `sizes` are the words that it has at most.
+    An edge says which places an atom leads to; an end is a number that the caller gave to what ends there.
     """
 
     def __init__(self, macros: Mapping[str, Macro]) -> None:
         self.edges: list[dict[int, tuple[int, ...]]] = [{}]
         self.ends: list[tuple[int, ...]] = [()]
-        self.sizes: dict[int, int] = {}
-        self.begins: dict[int, set[int]] = defaultdict(set)
-        """By end, the atoms one of which the first word bears of whatever ends so."""
         self.also: dict[int, set[int]] = defaultdict(set)
         """By place, others at which one stands who stands there: what many places go on with is written once."""
         self.macros = macros
         self._terms: dict[tuple[int, str], int] = {}
         self._spelled: dict[str, int] = {}
-        self._forms: dict[str, int] = {}
+        self.forms: dict[str, int] = {}
+        """RE2 sources, and the atoms of the words that they match as a whole."""
         self._named: dict[str, int] = {}
-        self._atoms = ANY + 1
+        self.atoms = ANY + 1
 
     def add_term(self, term: str, end: int) -> None:
         """A term: folded words and marks, one space for a gap."""
         place = 0
         parts = _PART.findall(term)
-        self.begins[end].update(map(self.spelled, parts[:1]))
         for part in parts:
             ahead = self._terms.get((place, part))
             if ahead is None:
@@ -109,7 +89,6 @@ class Phrases:
             place = ahead
         if place:
             self.ends[place] = (*self.ends[place], end)
-            self.sizes[place] = len(parts)
 
     def add_pattern(self, tree: Tree, end: int) -> None:
         """A pattern.
@@ -117,8 +96,7 @@ class Phrases:
         Raises:
             Unread: it matches nothing, or has too many spellings.
         """
-        words = most_words(tree, {name: one.most for name, one in self.macros.items()})
-        _Pattern(self, end, words).add(tree)
+        _Pattern(self, end).add(tree)
 
     def place(self) -> int:
         """A new place."""
@@ -141,7 +119,7 @@ class Phrases:
 
     def formed(self, form: str) -> int:
         """The atom of the words that an RE2 source matches as a whole."""
-        return ANY if form in _ANY_WORD else self._atom(self._forms, form)
+        return ANY if form in _ANY_WORD else self._atom(self.forms, form)
 
     def named(self, name: str) -> int:
         """The atom of a macro's single words."""
@@ -149,8 +127,8 @@ class Phrases:
 
     def _atom(self, known: dict[str, int], key: str) -> int:
         if key not in known:
-            known[key] = self._atoms
-            self._atoms += 1
+            known[key] = self.atoms
+            self.atoms += 1
         return known[key]
 
     def closed(self) -> dict[int, frozenset[int]]:
@@ -166,52 +144,6 @@ class Phrases:
             found[place] = frozenset(seen - {place})
         return found
 
-    def loosened(self, wide: frozenset[int], often: frozenset[int]) -> Loosened:
-        """What is heard of phrases where a word that bears only `wide` atoms, as most do, says nothing."""
-        closed = self.closed()
-        passed = [
-            (place, target)
-            for place, edges in enumerate(self.edges)
-            for atom in wide & edges.keys()
-            for target in edges[atom]
-        ]
-        sizes = dict(self.sizes)
-        ended = {place: set(self.ends[place]) for place in sizes}
-        fresh = True
-        while fresh:
-            fresh = False
-            for place, target in passed:
-                beyond = [one for one in (target, *closed.get(target, ())) if one in sizes]
-                size = max(map(sizes.__getitem__, beyond), default=0)
-                ends = set[int]().union(*map(ended.__getitem__, beyond))
-                if size > sizes.get(place, 0) or not ends <= ended.get(place, set()):
-                    sizes[place] = max(size, sizes.get(place, 0))
-                    ended[place] = ends | ended.get(place, set())
-                    fresh = True
-        owners: dict[int, list[int]] = defaultdict(list)
-        for place, others in closed.items():
-            for other in others:
-                owners[other].append(place)
-        begun = {0, *closed.get(0, ())}
-        followed: set[int] = set()
-        for place, target in passed:
-            if place in sizes or (place in owners and all(owner in sizes for owner in owners[place])):
-                continue  # where a phrase may end already, it is heard of, and gone through to its end
-            following = {target, *closed.get(target, ())}
-            edges = [self.edges[one] for one in following]
-            reached = {end for leads in edges for atom in often & leads.keys() for end in leads[atom]}
-            if any(one in sizes for end in reached for one in (end, *closed.get(end, ()))):
-                followed.add(place)
-            else:
-                begun |= following
-        first: dict[int, set[int]] = defaultdict(set)
-        for place in begun:
-            for atom, targets in self.edges[place].items():
-                if atom not in wide:
-                    first[atom].update(targets)
-        edges_first = {atom: tuple(targets) for atom, targets in first.items()}
-        return Loosened(edges_first, sizes, {place: tuple(ends) for place, ends in ended.items()}, frozenset(followed))
-
     def bearing(self) -> dict[bytes, tuple[int, ...]]:
         """The atoms that words bear which some phrase spells, or a macro holds; forms apart."""
         found: dict[str, list[int]] = defaultdict(list)
@@ -222,15 +154,22 @@ class Phrases:
                 found[word].append(atom)
         return {word.encode(): tuple(atoms) for word, atoms in found.items()}
 
-    def forms(self) -> tuple[re2.Set | None, tuple[int, ...]]:
-        """What says which forms a word has, by number; and their atoms by that number."""
-        if not self._forms:
-            return None, ()
-        known = re2.Set.FullMatchSet(linear_options())
-        for form in self._forms:
-            known.Add(form.encode())
-        known.Compile()
-        return known, tuple(self._forms.values())
+
+class Forms:
+    """Which forms a word has: RE2 sources, each with the atom that words bear which it matches as a whole."""
+
+    def __init__(self, forms: Iterable[tuple[str, int]]) -> None:
+        listed = list(forms)
+        self.atoms = tuple(atom for _form, atom in listed)
+        self._known = re2.Set.FullMatchSet(linear_options()) if listed else None
+        if self._known is not None:
+            for form, _atom in listed:
+                self._known.Add(form.encode())
+            self._known.Compile()
+
+    def borne(self, word: bytes) -> list[int]:
+        """The atoms that a word bears by its forms."""
+        return [] if self._known is None else [self.atoms[number] for number in self._known.Match(word) or ()]
 
 
 _Part: TypeAlias = "tuple[str, str]"
@@ -248,16 +187,14 @@ class _Pattern:
     Moves are by *state*, and are made from the end of the pattern to its beginning. State 0 is its end.
     """
 
-    def __init__(self, phrases: Phrases, end: int, words: int) -> None:
+    def __init__(self, phrases: Phrases, end: int) -> None:
         self._phrases = phrases
         self._end = end
-        self._size = words
         self._moves: list[list[tuple[str, str, int]]] = [[]]
         self._places: dict[int, int] = {}
         self._waiting: list[int] = []
         self._steps = 0
         self._leading = {0}
-        self._opening = {0}
         self._grafts: dict[tuple[str, int], int] = {}
         self._final = phrases.place()
         self._end_at(self._final)
@@ -346,7 +283,7 @@ class _Pattern:
             so_far = part[0]
             if len(self._moves[state]) > _MANY and state != begin:
                 if not so_far:
-                    self._stand_also(place, self._place(state))
+                    self._phrases.also[place].add(self._place(state))
                     continue
                 if so_far == "text":
                     part = "stem", part[1]
@@ -366,11 +303,11 @@ class _Pattern:
         elif kind == "mark" and so_far:  # it ends a word
             self._arrive(place, part, self._place(state))
         elif kind == "mark":
-            self._lead(place, self._phrases.spelled(text), self._place(lead))
+            self._phrases.lead(place, self._phrases.spelled(text), self._place(lead))
         elif kind != "phrases":
             return [(lead, read) for read in self._read(kind, text, part)]
         elif not so_far:
-            self._stand_also(place, self._graft(text, lead))
+            self._phrases.also[place].add(self._graft(text, lead))
         return []
 
     def _graft(self, name: str, lead: int) -> int:
@@ -449,41 +386,21 @@ class _Pattern:
         phrases = self._phrases
         kind, text = part
         if kind == "macro":
-            self._lead(place, phrases.named(text), target)
+            phrases.lead(place, phrases.named(text), target)
         elif kind:
             atom = phrases.formed(text) if kind in {"form", "joined"} else phrases.spelled(text)
             if atom == ANY and place in self._leading:  # a phrase that any word may begin is heard from the next
-                self._stand_also(0, target)
+                phrases.also[0].add(target)
                 self._leading.add(target)
             else:
-                self._lead(place, atom, target)
+                phrases.lead(place, atom, target)
         elif place:
             self._end_at(place)
         else:
             raise Unread("the pattern matches nothing")
 
-    def _lead(self, place: int, atom: int, target: int) -> None:
-        self._phrases.lead(place, atom, target)
-        if place in self._opening:
-            self._phrases.begins[self._end].add(atom)
-
-    def _stand_also(self, place: int, other: int) -> None:
-        """Who stands at a place stands at the other, too."""
-        self._phrases.also[place].add(other)
-        if place in self._opening:
-            self._open(other)
-
-    def _open(self, place: int) -> None:
-        """The pattern may begin at a place, and where one stands who stands there; their edges may be made already."""
-        if place not in self._opening:
-            self._opening.add(place)
-            self._phrases.begins[self._end].update(self._phrases.edges[place])
-            for other in self._phrases.also.get(place, ()):
-                self._open(other)
-
     def _end_at(self, place: int) -> None:
         self._phrases.ends[place] = (self._end,)
-        self._phrases.sizes[place] = self._size
 
     def _place(self, state: int) -> int:
         if state not in self._places:

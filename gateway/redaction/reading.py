@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from gateway.redaction.grammar import Tree, Unread, is_grouped, macros_of, read
 from gateway.redaction.patterns import GAP, is_pattern, literals, readied
 from gateway.redaction.phrases import Macro, macro
 from gateway.redaction.plain import Plain
+from gateway.redaction.tables import Graph
 
 CONTEXT = "context"
 _MACRO = re.compile(r"<([a-z_]+)>")
@@ -28,19 +30,33 @@ _CONTEXT_KEYS = frozenset({"macros", "links", "vetoes", "idioms"})
 _PRESIDIO_KEYS = frozenset({"name", "patterns", "deny_list", "deny_list_score"})
 
 
+class Trees(dict[str, Tree]):
+    """What macros are, by name; read when they are first asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: dict[str, list[str]] = {}
+
+    def __missing__(self, name: str) -> Tree:
+        tree = self[name] = Tree("or", parts=[read(fold_rule(word), phrase=True) for word in self.words[name]])
+        return tree
+
+
 @dataclass(slots=True)
 class Draft:
     report: Report
+    known: Graph | None = None
+    """What was made of these very rules before: then they have no faults, and no pattern needs to be read."""
     macros: dict[str, str] = field(default_factory=dict)
     """As the links have them written out."""
-    trees: dict[str, Tree] = field(default_factory=dict)
+    trees: Trees = field(default_factory=Trees)
     phrase_macros: dict[str, Macro] = field(default_factory=dict)
     """As the phrases have them; a macro that is none is for links only."""
     around: dict[str, Around] = field(default_factory=dict)
     joined: dict[tuple[str, ...], Around] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     literals: dict[bytes, list[Rule]] = field(default_factory=dict)
-    patterns: list[tuple[Path, Phrase]] = field(default_factory=list)
+    patterns: list[tuple[Path, Phrase, Tree | None]] = field(default_factory=list)
     idioms: set[bytes] = field(default_factory=set)
     custom: list[Custom] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
@@ -69,12 +85,10 @@ def read_context(draft: Draft, mapping: Plain) -> None:
 
 
 def _read_macro(draft: Draft, name: str, words: list[str]) -> None:
-    try:
-        tree = Tree("or", parts=[read(fold_rule(word), phrase=True) for word in words])
-        draft.phrase_macros[name] = macro(tree, draft.phrase_macros)
-    except (Unread, KeyError):
-        return  # for links only
-    draft.trees[name] = tree
+    draft.trees.words[name] = words
+    if draft.known is None:
+        with contextlib.suppress(Unread, KeyError):  # then it is for links only
+            draft.phrase_macros[name] = macro(draft.trees[name], draft.phrase_macros)
 
 
 def _side(draft: Draft, path: Path, value: Plain, form: str) -> tuple[Expression, ...]:
@@ -160,17 +174,24 @@ def _read_rule(draft: Draft, path: Path, category: Category, value: Plain) -> No
 
 def _read_patterns(draft: Draft, path: Path, rule: Rule | None, patterns: list[str]) -> None:
     for index, pattern in enumerate(patterns):
-        try:
-            tree = read(fold_rule(pattern), phrase=True)
-        except Unread as fault:
-            draft.fault((*path, index), f"this is not a pattern of words and gaps: {fault}")
-            continue
-        unknown = [name for name in macros_of(tree) if name not in draft.phrase_macros]
-        for name in unknown:
-            draft.fault((*path, index), f"`{name}` is no macro of context.yaml, or is made for links only")
-        if not unknown:
-            exact = _expand(draft, (*path, index), pattern)[0] if is_grouped(tree) else ""
-            draft.patterns.append(((*path, index), Phrase(rule, tree, draft.trees, exact)))
+        where, folded = (*path, index), fold_rule(pattern)
+        tree = None
+        if draft.known is None:
+            try:
+                tree = read(folded, phrase=True)
+            except Unread as fault:
+                draft.fault(where, f"this is not a pattern of words and gaps: {fault}")
+                continue
+            unknown = [name for name in macros_of(tree) if name not in draft.phrase_macros]
+            for name in unknown:
+                draft.fault(where, f"`{name}` is no macro of context.yaml, or is made for links only")
+            if unknown:
+                continue
+            marked = is_grouped(tree)
+        else:
+            marked = len(draft.patterns) in draft.known.marked
+        exact = _expand(draft, where, pattern)[0] if marked else ""
+        draft.patterns.append((where, Phrase(rule, folded, draft.trees, exact), tree))
 
 
 def _read_idioms(draft: Draft, path: Path, value: Plain) -> None:

@@ -17,17 +17,21 @@ from __future__ import annotations
 import gc
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path as Folder
 
 from gateway.categories import PERSONAL_DATA, Category
+from gateway.redaction.anchors import graph
 from gateway.redaction.automata import linear_options
 from gateway.redaction.automaton import Automaton
 from gateway.redaction.evidence import Around, Custom, Example, Path, Phrase, Report, Rule, RulesInvalid
 from gateway.redaction.fields import FIELDS
 from gateway.redaction.grammar import Unread
+from gateway.redaction.kept import Kept
 from gateway.redaction.patterns import GAP, canonical, gapped
 from gateway.redaction.phrases import Phrases
 from gateway.redaction.plain import Plain
 from gateway.redaction.reading import CONTEXT, Draft, check_fields, read_category, read_context, read_own
+from gateway.redaction.tables import Graph
 
 __all__ = [
     "CONTEXT",
@@ -67,15 +71,17 @@ def ignore(_path: Path, _reason: str) -> None:
     """A caller that needs only to know whether the rules are valid."""
 
 
-def compile_rules(mappings: Mapping[str, Plain], report: Report = ignore) -> Compiled:
+def compile_rules(mappings: Mapping[str, Plain], report: Report = ignore, where: Folder | None = None) -> Compiled:
     """Check and compile what `config/recognizers/*.yaml` hold, by file stem.
 
-    Every fault is reported, with its path and a reason, before anything is raised.
+    Every fault is reported, with its path and a reason, before anything is raised. What was made of the same rules
+    before is taken from the folder `where`.
 
     Raises:
         RulesInvalid: there was a fault; nothing may be scanned with such rules.
     """
-    draft = Draft(report)
+    kept = Kept(where, mappings)
+    draft = Draft(report, kept.read())
     shared = mappings.get(CONTEXT)
     if shared is not None:
         read_context(draft, shared)
@@ -96,35 +102,43 @@ def compile_rules(mappings: Mapping[str, Plain], report: Report = ignore) -> Com
     collects = gc.isenabled()
     gc.disable()  # hundreds of thousands of small objects, none of them garbage: to look for it takes a third longer
     try:
-        return _assemble(draft)
+        return _assemble(draft, kept)
     finally:
         if collects:
             gc.enable()
 
 
-def _assemble(draft: Draft) -> Compiled:
+def _assemble(draft: Draft, kept: Kept) -> Compiled:
     terms: dict[str, tuple[Rule | None, ...]] = {term.decode(): tuple(rules) for term, rules in draft.literals.items()}
     for idiom in draft.idioms:
         terms[idiom.decode()] = (*terms.get(idiom.decode(), ()), None)
     numbers = {rule: number for number, rule in enumerate((*draft.rules, None))}
     phrases = [Phrase(rule) for rule in numbers]
-    graph = Phrases(draft.phrase_macros)
-    for term, rules in terms.items():
-        for rule in rules:
-            graph.add_term(term, numbers[rule])
-    for path, phrase in draft.patterns:
-        if phrase.tree is not None:
-            try:
-                graph.add_pattern(phrase.tree, len(phrases))
-            except Unread as fault:
-                draft.fault(path, str(fault))
-        phrases.append(phrase)
-    if draft.faults:
-        raise RulesInvalid("the recognisers have faults")
+    phrases.extend(phrase for _path, phrase, _tree in draft.patterns)
+    tables = draft.known
+    if tables is None:
+        tables = _graph(draft, terms, numbers)
+        kept.write(tables)
     return Compiled(
-        automaton=Automaton(graph),
+        automaton=Automaton(tables),
         phrases=tuple(phrases),
         terms=terms,
         custom=tuple(draft.custom),
         examples=tuple(draft.examples),
     )
+
+
+def _graph(draft: Draft, terms: Mapping[str, tuple[Rule | None, ...]], numbers: Mapping[Rule | None, int]) -> Graph:
+    heard = Phrases(draft.phrase_macros)
+    for term, rules in terms.items():
+        for rule in rules:
+            heard.add_term(term, numbers[rule])
+    for number, (path, _phrase, tree) in enumerate(draft.patterns, len(numbers)):
+        if tree is not None:
+            try:
+                heard.add_pattern(tree, number)
+            except Unread as fault:
+                draft.fault(path, str(fault))
+    if draft.faults:
+        raise RulesInvalid("the recognisers have faults")
+    return graph(heard, [at for at, (_path, phrase, _tree) in enumerate(draft.patterns) if phrase.exact])

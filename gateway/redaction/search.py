@@ -7,10 +7,10 @@ ends, the words before it are gone through once more, from each where one may be
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import compress
 from typing import NamedTuple
 
-from gateway.redaction.automaton import NOTHING, Automaton
-from gateway.redaction.grammar import ENDLESS
+from gateway.redaction.automaton import NOTHING, Automaton, State, Trail
 from gateway.redaction.patterns import GAP_CHARACTERS
 
 MOST = 192
@@ -41,13 +41,16 @@ class Text:
     __slots__ = (
         "_at",
         "_automaton",
+        "_begun",
         "_counted",
         "_found",
         "_has_marks",
+        "_last",
         "_marks",
         "_pieces",
         "_spaced",
         "_symbols",
+        "_where",
         "size",
     )
 
@@ -60,72 +63,98 @@ class Text:
         self._automaton = automaton
         self._spaced = spaced
         self._pieces = spaced.split(b" ")
-        self._symbols = list(map(automaton.words.__getitem__, self._pieces))
-        self._found = automaton.hear(self._symbols)
+        symbols = list(map(automaton.words.__getitem__, self._pieces))
+        self._where = list(compress(range(len(symbols)), symbols))
+        self._symbols = list(filter(None, symbols))
         self._has_marks = len(spaced) > len(text)
         self._counted = self._at = self._marks = 0  # the piece that was asked for last, where it begins, marks before
+        self._last = len(self._symbols) - (self._pieces[-1] != b"")
+        self._found: dict[int, dict[int, tuple[int, ...]]] = {}
+        self._begun: list[tuple[int, State]] = []
+        self._hear()
+
+    def _hear(self) -> None:
+        """What is noticed at the anchors."""
+        symbols, automaton = self._symbols, self._automaton
+        anchors = [at for at, symbol in enumerate(symbols) if symbol < NOTHING]
+        around = [*symbols, NOTHING]
+        fates = map(automaton.fates.__getitem__, [(around[at - 1], around[at], around[at + 1]) for at in anchors])
+        told = [(at, fate) for at, fate in zip(anchors, fates, strict=True) if fate is not None]
+        if self._last - 1 in anchors[-2:]:  # the word after it is not over yet
+            told.append((self._last - 1, automaton.told(symbols[self._last - 1])))
+        for at, (begun, behind) in told:
+            if begun is not None:
+                self._follow(at, at, begun)
+            if behind is not None:
+                for index, trails in self._backwards(at, behind):
+                    self._follow(index, at, automaton.led(trails, symbols[index : at + 1]))
 
     def stretches(self) -> Iterator[list[Stretch]]:
         """For each place where something begins, in order, all that it may be, the longest last."""
-        size = len(self._pieces)
-        places: set[int] = set()
-        atoms, symbols = self._automaton.words.atoms, self._symbols
-        for left, words, begins in self._found:
-            for place in self._back(size - left, words):
-                borne = atoms[symbols[place]]
-                if any([not first.isdisjoint(borne) for first in begins]):
-                    places.add(place)
-        for place in sorted(places):
-            found = self._from(place)
+        for index in sorted(self._found):
+            start = self._offset(index)
+            found: list[Stretch] = []
+            for at, phrases in sorted(self._found[index].items()):
+                last = self._offset(at)
+                if last - start > MOST:
+                    break
+                found.append(Stretch(start, last + len(self._pieces[self._where[at]]), phrases))
             if found:
                 yield found
 
     def unfinished(self) -> Iterator[int]:
         """Where something begins, in order, that may go on beyond the end of the text; its last word may."""
-        last = len(self._pieces) - (self._pieces[-1] != b"")
-        begun = [place for place in self._back(last, ENDLESS) if self._may_go_on(place, last)]
-        yield from map(self._offset, reversed(begun))
-        if last < len(self._pieces) and self._may_go_on(last, last):
-            yield self._offset(last)
+        piece = self._pieces[-1]
+        heard, symbols = self._automaton, self._symbols
+        begun = {index for index, state in self._begun if heard.goes_on(state.places, piece)}
+        if piece and heard.begins(piece):
+            begun.add(self._last)
+        for index, trails in self._backwards(self._last, heard.anywhere):
+            if heard.goes_on(heard.along(trails, symbols[index : self._last]), piece):
+                begun.add(index)
+        for index in sorted(begun):
+            start = self._offset(index)
+            if self.size - start <= MOST:
+                yield start
 
-    def _back(self, end: int, count: int) -> Iterator[int]:
-        """The last so many pieces before one that are words or marks, backwards."""
-        while count and end:
-            end -= 1
-            if self._symbols[end] != NOTHING:
-                count -= 1
-                yield end
+    def _trace(self, anchor: int, behind: Trail) -> None:
+        """From an anchor backwards, and on from wherever a phrase begins that has it."""
+        for index, trails in self._backwards(anchor, behind):
+            state = self._automaton.led(trails, self._symbols[index : anchor + 1])
+            self._follow(index, anchor, state)
 
-    def _from(self, index: int) -> list[Stretch]:
+    def _backwards(self, at: int, trail: Trail) -> Iterator[tuple[int, list[Trail]]]:
+        """Where a phrase may begin that is on a trail before a word, and all trails from there, the last one first."""
         symbols = self._symbols
-        state = self._automaton.here
-        found: list[Stretch] = []
-        for at in range(index, min(len(symbols), index + MOST)):
-            state = state[symbols[at]]
-            if state.ends and symbols[at] != NOTHING:
-                start, last = self._offset(index), self._offset(at)
-                if last - start > MOST:
-                    break
-                found.append(Stretch(start, last + len(self._pieces[at]), state.ends))
-            elif not state.places:
-                break
-        return found
+        trails = [trail]
+        for index in range(at - 1, max(-1, at - MOST), -1):
+            trail = trail[symbols[index]]
+            if not trail.places:
+                return
+            trails.append(trail)
+            if trail.begins:
+                yield index, trails
 
-    def _may_go_on(self, place: int, last: int) -> bool:
-        """Whether a phrase that begins there may have what the text goes on with: with a word that is not over yet."""
-        state = self._automaton.here
-        for symbol in self._symbols[place:last]:
-            state = state[symbol]
-            if not state.places:
-                return False
-        unfinished = self._pieces[last] if last < len(self._pieces) else b""
-        heard = self._automaton
-        if unfinished and not heard.goes_on(state, heard.words.beginning(unfinished)):
-            return False
-        return self.size - self._offset(place) <= MOST
+    def _follow(self, index: int, at: int, state: State) -> None:
+        """Note what begins at a word and ends at another or later, given the state after that."""
+        symbols = self._symbols
+        found = self._found.get(index)
+        for after in range(at + 1, min(len(symbols), index + MOST) + 1):
+            if state.ends:
+                if found is None:
+                    found = self._found[index] = {}
+                known = found.get(after - 1)
+                found[after - 1] = state.ends if known is None else tuple(sorted({*known, *state.ends}))
+            if after == self._last:
+                self._begun.append((index, state))
+            if after < len(symbols):
+                state = state[symbols[after]]
+                if not state.places:
+                    return
 
-    def _offset(self, index: int) -> int:
-        """Where a piece begins in the text: two spaces were put about each mark."""
+    def _offset(self, word: int) -> int:
+        """Where a word or mark begins in the text: two spaces were put about each mark."""
+        index = self._where[word]
         at, counted = self._at, self._counted
         if index >= counted:
             at += sum(map(len, self._pieces[counted:index])) + index - counted

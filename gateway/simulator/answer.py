@@ -29,8 +29,9 @@ class Received:
 
     @property
     def path(self) -> str:
-        """The raw target without its query."""
-        return self.request.raw_path.partition("?")[0]
+        """The raw target without its query, and without the folder in which a cloud's door has this wire."""
+        path = self.request.raw_path.partition("?")[0]
+        return path.removeprefix("/anthropic") if path.startswith("/anthropic/") else path
 
 
 @dataclass(frozen=True, slots=True)

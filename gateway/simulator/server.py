@@ -10,7 +10,9 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gateway.simulator.answer import Received, encode, read_document
+from gateway.simulator.accounting import Accounting
+from gateway.simulator.administration import Administration, admits, bearer
+from gateway.simulator.answer import Answer, Received, encode, read_document
 from gateway.simulator.delivery import cut, deliver
 from gateway.simulator.operations import respond
 from gateway.simulator.question import mapping
@@ -46,6 +48,8 @@ class Simulator:
         self.port = port
         self._tls = tls
         self.witness = Witness(log)
+        self.accounting = Accounting()
+        self.administration = Administration()
         self._credential = credential
         self._next: deque[Scenario] = deque()
         self._by_model: dict[str, tuple[Scenario, int | None]] = {}
@@ -76,6 +80,8 @@ class Simulator:
         self._next.clear()
         self._by_model.clear()
         self.witness.clear()
+        self.accounting = Accounting()
+        self.administration = Administration()
 
     async def start(self) -> None:
         """Listen on loopback.
@@ -117,7 +123,7 @@ class Simulator:
             self.witness.read(arrival, body)
             document = read_document(body)
             received = Received(request, document, body, self._scenario(document), arrival)
-            return await deliver(received, respond(received, self._credential), self.witness)
+            return await deliver(received, self._answer(received), self.witness)
         except asyncio.CancelledError:
             self.witness.ended(arrival, "caller_gone")
             raise
@@ -127,6 +133,17 @@ class Simulator:
         finally:
             # The first note stands: this one remains only if answering failed here.
             self.witness.ended(arrival, "broken")
+
+    def _answer(self, received: Received) -> Answer:
+        """A report of usage, what the administration says, or what an operation says, which is counted."""
+        told = self.accounting.answer(received) or self.administration.answer(received)
+        if told is not None:
+            return told
+        known = bearer(received) if admits(received) else self._credential
+        answer = respond(received, known)
+        self.accounting.count(received, answer)
+        self.administration.remember(received, answer)
+        return answer
 
     def _scenario(self, document: Document) -> Scenario:
         model = document.get("model")

@@ -24,7 +24,7 @@ class _Session:
 
 
 class Sessions:
-    """Who is signed in. Lost with the process: everybody signs in again.
+    """Who is signed in. Lost with the process, so that nothing on a disk lets anybody in: everybody signs in again.
 
     Args:
         idle: seconds without a page after which a session ends.

@@ -25,6 +25,7 @@ lean.install()
 
 from gateway.redaction.detector import Detector  # noqa: E402  # after `lean.install`
 from gateway.redaction.engine import Engine  # noqa: E402
+from gateway.redaction.kept import folder  # noqa: E402
 from gateway.redaction.segments import pieces  # noqa: E402
 from tests.bench.texts import transcript  # noqa: E402
 from tests.evaluate import ROOT, read, rules  # noqa: E402
@@ -38,7 +39,7 @@ _ROUNDS = 200
 
 def figures(source: random.Random, calls: int = 40) -> dict[str, float]:
     """The redactor's figures by name; times are milliseconds of processor time, the trip's of this process's and its worker's."""
-    engine = Engine(rules())
+    engine = Engine(rules(), where=folder())
     engine.warm()
     gc.collect()
     gc.freeze()  # as the nursery does before it forks workers

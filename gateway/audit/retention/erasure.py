@@ -6,7 +6,9 @@
    the sequencer forgets the salts once it has ordered the act, and we start again here.
 4. The journal's rows are deleted, overwritten with zeros, and its write-ahead log is cut to nothing.
 5. The sequencer has forgotten the salts and cut its own log.
-6. A second act says so, and the request itself is dropped.
+6. The packs that lie with the auditor's pages go, and their index, too, unless they are served: then they drop what
+   the journal has no more.
+7. A second act says so, and the request itself is dropped.
 
 Each step can be done again, so a crash between two of them costs nothing.
 """
@@ -14,10 +16,12 @@ Each step can be done again, so a crash between two of them costs nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
+from gateway.audit import index
 from gateway.audit.journal import Journal
 from gateway.audit.language import Id, Mac, Sha
 from gateway.audit.log_store import LogReader
@@ -170,7 +174,7 @@ class Erasing:
         )
 
     async def _forget(self, document: str) -> None:
-        """Steps 4 to 6."""
+        """Steps 4 to 7."""
         for span in await asyncio.to_thread(kept_spans, self._log, document):
             for seqs in await asyncio.to_thread(self._seqs, span):
                 await self._journal.forget(seqs)
@@ -181,6 +185,9 @@ class Erasing:
         else:
             raise NotYet("somebody reads the journal")
         await self._until(lambda: self._forgotten(document), "the log has not forgotten yet")
+        await asyncio.to_thread(index.drop_packs, self._state)
+        with contextlib.suppress(StoreFault):  # the pages are served
+            await asyncio.to_thread(index.forget, self._state)
         await self._journal.append(Operator(time=self._clock(), act=Act.ERASED, document=Sha(document)))
 
     def _seqs(self, span: Span) -> list[list[int]]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,21 +22,50 @@ FILE = "handouts.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Handout:
-    """A copy that left: its manifest's digest, how many leaves it holds, when it was made and by when it must go."""
+    """A copy that left.
+
+    Attributes:
+        document: its manifest's digest.
+        count: how many leaves it holds.
+        made: when, microseconds since 1970.
+        delete_by: by when it must go.
+        start, end: its leaves are of [start, end); 0 and 0 where that was not written down.
+        whose: of which tenant alone it holds leaves, by the tenant's keyed hash of itself; None for a pack of all.
+        recipient: whom it was for, in the operator's words.
+    """
 
     document: str
     count: int
     made: int
     delete_by: int
+    start: int = 0
+    end: int = 0
+    whose: str | None = None
+    recipient: str = ""
+
+    def may_hold(self, mark: str, indices: Sequence[int]) -> bool:
+        """Whether leaves of the tenant of this keyed hash, at these indices, in rising order, may be in it."""
+        if self.whose not in (None, mark):
+            return False
+        return self.end == 0 or bisect_left(indices, self.start) < bisect_left(indices, self.end)
 
 
-def hand_out(state: Path, document: str, count: int, now: int) -> Handout:
-    """Write down that a copy leaves, durably, before it does.
+def hand_out(
+    state: Path,
+    document: str,
+    count: int,
+    now: int,
+    span: tuple[int, int],
+    *,
+    whose: str | None = None,
+    recipient: str = "",
+) -> Handout:
+    """Write down that a copy leaves, durably, before it does. Arguments as the attributes of a `Handout`.
 
     Raises:
         OSError: it cannot be written; hand out nothing.
     """
-    made = Handout(document, count, now, now + BACKUP_DAYS * DAY)
+    made = Handout(document, count, now, now + BACKUP_DAYS * DAY, *span, whose, recipient)
     descriptor = os.open(state / FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "ab") as file:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

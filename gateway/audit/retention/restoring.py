@@ -19,14 +19,15 @@ from typing import cast
 
 import orjson
 
+from gateway.audit import index
 from gateway.audit.edge import Edge
 from gateway.audit.guard import Guard
 from gateway.audit.leaf import CLEAR, COMMITTED
-from gateway.audit.log_store import Batch, Leaf, LogReader, LogStore, Signed
+from gateway.audit.log_store import LOG_FILE, Batch, Leaf, LogReader, LogStore, Signed
 from gateway.audit.retention.register import Register
 from gateway.audit.retention.selection import Rows
 from gateway.audit.retention.spans import keep_spans, read_spans, spans_of, write_durably, written_spans
-from gateway.audit.store import RSEQ_BITS, SqliteStore, StoreFault
+from gateway.audit.store import FILE_NAME, RSEQ_BITS, SqliteStore, StoreFault
 from gateway.audit.tlog import TILE, Checkpoint, NotACheckpoint, bundle_path, unbundle
 from gateway.keys import Keyring
 
@@ -64,8 +65,13 @@ def reapply(state: Path, keyring: Keyring, guard: Path, tenants: Iterable[str] =
     Raises:
         StoreFault, KeyFault: a file cannot be used; then nothing may be served.
     """
+    journal_file = state / "journal" / FILE_NAME
+    if (state / "log" / LOG_FILE).exists() and not journal_file.exists():
+        raise StoreFault(
+            f"{journal_file}: is gone and its log is here; put it back, a new one is not begun in its place"
+        )
     acts = Guard(guard).acts()
-    if not acts or not (state / "log" / "log.db").exists():
+    if not acts or not (state / "log" / LOG_FILE).exists():
         return 0
     with LogReader.read(state / "log", keyring.log_key()) as log:
         done, origin = log.erasures(), log.origin
@@ -89,6 +95,8 @@ def reapply(state: Path, keyring: Keyring, guard: Path, tenants: Iterable[str] =
                 _destroy(keyring, register, known, str(act.get("subject")))
             if not journal.truncate() or not log_store.forgotten(document):
                 raise StoreFault(f"{state}: somebody reads it; what was deleted cannot be deleted again yet")
+    index.drop_packs(state)
+    index.forget(state)
     return len(missing)
 
 

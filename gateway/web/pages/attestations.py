@@ -16,7 +16,7 @@ def answer(ask: Ask) -> Shown:
             "read_back": entry.form.read_back,
             "state": entry.state(ask.now).value,
             "review": entry.form.review_by,
-            "last": next((act for act in acts if act.body.get("processor") == entry.id), None),
+            "last": next((act for act in acts if act.act == ACTS[0] and act.body.get("processor") == entry.id), None),
         }
         for entry in ask.house.bundle.registry.entries.values()
     ]

@@ -65,6 +65,8 @@ class Evidence:
     lists: dict[str, bytes] = field(default_factory=dict)
     reports: dict[str, bytes] = field(default_factory=dict)
     later: tuple[str, list[bytes], list[tuple[int, bytes, list[bytes]]]] | None = None
+    stamps: list[tuple[str, bytes, list[bytes] | None]] = field(default_factory=list)
+    roots: str = ""
 
     @property
     def end(self) -> int:

@@ -1,14 +1,18 @@
 """Power loss, simulated: what was written since the last sync of a file may be there, missing, or torn, in any mix.
 
+`at_each_sync` is told just before each sync: the moments at which the most is at risk.
+
 A disk beneath SQLite's encryption remembers what each unsynced write replaced. `lose` copies the files as a machine that
 lost its power might find them: each such write kept, dropped, or cut at a sector of 512 bytes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
@@ -22,6 +26,7 @@ class _Losing(apsw.VFS):
         super().__init__("losing", "unix")
         self.unsynced: dict[str, list[tuple[int, bytes, int]]] = {}
         """Path -> (offset, what was there, length of what was written), oldest first."""
+        self.told: Callable[[], None] | None = None
 
     def xOpen(self, name: object, flags: list[int]) -> apsw.VFSFile:
         return _File(self, name, flags)
@@ -40,6 +45,8 @@ class _File(apsw.VFSFile):
         super().xWrite(data, offset)
 
     def xSync(self, flags: int) -> None:
+        if self._disk.told is not None:
+            self._disk.told()
         super().xSync(flags)
         self._disk.unsynced.pop(self._path, None)
 
@@ -50,6 +57,17 @@ _DISK = _Losing()
 def fresh_disk() -> None:
     """Everything so far is synced."""
     _DISK.unsynced.clear()
+    _DISK.told = None
+
+
+@contextlib.contextmanager
+def at_each_sync(told: Callable[[], None]) -> Iterator[None]:
+    """Call `told` before each sync meanwhile."""
+    _DISK.told = told
+    try:
+        yield
+    finally:
+        _DISK.told = None
 
 
 def unsynced() -> int:

@@ -73,8 +73,8 @@ async def test_the_gateway_records_each_look_once_and_without_a_name(gateway: Ga
     book.enter(SESSION, "tenant_auditor", "ada-of-acme", "tenants t-1", NOW)
     for act in ("view", "refused", "export"):
         book.note(SESSION, act, "/calls", DIGEST, 7, NOW)
-    await gateway.application._note_looks()
-    await gateway.application._note_looks()
+    await gateway.application._noting.looks()
+    await gateway.application._noting.looks()
     book.close()
 
     lines = list(query(gateway.state / "journal", keyring.journal_key(), Filters(kind="operator")))

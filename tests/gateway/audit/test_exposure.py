@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from gateway.audit import exposure
 from gateway.audit.boot import row_line
-from gateway.audit.exposure import served
+from gateway.audit.exposure import in_force_at, served
+from gateway.audit.language import Sha
 from gateway.audit.record import Intent, Operator
 from gateway.audit.store import SqliteStore, StoreFault
 from gateway.audit.words import Act, Tenant
@@ -93,3 +94,38 @@ def test_a_wrong_key_is_a_fault(journal: Path) -> None:
     """No answer is given from what cannot be read."""
     with pytest.raises(StoreFault):
         served(journal, bytes(32), "openai-eu", AT, AT + timedelta(seconds=60))
+
+
+def _under(digest: str, seconds: float) -> Intent:
+    return replace(of_tenant("tenant-seven", 0), time=EPOCH + round(seconds * SECOND), configuration=Sha(digest * 32))
+
+
+def _act(act: Act, digest: str, seconds: float) -> Operator:
+    return Operator(time=EPOCH + round(seconds * SECOND), act=act, configuration=Sha(digest * 32))
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [
+        pytest.param(-1.0, None, id="before the first start"),
+        pytest.param(0.0, "aa", id="the start"),
+        pytest.param(9.0, "aa", id="after calls"),
+        pytest.param(10.0, "bb", id="the reload"),
+        pytest.param(11.5, "bb", id="a call that began before the reload is recorded after it"),
+        pytest.param(12.5, "bb", id="a change that is only applied is not in force yet"),
+        pytest.param(100_000.0, "bb", id="long after the reload, by its calls"),
+        pytest.param(200_000.0, "cc", id="the next start"),
+    ],
+)
+def test_what_was_in_force_at_an_instant(directory: Path, at: float, expected: str | None) -> None:
+    """The last start or reload by then, whatever a slow call or an applied change says."""
+    store = SqliteStore(directory, KEY)
+    store.begin([row_line(_act(Act.BOOT, "aa", 0))])
+    records = [
+        _under("aa", 1), _act(Act.CONFIGURATION, "bb", 10), _under("aa", 11), _act(Act.CHANGE, "cc", 12),
+        _under("bb", 99_990), _act(Act.BOOT, "cc", 150_000), Operator(time=EPOCH + 150_001 * SECOND, act=Act.HEARTBEAT),
+    ]  # fmt: skip
+    store.commit([row_line(record) for record in records], 1, 0)
+    store.close()
+
+    assert in_force_at(directory, KEY, AT + timedelta(seconds=at)) == (None if expected is None else expected * 32)

@@ -16,7 +16,7 @@ from gateway.audit.store import FILE_NAME, SqliteStore, reading
 from gateway.audit.verify import verify
 from tests.gateway.audit.forgeries import POLICY, failed
 from tests.gateway.audit.logs import House
-from tests.gateway.audit.power import VFS_NAME, fresh_disk, lose, unsynced
+from tests.gateway.audit.power import VFS_NAME, at_each_sync, fresh_disk, lose, unsynced
 from tests.gateway.audit.samples import EPOCH, KEY, intent, outcome
 
 
@@ -31,18 +31,24 @@ def _lost(directory: Path, rounds: int, seed: int) -> tuple[int, int]:
         journal = home / "journal"
         store = SqliteStore(journal, KEY, vfs=VFS_NAME)
         store.begin([_boot()])
-        acknowledged, rseq, taken = 1, 1, []
+        acknowledged, rseq = 1, 1
+        taken: list[tuple[int, int]] = []
         moment = chance.randrange(2, 12)
-        connection = store._connection
+
+        def cut(least: int, most: int) -> None:
+            nonlocal at_risk
+            at_risk += unsynced()
+            lose(journal, home / f"cut-{len(taken)}", chance)  # noqa: B023  # at once
+            taken.append((least, most))  # noqa: B023
+
         for step in range(14):
             batch = [row_line(each) for made in (intent(time=EPOCH + step),) for each in (made, outcome(made))]
             if step == moment:
-                # In the middle of a commit: its pages are written, and not synced yet.
-                connection.execute("PRAGMA synchronous = OFF").fetchall()
-                store.commit(batch, rseq, 0)
-                at_risk += unsynced()
-                lose(journal, home / "found", chance)
-                taken.append((acknowledged, rseq + len(batch)))
+                # In the middle of a commit, before each sync of it: one after its pages, and one before them where
+                # the write-ahead log starts over.
+                with at_each_sync(lambda: cut(acknowledged, rseq + len(batch))):  # noqa: B023  # at once
+                    store.commit(batch, rseq, 0)
+                assert taken
                 break
             store.commit(batch, rseq, 0)
             rseq += len(batch)
@@ -54,8 +60,8 @@ def _lost(directory: Path, rounds: int, seed: int) -> tuple[int, int]:
                     lose(journal, home / f"found-{step}", chance)
                     _whole(home / f"found-{step}", acknowledged, rseq)
                     losses += 1
-        for least, most in taken:
-            _whole(home / "found", least, most)
+        for each, (least, most) in enumerate(taken):
+            _whole(home / f"cut-{each}", least, most)
             losses += 1
         store.close()
     return losses, at_risk
@@ -75,12 +81,17 @@ def _lost_log(directory: Path, rounds: int, seed: int) -> int:
             assert signed is not None
             house.calls(6)
             guard = (house.directory / "guard").read_bytes()
-            sequencer.log._connection.execute("PRAGMA synchronous = OFF").fetchall()
-            sequencer.step()
-            lose(house.directory / "log", directory / f"found-{number}", chance)
+            cuts: list[Path] = []
+
+            def cut() -> None:
+                cuts.append(directory / f"found-{number}-{len(cuts)}")  # noqa: B023  # at once
+                lose(house.directory / "log", cuts[-1], chance)  # noqa: B023
+
+            with at_each_sync(cut):
+                sequencer.step()
         (house.directory / "guard").write_bytes(guard)  # it is written once the log is on the disk
         shutil.rmtree(house.directory / "log")
-        (directory / f"found-{number}").rename(house.directory / "log")
+        chance.choice(cuts).rename(house.directory / "log")
         size = house.sequence()
         path = house.directory / "journal" / FILE_NAME
         with house.log() as log, contextlib.closing(reading(path, KEY)) as journal:

@@ -25,12 +25,16 @@ from sigstore._internal.merkle import verify_merkle_inclusion
 from sigstore._internal.rekor.checkpoint import SignedCheckpoint
 from sigstore.errors import VerificationError
 
+from gateway.audit.language import Id, Sha
 from gateway.audit.log_store import LogReader, LogStore
 from gateway.audit.merkle import inclusion, root
+from gateway.audit.record import Operator, Row, canonical_row
 from gateway.audit.sequencer import OutOfOrder
 from gateway.audit.store import StoreFault
 from gateway.audit.tiles import Tiles
 from gateway.audit.tlog import ED25519, Checkpoint, bundle_path, key_id, unbundle
+from gateway.audit.verify import Verification
+from gateway.audit.words import Act, Role
 from gateway.keys import Keyring, Signer
 from gateway.simulator import Simulator
 from tests.conftest import Gateway, serving
@@ -125,6 +129,23 @@ def test_what_is_served_holds_no_record_about_a_call(served: tuple[House, str]) 
         else:
             assert orjson.loads(entry[1:])["kind"] == "operator"
             assert b"tenant" not in entry
+
+
+def test_who_looked_at_the_pages_is_committed_to_and_not_shown(house: House) -> None:
+    """A look concerns a person: its leaf is a commitment, and the record in clear in its place fails A9."""
+    made = Operator(time=house.tick(), act=Act.VIEW, role=Role.SECURITY, session=Id("5e" * 16), query=Sha("ab" * 32))
+    house.write(made)
+    house.sequence()
+    with house.log() as log:
+        entries = [log.entry(index) for index in range(log.size)]
+        assert [entry[:1] for entry in entries].count(b"\1") == 1
+        assert not any(b"5e5e" in entry for entry in entries)
+        body = log.leaves(log.size - 1, log.size)
+    assert body[0].salt is not None
+    run = Verification(0)
+    clear = canonical_row(Row(Id("ab" * 16), 0, made))
+    run.leaf(b"\2" + clear, None, None)
+    assert run.a["A9"].failed == 1
 
 
 def test_a_commitment_is_of_the_record_and_its_salt(house: House) -> None:
@@ -360,6 +381,8 @@ def test_a_sequencer_killed_at_any_point_goes_on(house: House, place: str) -> No
     )
     assert killed.returncode == -signal.SIGKILL
 
+    with house.sequencer() as sequencer:  # what is signed is guarded before anything else is done
+        assert Checkpoint.parse((house.directory / "guard").read_text()).size == sequencer.size
     size = house.sequence()
 
     with house.log() as log:

@@ -20,7 +20,7 @@ from gateway.audit.language import Id
 from gateway.audit.record import KINDS, Operator, Row, canonical_row
 from gateway.audit.store import FILE_NAME, reading
 from gateway.audit.verify import NotVerified, Policy, ed25519, fault_of, read_checkpoint
-from gateway.audit.words import Act, Echo, ErrorClass, Finish, Ground, Result
+from gateway.audit.words import Act, Echo, ErrorClass, Finish, Ground, Result, Said, Setting, Verdict
 from gateway.categories import Category
 from gateway.errors import Code
 from gateway.keys import Signer
@@ -189,6 +189,7 @@ def test_its_record_language_is_the_gateways() -> None:
     for text, words in (
         (verifier.CODES, Code), (verifier.RESULTS, Result), (verifier.ERRORS, ErrorClass), (verifier.FINISHES, Finish),
         (verifier.ACTS, Act), (verifier.GROUNDS, Ground), (verifier.CATEGORIES, Category), ("confirmed absent contradicted", Echo),
+        (verifier.VERDICTS, Verdict), (verifier.SETTINGS, Setting), (verifier.SAID, Said),
     ):  # fmt: skip
         assert set(text.split()) == {str(word.value) for word in words}
 

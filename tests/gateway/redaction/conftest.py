@@ -9,6 +9,7 @@ import pytest
 from gateway.categories import Category
 from gateway.redaction import lean
 from gateway.redaction.findings import Finding
+from gateway.redaction.kept import folder
 from gateway.redaction.plain import Plain
 
 lean.install()
@@ -34,7 +35,7 @@ class InProcess(Shipped):
 @pytest.fixture(scope="session")
 def engine() -> Engine:
     """The engine with the rules that ship."""
-    return Engine(rules(), lambda path, reason: pytest.fail(f"{path}: {reason}"))
+    return Engine(rules(), lambda path, reason: pytest.fail(f"{path}: {reason}"), folder())
 
 
 @pytest.fixture

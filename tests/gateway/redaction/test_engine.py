@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from gateway.categories import Category
 from gateway.redaction.engine import Engine, NotWorking
 from gateway.redaction.findings import well_formed
+from gateway.redaction.kept import folder
 from gateway.redaction.plain import Plain
 from gateway.redaction.segments import join, pieces
 from tests.evaluate import rules
@@ -103,7 +104,7 @@ def test_findings_are_well_formed(parts: list[str]) -> None:
 @cache
 def _shared() -> Engine:
     """For properties, which cannot take fixtures of one test."""
-    return Engine(rules())
+    return Engine(rules(), where=folder())
 
 
 def test_texts_of_one_call_do_not_see_each_other(engine: Engine) -> None:
@@ -156,8 +157,9 @@ socket.create_connection = socket.getaddrinfo = socket.gethostbyname = forbidden
 from gateway.redaction import lean
 lean.install()
 from gateway.redaction.engine import Engine
+from gateway.redaction.kept import folder
 from tests.evaluate import rules
-engine = Engine(rules())
+engine = Engine(rules(), where=folder())
 assert engine.find(["mail jane.doe@example.com, her brother is HIV positive"])[0]
 import tldextract
 assert tldextract.extract("mail.example.co.uk").suffix == "co.uk"

@@ -15,6 +15,7 @@ from gateway.categories import Category
 from gateway.errors import Code, Refused
 from gateway.redaction.engine import Engine
 from gateway.redaction.findings import Finding
+from gateway.redaction.kept import folder
 from gateway.redaction.redactor import Redactor, typed
 from providers.document import Approved, Document, Encoded, Identifier, Opaque, Sealed, Value
 from tests.evaluate import rules
@@ -197,7 +198,7 @@ _finds: list[InProcess] = []
 
 def _shared() -> InProcess:
     if not _finds:
-        _finds.append(InProcess(Engine(rules())))
+        _finds.append(InProcess(Engine(rules(), where=folder())))
     return _finds[0]
 
 

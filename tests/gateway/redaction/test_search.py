@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from gateway.redaction.anchors import graph
 from gateway.redaction.automaton import Automaton
 from gateway.redaction.grammar import Unread, read
 from gateway.redaction.phrases import Phrases, macro
@@ -19,7 +20,7 @@ def automaton(*sources: str) -> Automaton:
     phrases = Phrases({"kin": KIN})
     for number, source in enumerate(sources):
         phrases.add_pattern(read(source, phrase=True), number)
-    return Automaton(phrases)
+    return Automaton(graph(phrases))
 
 
 def told(heard: Automaton, text: str) -> list[list[tuple[str, tuple[int, ...]]]]:

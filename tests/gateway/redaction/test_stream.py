@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from gateway.categories import PLACEHOLDER, Scope
 from gateway.redaction.engine import Engine
 from gateway.redaction.findings import Ends, Window
+from gateway.redaction.kept import folder
 from gateway.redaction.redactor import Redactor, untyped
 from gateway.redaction.stream import Channels
 from gateway.redaction.treatment import Treatment
 from tests.evaluate import ROOT, rules
 from tests.gateway.redaction.conftest import InProcess
 
-ENGINE = Engine(rules())
+ENGINE = Engine(rules(), where=folder())
 SECRET = "My brother is HIV positive."
 REST = "My brother is [REDACTED]."
 HELD = 512

@@ -32,8 +32,11 @@ from gateway.audit.words import (
     Purpose,
     Result,
     RuleSource,
+    Said,
+    Setting,
     Tenant,
     Tls,
+    Verdict,
     Wire,
 )
 from gateway.config import load
@@ -137,6 +140,14 @@ def lived(
     batch.append(
         Operator(time=NOW - 300_000_000, act=Act.GAP, start=NOW - 400_000_000, end=NOW - 350_000_000, refused=3)
     )
+    readings = ((Setting.PROJECT_RETENTION, Said.MODIFIED), (Setting.WEB_SEARCH, Said.DISABLED))
+    about = WORDS.word(Processor, "simulated-openai")
+    batch += [
+        Operator(time=NOW - 200_000_000, act=Act.ATTESTATION, processor=about, verdict=Verdict.FAIL, readings=readings,
+                 start=NOW - 201_000_000),
+        Operator(time=NOW - 100_000_000, act=Act.CANARY, processor=about, verdict=Verdict.PASS, count=11,
+                 start=NOW - 101_000_000, readings=((Setting.LEAKS, Said.ABSENT),)),
+    ]  # fmt: skip
     batch.append(Operator(time=NOW - 60_000_000, act=Act.HEARTBEAT))
     store.commit([row_line(each) for each in batch], place, 0)
     store.close()

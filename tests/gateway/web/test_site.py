@@ -60,6 +60,16 @@ def call_of(served: Served, tenant: str) -> str:
 # --- pages --------------------------------------------------------------------------------------
 
 
+async def test_the_last_reading_of_each_processor_is_shown(security: Reader) -> None:
+    """Beside each entry its last reading, the verdict and what was said, word by word; a trial is no reading."""
+    words = (await security.get("/attestations")).words
+
+    row = words.split("simulated-openai", 1)[1]
+    assert "fail project retention: modified abuse monitoring, web search: disabled" in row
+    assert "none recorded" in words.split("simulated-anthropic", 1)[1][:120]
+    assert "canary" in row
+
+
 @pytest.mark.parametrize("page", PAGES)
 async def test_every_page_says_what_it_is(security: Reader, page: str) -> None:
     """Each page has one heading, and below it the query in words, a permalink, rows, log, root, time and role."""

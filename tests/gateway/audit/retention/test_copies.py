@@ -10,6 +10,7 @@ import pytest
 
 from gateway.audit.evidence import own_policy
 from gateway.audit.retention.copies import copy
+from gateway.audit.retention.handouts import Handout, hand_out, handouts
 from gateway.audit.verify import NotVerified, verify_pack
 from tests.gateway.audit.logs import DAY, ORIGIN
 from tests.gateway.audit.retention.states import EIGHT, SEVEN, State
@@ -98,3 +99,20 @@ async def test_a_changed_copy_does_not_hold(state: State, tmp_path: Path, change
         assert said(forged, policy_of(state, tmp_path))[0] == 1
     except NotVerified:
         assert change == "checkpoint"
+
+
+def test_a_copy_that_left_is_matched_with_what_is_erased(tmp_path: Path) -> None:
+    """A pack by its leaves, a tenant's copy by its tenant too; one of which that is not known may hold anything."""
+    pack = hand_out(tmp_path, "ab" * 32, 10, 5, (100, 200), recipient="An Auditor")
+    copied = hand_out(tmp_path, "cd" * 32, 10, 5, (0, 300), whose="5e" * 16)
+    old = Handout("ef" * 32, 10, 5, 6)
+
+    assert handouts(tmp_path) == [pack, copied]
+    for indices, mark, expected in (
+        ([100], "5f" * 16, [pack, old]),
+        ([99, 200], "5f" * 16, [old]),
+        ([99, 150, 400], "5e" * 16, [pack, copied, old]),
+        ([400], "5e" * 16, [old]),
+        ([], "5e" * 16, [old]),
+    ):
+        assert [each for each in (pack, copied, old) if each.may_hold(mark, indices)] == expected

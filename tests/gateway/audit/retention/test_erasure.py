@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.audit.index import INDEX_FILE, INDEX_FOLDER, Index
+from gateway.audit.language import Id, Sha
 from gateway.audit.log_store import LogStore
+from gateway.audit.record import Operator
 from gateway.audit.report import Period, build
 from gateway.audit.retention import requests
 from gateway.audit.retention.erasure import NotYet
@@ -18,7 +21,7 @@ from gateway.audit.retention.register import Known, Register
 from gateway.audit.retention.requests import ask
 from gateway.audit.store import SqliteStore, StoreFault, reading
 from gateway.audit.verify import Pack, verify
-from gateway.audit.words import Ground
+from gateway.audit.words import Act, Ground, Role
 from tests.gateway.audit.forgeries import failed
 from tests.gateway.audit.logs import DAY
 from tests.gateway.audit.retention.states import EIGHT, SEVEN, State
@@ -68,6 +71,45 @@ async def test_an_erased_tenant_is_in_no_file(state: State) -> None:
     assert len(acts) == 1
     assert receipt.commitment.encode() in acts[0]
     assert EIGHT.encode() not in acts[0]
+
+
+async def test_what_the_pages_kept_goes_too(state: State) -> None:
+    """An index that nobody serves by is removed; one that is in use drops the rows by itself, as the record says to."""
+    file = state.directory / INDEX_FOLDER / INDEX_FILE
+    async with state.open():
+        await state.live()
+        index = Index(state.directory, state.keyring.index_key(), state.keyring.journal_key())
+        while index.step():
+            pass
+        index.close()
+        assert file.exists()
+        pack = file.parent / "reports" / "evidence.zip"
+        pack.parent.mkdir()
+        pack.write_bytes(b"a pack that holds what is erased")
+
+        ask(state.keyring, Ground.SUBJECT, EIGHT, "ana", state.tick())
+        await state.erasing.due()
+        assert not file.exists()
+        assert not pack.exists()
+
+        index = Index(state.directory, state.keyring.index_key(), state.keyring.journal_key())
+        with contextlib.closing(index):
+            while index.step():
+                pass
+            rows = _calls(index)
+            ask(state.keyring, Ground.SUBJECT, SEVEN, "ana", state.tick())
+            await state.erasing.due()
+            assert file.exists()
+            while index.step():
+                pass
+            assert 0 < _calls(index) < rows
+    assert first(state) == {}
+
+
+def _calls(index: Index) -> int:
+    ((count,),) = index._connection.execute("SELECT count(*) FROM call").fetchall()
+    assert isinstance(count, int)
+    return count
 
 
 async def test_without_overwriting_the_marker_would_be_found(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,6 +353,7 @@ async def test_thirteen_months_and_the_current_one_are_kept(state: State) -> Non
     async with state.open():
         await state.live(3)
         old = await state.call(SEVEN, "ana")
+        await state.ledger.note(look(state, OLD_SESSION))
         state.order()
         assert await state.erasing.prune() == 0
         while state.time < EDGE - 2 * DAY:
@@ -320,6 +363,11 @@ async def test_thirteen_months_and_the_current_one_are_kept(state: State) -> Non
         straddling = await state.call(EIGHT)
         assert straddling.time < EDGE
         recent = await state.call(EIGHT)
+        await state.ledger.note(look(state, SESSION))
+        index = Index(state.directory, state.keyring.index_key(), state.keyring.journal_key())
+        while index.step():
+            pass
+        assert _looks(index) == 2
         state.order()
         state.time = NOW
         assert "A14" not in first(state)
@@ -330,7 +378,12 @@ async def test_thirteen_months_and_the_current_one_are_kept(state: State) -> Non
         assert await state.erasing.prune() > 20
         assert await state.erasing.prune() == 0
 
-        assert state.holding(old.call.encode()) == set()
+        assert state.holding(old.call.encode(), OLD_SESSION.encode()) == set()
+        assert state.holding(SESSION.encode())
+        while index.step():
+            pass
+        assert _looks(index) == 1
+        index.close()
         assert state.holding(straddling.call.encode())
         assert state.holding(recent.call.encode())
     run = state.verify()
@@ -338,6 +391,21 @@ async def test_thirteen_months_and_the_current_one_are_kept(state: State) -> Non
     assert run.facts()["totals"]["prunes"] == 1
 
 
+def look(state: State, session: str) -> Operator:
+    """A look at the auditor's pages."""
+    return Operator(
+        time=state.tick(), act=Act.VIEW, role=Role.SECURITY, session=Id(session), query=Sha("ab" * 32), rows=3,
+        start=state.time,
+    )  # fmt: skip
+
+
+def _looks(index: Index) -> int:
+    ((count,),) = index._connection.execute("SELECT count(*) FROM act WHERE act = 'view'").fetchall()
+    assert isinstance(count, int)
+    return count
+
+
+OLD_SESSION, SESSION = "5e" * 16, "5f" * 16
 # EPOCH lies in November 2026. Fourteen months after the January that follows, December is the oldest month that goes.
 EDGE = 1_798_761_600_000_000  # 2027-01-01
 NOW = 1_833_062_400_000_000 + 10 * DAY  # 2028-02-11

@@ -1,0 +1,198 @@
+"""Where phrases are noticed: on the way through each, the edge whose word is rarest.
+
+Whoever scans for phrases at their first words is busy all the time, since most begin with words that all talk is
+made of. So of the edges of the graph some are *anchors*: every phrase passes one, and few words of talk bear one.
+What stands before an anchor is gone through backwards.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
+
+from gateway.redaction.grammar import Unread
+from gateway.redaction.phrases import ANY, Forms, Phrases
+from gateway.redaction.tables import Graph, Lists, Table
+
+_ENDLESS = float("inf")
+_LOOK = 0.1
+"""What it costs to look at the words beside one, of what it costs to go on from there."""
+_IN = 1e5
+_RARELY = 0.02
+_OF_A_FORM = 10.0
+"""How often a word is said that is not listed as common, and one of a form that no common word has."""
+
+
+@cache
+def common_words() -> dict[str, float]:
+    """How often common words are said, in 100,000 words of business talk."""
+    found: dict[str, float] = {}
+    often = 0.0
+    for line in resources.files(__package__).joinpath("common_words.txt").read_text("ascii").splitlines():
+        if line[0] == " ":
+            found.update(dict.fromkeys(line.split(), often))
+        elif line[0] != "#":
+            often = float(line)
+    return found
+
+
+def graph(phrases: Phrases, marked: Iterable[int] = ()) -> Graph:
+    """The phrases as tables, and the anchors among their edges.
+
+    Args:
+        phrases: the graph.
+        marked: see there; it is only kept.
+
+    Raises:
+        Unread: any words at all may be a phrase.
+    """
+    edges, closed, size = phrases.edges, phrases.closed(), len(phrases.edges)
+    nowhere = _endings(phrases)
+    first = frozenset({0, *closed.get(0, ())})
+    if not nowhere.isdisjoint(first):
+        raise Unread("any words are such a phrase: it needs one that is spelled")
+    costs = _Costs(phrases, closed)
+    beyond = _beyond(phrases, costs, nowhere)
+    passed: dict[int, dict[int, tuple[int, ...]]] = {}
+    noticed: dict[int, list[int]] = {}
+    ways: dict[int, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+    seen = set(first)
+    waiting = list(first)
+    while waiting:
+        place = waiting.pop()
+        others: dict[int, tuple[int, ...]] = {}
+        noticed[place] = []
+        for atom, targets in edges[place].items():
+            rest = tuple([target for target in targets if costs.of(place, atom, target) > beyond[target]])
+            if len(rest) < len(targets):
+                noticed[place].append(atom)
+            if rest:
+                others[atom] = rest
+            for target in rest:
+                for one in (target, *closed.get(target, ())):
+                    ways[one][atom].add(place)
+                    if one not in seen:
+                        seen.add(one)
+                        waiting.append(one)
+        passed[place] = others
+    return Graph(
+        edges=Table.of(dict(enumerate(edges)), size),
+        ends=Lists.of(dict(enumerate(phrases.ends)), size),
+        also=Lists.of(closed, size),
+        passed=Table.of(passed, size),
+        ways=Table.of(ways, size),
+        turned=Lists.of(_turned(noticed), phrases.atoms),
+        passing=Lists.of(_turned(passed), phrases.atoms),
+        first=first,
+        bearing=phrases.bearing(),
+        forms=tuple(phrases.forms.items()),
+        marked=frozenset(marked),
+    )
+
+
+def _turned(rows: Mapping[int, Iterable[int]]) -> dict[int, list[int]]:
+    """The rows by what is in them."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for row, keys in rows.items():
+        for key in keys:
+            found[key].append(row)
+    return found
+
+
+def _endings(phrases: Phrases) -> set[int]:
+    """The places from where a phrase ends, or may after words that need not be any in particular."""
+    before: dict[int, list[int]] = defaultdict(list)
+    for place, edges in enumerate(phrases.edges):
+        for target in edges.get(ANY, ()):
+            before[target].append(place)
+    for place, others in phrases.also.items():
+        for other in others:
+            before[other].append(place)
+    waiting = [place for place, ends in enumerate(phrases.ends) if ends]
+    found = set(waiting)
+    while waiting:
+        fresh = [place for place in before.get(waiting.pop(), ()) if place not in found]
+        found.update(fresh)
+        waiting.extend(fresh)
+    return found
+
+
+def how_often(phrases: Phrases) -> dict[int, float]:
+    """By atom, how often words bear it, as in `common_words`."""
+    forms = Forms(phrases.forms.items())
+    bearing = phrases.bearing()
+    often = dict.fromkeys(phrases.forms.values(), _OF_A_FORM)
+    for atoms in bearing.values():
+        for atom in atoms:
+            often[atom] = often.get(atom, 0.0) + _RARELY
+    for word, said in common_words().items():
+        for atom in (*bearing.get(word.encode(), ()), *forms.borne(word.encode())):
+            often[atom] = often.get(atom, 0.0) + said
+    often[ANY] = _ENDLESS
+    return often
+
+
+class _Costs:
+    """What it costs to listen to an edge: how often its word is said, and between such words as stand beside it."""
+
+    def __init__(self, phrases: Phrases, closed: Mapping[int, frozenset[int]]) -> None:
+        often = self._often = how_often(phrases)
+        size = len(phrases.edges)
+        ahead, behind = [0.0] * size, [0.0] * size
+        for place, edges in enumerate(phrases.edges):
+            for atom, targets in edges.items():
+                said = often.get(atom, 0.0) / _IN
+                ahead[place] += said
+                for target in targets:
+                    for one in (target, *closed.get(target, ())):
+                        behind[one] += said
+        self._behind = [min(1.0, share) for share in behind]
+        for place in (0, *closed.get(0, ())):
+            self._behind[place] = 1.0
+        self._ahead = [
+            1.0 if phrases.ends[place] else min(1.0, share + sum([ahead[one] for one in closed.get(place, ())]))
+            for place, share in enumerate(ahead)
+        ]
+
+    def of(self, place: int, atom: int, target: int) -> float:
+        """The cost of an edge; endless, if any word will do."""
+        said = self._often.get(atom, 0.0)
+        return said if said == _ENDLESS else said * (_LOOK + self._behind[place] * self._ahead[target])
+
+
+def _beyond(phrases: Phrases, costs: _Costs, nowhere: set[int]) -> list[float]:
+    """By place, what one edge costs at most, if every phrase that goes on from there is noticed beyond it.
+
+    A way that leads back to a place where it has been adds nothing: it has to leave that place once more.
+    """
+    edges, also = phrases.edges, phrases.also
+    found = [0.0] * len(edges)
+    seen = bytearray(len(edges))
+    for place in nowhere:
+        found[place] = _ENDLESS
+        seen[place] = 1
+    waiting = [place for place in range(len(edges)) if not seen[place]]
+    while waiting:
+        place = waiting[-1]
+        if seen[place] == 2:
+            waiting.pop()
+            continue
+        if not seen[place]:
+            seen[place] = 1
+            fresh = [target for targets in edges[place].values() for target in targets if not seen[target]]
+            fresh.extend(other for other in also.get(place, ()) if not seen[other])
+            if fresh:
+                waiting.extend(fresh)
+                continue
+        waiting.pop()
+        seen[place] = 2
+        most = max([found[other] for other in also.get(place, ())], default=0.0)
+        for atom, targets in edges[place].items():
+            for target in targets:
+                least = found[target]
+                if least > most:
+                    most = max(most, min(least, costs.of(place, atom, target)))
+        found[place] = most
+    return found

@@ -1,0 +1,50 @@
+"""Tables of numbers: what goes in comes out, row by row, and through bytes."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from gateway.redaction.anchors import graph
+from gateway.redaction.grammar import read
+from gateway.redaction.phrases import Phrases
+from gateway.redaction.tables import Graph, Lists, Table, packed, unpacked
+
+
+def test_rows_are_what_was_put_in() -> None:
+    """Lists and tables tell each row, the empty ones too, and which ones are not empty."""
+    lists = Lists.of({1: (4, 5), 3: (6,)}, 5)
+    table = Table.of({0: {7: (1, 2)}, 2: {8: (3,), 9: (4,)}}, 4)
+
+    assert [lists[row] for row in range(5)] == [(), (4, 5), (), (6,), ()]
+    assert lists.filled() == {1: (4, 5), 3: (6,)}
+    assert [table[row] for row in range(4)] == [{7: (1, 2)}, {}, {8: (3,), 9: (4,)}, {}]
+    assert table.rows() == {0, 2}
+
+
+def made() -> Graph:
+    """The graph of a few phrases."""
+    phrases = Phrases({})
+    for number, source in enumerate(("breast cancer", r"on (?:\w+ ){0,2}strike", r"grand\w+ (?:is|was) ill")):
+        phrases.add_pattern(read(source, phrase=True), number)
+    return graph(phrases, [1])
+
+
+def told(one: Graph) -> list[object]:
+    """All that a graph holds."""
+    parts: list[object] = [one.first, one.bearing, one.forms, one.marked]
+    parts.extend(list(column) for part in one if isinstance(part, Table | Lists) for column in part.arrays())
+    return parts
+
+
+def test_a_graph_goes_through_bytes() -> None:
+    """What is unpacked is what was packed."""
+    assert told(unpacked(packed(made()))) == told(made())
+
+
+@pytest.mark.parametrize("cut", [0, 5, 20])
+def test_what_is_no_graph_is_refused(cut: int) -> None:
+    """Bytes that end too early are told from a graph."""
+    with pytest.raises((ValueError, struct.error)):
+        unpacked(packed(made())[:cut])
