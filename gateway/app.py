@@ -13,7 +13,6 @@ import logging
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, time, time_ns
@@ -28,40 +27,44 @@ from gateway.audit.access import access_mark
 from gateway.audit.configurations import keep_configuration
 from gateway.audit.gathering import Gatherer, Spool, name_of
 from gateway.audit.journal import Journal
-from gateway.audit.journal import Settings as JournalSettings
-from gateway.audit.language import Id, Mac, Sha
+from gateway.audit.language import Id, Sha
 from gateway.audit.ledger import Ledger
 from gateway.audit.log_store import LogReader
 from gateway.audit.record import Operator
 from gateway.audit.retention.erasure import Erasing
-from gateway.audit.retention.restoring import lost_before, reapply, recorded
-from gateway.audit.sequencing import Plan
+from gateway.audit.retention.restoring import reapply
 from gateway.audit.store import StoreFault
 from gateway.audit.totals import Taken
 from gateway.audit.words import Act
 from gateway.canary.canary import Canary
 from gateway.canary.round import Parts
-from gateway.change.chain import Chain, ChainBroken
+from gateway.change.chain import Chain
 from gateway.change.control import require_approval
 from gateway.change.control import warnings as change_warnings
-from gateway.change.roll import Moved, Roll, RollUnreadable
-from gateway.change.statement import Proposal
 from gateway.clock import Clock
 from gateway.config import Bundle, load, schemas_mark
 from gateway.config.outlook import expiry_warnings
 from gateway.config.shelf import Shelf
 from gateway.delivery import ECHOES
-from gateway.endpoints import Endpoint
 from gateway.erasing import Desk
 from gateway.errors import Code, ConfigurationError, Unavailable
 from gateway.keys import KeyFault, Keyring
 from gateway.limits import Limits
-from gateway.listener import Listener, ListenerOptions
+from gateway.listener import Listener
 from gateway.logs import CallLine, Log, detached_logger, loop_exception_handler, silence
 from gateway.mending import Mending
 from gateway.metrics import Metrics
 from gateway.noting import Noting
 from gateway.operations import Check, operations_handler
+from gateway.options import (
+    endpoints,
+    journal_settings,
+    listener_options,
+    log_plan,
+    operations_options,
+    part_in_region,
+    upstream_options,
+)
 from gateway.part import ALONE, Part, Told
 from gateway.passage import InForce, Passage
 from gateway.policy.entries import Entry
@@ -76,7 +79,7 @@ from gateway.relay import Relay
 from gateway.routes import Routes
 from gateway.sequencing import Claim, Sequencing
 from gateway.targets import Targets
-from gateway.upstream import Upstream, UpstreamOptions
+from gateway.upstream import Upstream
 from gateway.vocabulary import vocabulary_of
 from gateway.vouching import Vouching
 from providers import PROVIDERS
@@ -137,7 +140,6 @@ class Application:
         self._shared: Shared | None = None
         self._shelf = Shelf()
         self._reloading = asyncio.Lock()
-        self._noting_changes = asyncio.Lock()
         self._taken = Taken()
         self._vouching: Vouching | None = None
         self._ending = False
@@ -201,7 +203,7 @@ class Application:
         """
         bundle = self._load()
         settings = bundle.settings
-        part = self._part = _part_in_region(self._part, bundle)
+        part = self._part = part_in_region(self._part, bundle)
         loop = asyncio.get_running_loop()
         self._log = Log(self._stream)
         loop.set_exception_handler(loop_exception_handler(self._log))
@@ -218,14 +220,14 @@ class Application:
                 state / part.journal,
                 keyring.journal_key(),
                 configuration=Sha(bundle.digest),
-                settings=_journal_settings(bundle),
+                settings=journal_settings(bundle),
             ),
         )
         self._ledger = Ledger(self._journal)
         self._noting = Noting(state, keyring, self._ledger.note, lambda: self._force.vocabulary, self._log.event, _now)
         self.gatherer = Gatherer(self._journal)
         claim = await self._join_region(bundle, state)
-        self._sequencing = Sequencing(_log_plan(bundle, state), self._log_stands_still, claim)
+        self._sequencing = Sequencing(log_plan(bundle, state), self._log_stands_still, claim)
         keep_configuration(state / "log", bundle.digest, bundle.preimage)
         self._metrics = Metrics(
             ((wire.name, operation.name) for wire in PROVIDERS.values() for operation in wire.operations),
@@ -233,7 +235,7 @@ class Application:
         )
         self._metrics.orphan_intents.inc(self._journal.orphans)
         self._force = self._derive(bundle, self._detector)
-        self._upstream = Upstream(_upstream_options(bundle), _endpoints(bundle))
+        self._upstream = Upstream(upstream_options(bundle), endpoints(bundle))
         limits = Limits(-(-settings.limits.in_flight // part.workers), monotonic)
         self._quotas = await self._count_quotas(bundle)
         self._relay = Relay(
@@ -260,8 +262,8 @@ class Application:
             self._ledger.note,
             self._tried,
         )
-        self._listener = Listener(_listener_options(bundle, part), logger, self._malformed)
-        self._operations = Listener(_operations_options(bundle), logger)
+        self._listener = Listener(listener_options(bundle, part), logger, self._malformed)
+        self._operations = Listener(operations_options(bundle), logger)
         self._checks = {
             "journal": lambda: self._journal.healthy,
             "redactor": lambda: self._detector is None or self._detector.healthy,
@@ -274,7 +276,7 @@ class Application:
         self._metrics.streams_open.set_function(lambda: self._relay.streams)
         self._publish(reload_ok=True)
         if part.keeps:
-            await self._note_all(state)
+            await self._noting.everything(self._force.bundle.tenants)
         if part.serves:
             await self._attester.start()
             await self._listener.start(self._relay.handle)
@@ -450,7 +452,7 @@ class Application:
             for listener in (self._listener, self._operations):
                 listener.renew()  # one that this part has not started has nothing to renew
             keep_configuration((self._state or bundle.state) / "log", bundle.digest, bundle.preimage)
-            self._upstream.replace(_endpoints(bundle))
+            self._upstream.replace(endpoints(bundle))
         except (ConfigurationError, StoreFault, KeyFault, Unavailable, ValueError, OSError) as fault:
             if detector is not None and detector is not self._detector:
                 await detector.stop()
@@ -467,8 +469,8 @@ class Application:
         if retired is not None and retired is not detector:
             self._tasks.append(asyncio.get_running_loop().create_task(_retire(retired), name="retire"))
         if self._part.keeps:
-            await self._note_changes()
-            await self._note_tenants()
+            await self._noting.changes()
+            await self._noting.tenants(bundle.tenants)
         if parent != force.digest:
             with contextlib.suppress(Unavailable):
                 await self._ledger.note(
@@ -537,7 +539,7 @@ class Application:
             if detector is None
             else Redactor(detector, known_keys, placeholder, fields=Fields(bundle.recognizers.get(FIELDS))),
             targets=Targets(PROVIDERS),
-            host_names=_listener_options(bundle).allowed_names,
+            host_names=listener_options(bundle).allowed_names,
             book=bundle.settings.limits.book(),
         )
 
@@ -691,68 +693,12 @@ class Application:
                 seen = now  # one that fails is not tried again until something differs, or SIGHUP says so
                 await self.reload()
 
-    async def _note_all(self, state: Path) -> None:
-        """Record what happened while nobody served."""
-        await self._note_changes()
-        await self._note_tenants()
-        await self._noting.all()
-        await self._note_lost(state)
-
-    async def _note_changes(self) -> None:
-        """Record each change that was applied since the last time it was looked, once."""
-        chain = Chain(self._state or self._force.bundle.state, PROVIDERS)
-        async with self._noting_changes:
-            try:
-                for link in await asyncio.to_thread(chain.unrecorded):
-                    await self._ledger.note(_change(link))
-                    chain.recorded_one()
-            except (ChainBroken, OSError):
-                self._log.event("changes_unreadable")
-            except Unavailable:
-                return  # what was not recorded comes again
-
-    async def _note_tenants(self) -> None:
-        """Record each tenant that came, changed or went since the last time it was looked, also while none ran."""
-        tenants = self._force.bundle.tenants
-        roll = Roll(self._state or self._force.bundle.state)
-        try:
-            moved = await aside(lambda: roll.moved(tenants))
-            for item in moved or ():
-                await self._ledger.note(self._moved(item))
-            if moved is None or moved:
-                await aside(lambda: roll.keep(tenants))
-        except (RollUnreadable, KeyFault):
-            self._log.event("tenants_unreadable")
-        except Unavailable:
-            return  # what was not recorded comes again
-
-    def _moved(self, item: Moved) -> Operator:
-        known = item.there or self._keyring.has_tenant(item.tenant)  # or a key that was destroyed would come back
-        subject = Mac(self._keyring.tenant_mac(item.tenant, "tenant", item.tenant)) if known else None
-        return Operator(time=_now(), act=Act.TENANT, subject=subject, enabled=item.served)
-
-    async def _note_lost(self, state: Path) -> None:
-        """Record what a lost disk took, after a restore."""
-        lost = await asyncio.to_thread(lost_before, state)
-        if lost is not None:
-            act = Operator(
-                time=_now(),
-                act=Act.GAP,
-                document=Sha(lost.document),
-                count=lost.count,
-                start=lost.start,
-                end=lost.end,
-                refused=0,
-            )
-            await self._ledger.note(act)
-            await asyncio.to_thread(recorded, state)
-
     async def _count(self) -> None:
         while True:
             await asyncio.sleep(STRANGERS_SECONDS)
             await self._record_strangers()
             if self._part.keeps:
-                await self._note_changes()
+                await self._noting.changes()
                 await self._noting.all()
             await self._note_totals()
             self._publish_dates()
@@ -837,40 +783,6 @@ async def _retire(detector: Detector) -> None:
         await detector.stop()
 
 
-def _part_in_region(part: Part, bundle: Bundle) -> Part:
-    """The part of a process on this host: only one host of a region keeps the log."""
-    replicas = bundle.settings.replicas
-    if replicas is None or replicas.carriage is None:
-        return part
-    return replace(part, keeps=part.keeps and replicas.carriage.keeps_log)
-
-
-def _log_plan(bundle: Bundle, state: Path) -> Plan:
-    log = bundle.settings.log
-    return Plan(
-        journal=str(state / "journal"),
-        log=str(state / "log"),
-        guard=str(bundle.guard(state)),
-        keys=str(state / "keys"),
-        origin=bundle.origin,
-        master=None if bundle.master_key is None else str(bundle.master_key),
-        tiles=None if log.tiles is None else str(bundle.path(log.tiles)),
-        fenced=bundle.settings.replicas is not None and bundle.settings.replicas.carriage is not None,
-    )
-
-
-def _change(link: Proposal) -> Operator:
-    statement = link.statement
-    return Operator(
-        time=_now(),
-        act=Act.CHANGE,
-        configuration=Sha(statement.digest),
-        parent=None if statement.parent is None else Sha(statement.parent),
-        document=Sha(statement.id),
-        approvers=tuple(sorted({Id(item.key) for item in link.approvals})),
-    )
-
-
 def _now() -> int:
     return time_ns() // 1000
 
@@ -879,62 +791,3 @@ def _days_left(entry: Entry, now: datetime) -> float:
     """Days until the entry takes no more traffic unless somebody acts; 0 where it takes none."""
     ends = entry.ends(now)
     return 0.0 if ends is None else (ends - now).total_seconds() / 86_400
-
-
-def _endpoints(bundle: Bundle) -> list[Endpoint]:
-    return [Endpoint(base_url, unsafe_plaintext) for base_url, unsafe_plaintext in bundle.registry.endpoints]
-
-
-def _listener_options(bundle: Bundle, part: Part = ALONE) -> ListenerOptions:
-    listen, limits = bundle.settings.listen, bundle.settings.limits
-    return ListenerOptions(
-        host=listen.host,
-        port=listen.port if part.port is None else part.port,
-        shared_port=part.workers > 1,
-        names=frozenset(listen.names),
-        certificate=None if listen.tls is None else bundle.path(listen.tls.certificate),
-        private_key=None if listen.tls is None else bundle.path(listen.tls.private_key),
-        unsafe_plaintext=listen.unsafe_plaintext,
-        client_max_size=limits.body_bytes,
-        write_seconds=limits.write_seconds,
-        max_connections=-(-limits.connections // part.workers),
-        max_connections_per_peer=limits.connections_per_peer,
-    )
-
-
-def _operations_options(bundle: Bundle) -> ListenerOptions:
-    operations = bundle.settings.operations
-    return ListenerOptions(
-        host=operations.host,
-        port=operations.port,
-        any_name=True,
-        certificate=None if operations.tls is None else bundle.path(operations.tls.certificate),
-        private_key=None if operations.tls is None else bundle.path(operations.tls.private_key),
-        unsafe_plaintext=operations.unsafe_plaintext,
-    )
-
-
-def _upstream_options(bundle: Bundle) -> UpstreamOptions:
-    limits, upstream = bundle.settings.limits, bundle.settings.upstream
-    return UpstreamOptions(
-        max_in_flight=limits.in_flight,
-        connect_seconds=limits.connect_seconds,
-        head_seconds=limits.first_byte_seconds,
-        idle_seconds=limits.idle_seconds,
-        total_seconds=limits.total_seconds,
-        max_answer_bytes=limits.answer_bytes,
-        keepalive_seconds=upstream.keepalive_seconds,
-        ca_file=None if upstream.authorities is None else bundle.path(upstream.authorities),
-    )
-
-
-def _journal_settings(bundle: Bundle) -> JournalSettings:
-    journal = bundle.settings.journal
-    return JournalSettings(
-        timeout=journal.timeout_seconds,
-        closing_timeout=journal.closing_seconds,
-        waiting=journal.waiting,
-        batch=journal.batch,
-        check_every=journal.check_seconds,
-        ballast=journal.ballast_bytes,
-    )

@@ -45,6 +45,7 @@ FLOORS: dict[str, int] = {
     "gateway.metrics": 3,
     "gateway.noting": 3,
     "gateway.operations": 3,
+    "gateway.options": 3,
     "gateway.outside": 3,
     "gateway.passage": 3,
     "gateway.process": 3,
