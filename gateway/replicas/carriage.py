@@ -72,11 +72,7 @@ class Line:
         Raises:
             Away: whether it was carried out is unknown.
         """
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                return cast(object, await self._client.execute_command(*words))
-        except (RedisError, OSError, TimeoutError) as error:
-            raise Away(type(error).__name__) from None
+        return await self._bounded(self._client.execute_command(*words))
 
     async def run_all(self, *commands: Sequence[str | bytes | int]) -> list[object]:
         """Commands in one round trip.
@@ -84,12 +80,24 @@ class Line:
         Raises:
             Away: whether they were carried out is unknown.
         """
+        pipe = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipe.execute_command(*command)
+        return cast("list[object]", await self._bounded(pipe.execute()))
+
+    async def _bounded(self, command: Awaitable[object]) -> object:
+        """Wait for a command, in a task of its own: the library may take a cancellation for a time-out of its own."""
+        task = asyncio.ensure_future(command)
         try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                pipe = self._client.pipeline(transaction=False)
-                for command in commands:
-                    pipe.execute_command(*command)
-                return cast("list[object]", await pipe.execute())
+            done, _late = await asyncio.wait([task], timeout=WAIT_SECONDS)
+        finally:
+            if not task.done():
+                task.cancel()
+                task.add_done_callback(_seen)
+        if not done:
+            raise Away("TimeoutError")
+        try:
+            return task.result()
         except (RedisError, OSError, TimeoutError) as error:
             raise Away(type(error).__name__) from None
 
@@ -398,6 +406,12 @@ def _flat(entries: list[object]) -> list[tuple[bytes, list[bytes] | dict[bytes, 
     if entries and isinstance(entries[0], list) and entries[0] and isinstance(entries[0][0], list | tuple):
         return [item for each in entries for item in cast("list[tuple[bytes, list[bytes]]]", each)]
     return cast("list[tuple[bytes, list[bytes] | dict[bytes, bytes]]]", entries)
+
+
+def _seen(task: asyncio.Future[object]) -> None:
+    """Whatever became of what nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _number(value: object) -> int:
