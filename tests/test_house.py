@@ -52,6 +52,7 @@ FLOORS: dict[str, int] = {
     "gateway.reconciling": 3,
     "gateway.replicas": 3,
     "gateway.relay": 3,
+    "gateway.part": 3,
     "gateway.routes": 3,
     "gateway.sequencing": 3,
     "gateway.speech": 3,
@@ -71,6 +72,7 @@ FLOORS: dict[str, int] = {
     "gateway.simulator": 4,
     "gateway.trial": 4,
     "gateway.web": 4,
+    "gateway.workers": 4,
     "gateway.__main__": 4,
 }
 PEERS = ("gateway.policy", "gateway.redaction", "gateway.audit")

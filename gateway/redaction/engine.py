@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import tldextract.tldextract
-from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry
+from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry, RecognizerResult
+from presidio_analyzer.context_aware_enhancers import ContextAwareEnhancer
 from presidio_analyzer.nlp_engine import NlpArtifacts, NlpEngine
 
 from gateway.categories import PERSONAL_DATA, Category, Personal
@@ -75,6 +76,24 @@ class NoLanguage(NlpEngine):
     def get_supported_languages(self) -> list[str]:
         """The one code that all our recognisers bear."""
         return [LANGUAGE]
+
+
+class AsFound(ContextAwareEnhancer):
+    """Leaves results as they are: what stands round a finding was judged already. (Presidio's own copies them all.)"""
+
+    def __init__(self) -> None:
+        super().__init__(0.0, 0.0, 0, 0)
+
+    def enhance_using_context(
+        self,
+        text: str,
+        raw_results: list[RecognizerResult],
+        nlp_artifacts: NlpArtifacts,
+        recognizers: list[EntityRecognizer],
+        context: list[str] | None = None,
+    ) -> list[RecognizerResult]:
+        """The results."""
+        return raw_results
 
 
 class Engine:
@@ -189,7 +208,11 @@ def _analyzer(recognizers: Sequence[EntityRecognizer]) -> AnalyzerEngine:
     """Presidio's analyser over our recogniser and an operator's own, and over no other."""
     registry = RecognizerRegistry(recognizers=list(recognizers), supported_languages=[LANGUAGE])
     return AnalyzerEngine(
-        registry=registry, nlp_engine=NoLanguage(), supported_languages=[LANGUAGE], log_decision_process=False
+        registry=registry,
+        nlp_engine=NoLanguage(),
+        supported_languages=[LANGUAGE],
+        context_aware_enhancer=AsFound(),
+        log_decision_process=False,
     )
 
 

@@ -32,6 +32,8 @@ def coverage(view: View, filters: Filters, state: Path, known: Iterable[Agreemen
     dates = [at for each in known for at in (each.since, each.until) if at is not None]
     covered = bare = 0
     for like, sums in view.counts(allowed).grouped(*_LIKE):
+        if like[0].startswith("canary:"):  # the gateway's trials of itself, which no agreement is about
+            continue
         marks = {filters.since, filters.until, *dates, *_notices(state, turns, like[0])}
         marks |= {at for time, _digest in turns for at in (time, time + GRACE)}
         spans = list(pairwise(sorted(at for at in marks if filters.since <= at <= filters.until)))

@@ -19,7 +19,7 @@ from gateway.audit.evidence import Evidence as StateEvidence
 from gateway.audit.language import Id
 from gateway.audit.record import KINDS, Operator, Row, canonical_row
 from gateway.audit.store import FILE_NAME, reading
-from gateway.audit.verify import NotVerified, Policy, ed25519, fault_of, read_checkpoint
+from gateway.audit.verify import Configuration, NotVerified, Policy, Verification, ed25519, fault_of, read_checkpoint
 from gateway.audit.words import Act, Echo, ErrorClass, Finish, Ground, Result, Said, Setting, Verdict
 from gateway.categories import Category
 from gateway.errors import Code
@@ -263,3 +263,28 @@ def _own_key() -> str:
     from tests.gateway.audit.logs import ORIGIN, SIGNER  # noqa: PLC0415
 
     return verifier_key(ORIGIN, SIGNER.public)
+
+
+def test_a_trial_of_itself_is_counted_apart(genuine: Evidence) -> None:
+    """What the gateway sent to itself needs no agreement; a call that only says so in part does, and A7 fails."""
+    trial = {
+        "tenant": "gateway:canary", "purpose": "gateway:canary", "agreement": "gateway:canary",
+        "processor": "canary:openai-eu", "tls": "none",
+    }  # fmt: skip
+    at = next(at for at, each in enumerate(genuine.rows) if each.record["kind"] == "intent")
+    record = genuine.rows[at].record
+
+    def run(changed: dict[str, str]) -> Verification:
+        text = json.dumps({**record, **changed}, sort_keys=True, separators=(",", ":"))
+        made = Verification(0)
+        made.announce(record)
+        made.configurations = {
+            str(record["configuration"]): Configuration(each) for each in genuine.configurations.values()
+        }
+        made._record(5, text, clear=False)
+        return made
+
+    assert (run({}).a["A7"].failed, run({}).totals["covered"]) == (0, 1)
+    assert (run(trial).a["A7"].failed, run(trial).totals["trials"], run(trial).totals["covered"]) == (0, 1, 0)
+    for name in trial:
+        assert run({each: said for each, said in trial.items() if each != name}).a["A7"].failed == 1, name
