@@ -25,59 +25,71 @@ from gateway.aside import aside
 from gateway.attest.attester import Attester
 from gateway.audit.access import access_mark
 from gateway.audit.configurations import keep_configuration
+from gateway.audit.gathering import Gatherer, Spool, name_of
 from gateway.audit.journal import Journal
-from gateway.audit.journal import Settings as JournalSettings
-from gateway.audit.language import Id, Mac, Sha
+from gateway.audit.language import Id, Sha
 from gateway.audit.ledger import Ledger
+from gateway.audit.log_store import LogReader
 from gateway.audit.record import Operator
 from gateway.audit.retention.erasure import Erasing
-from gateway.audit.retention.restoring import lost_before, reapply, recorded
-from gateway.audit.sequencing import Plan
+from gateway.audit.retention.restoring import reapply
 from gateway.audit.store import StoreFault
 from gateway.audit.totals import Taken
 from gateway.audit.words import Act
 from gateway.canary.canary import Canary
 from gateway.canary.round import Parts
-from gateway.change.chain import Chain, ChainBroken
+from gateway.change.chain import Chain
 from gateway.change.control import require_approval
 from gateway.change.control import warnings as change_warnings
-from gateway.change.roll import Moved, Roll, RollUnreadable
-from gateway.change.statement import Proposal
 from gateway.clock import Clock
 from gateway.config import Bundle, load, schemas_mark
 from gateway.config.outlook import expiry_warnings
 from gateway.config.shelf import Shelf
 from gateway.delivery import ECHOES
-from gateway.endpoints import Endpoint
 from gateway.erasing import Desk
 from gateway.errors import Code, ConfigurationError, Unavailable
 from gateway.keys import KeyFault, Keyring
 from gateway.limits import Limits
-from gateway.listener import Listener, ListenerOptions
+from gateway.listener import Listener
 from gateway.logs import CallLine, Log, detached_logger, loop_exception_handler, silence
 from gateway.mending import Mending
 from gateway.metrics import Metrics
 from gateway.noting import Noting
-from gateway.operations import operations_handler
+from gateway.operations import Check, operations_handler
+from gateway.options import (
+    endpoints,
+    journal_settings,
+    listener_options,
+    log_plan,
+    operations_options,
+    part_in_region,
+    upstream_options,
+)
+from gateway.part import ALONE, Part, Told
 from gateway.passage import InForce, Passage
 from gateway.policy.entries import Entry
 from gateway.policy.halts import Halts
 from gateway.process import close_core_dumps, concerns
-from gateway.quotas import Counters
-from gateway.redaction.detector import Detector, Patience
+from gateway.quotas import Counters, Quotas
+from gateway.redaction.detector import Detector
 from gateway.redaction.fields import FIELDS, Fields
+from gateway.redaction.patience import Patience
 from gateway.redaction.redactor import Redactor, typed, untyped
 from gateway.relay import Relay
 from gateway.routes import Routes
-from gateway.sequencing import Sequencing
+from gateway.sequencing import Claim, Sequencing
 from gateway.targets import Targets
-from gateway.upstream import Upstream, UpstreamOptions
+from gateway.upstream import Upstream
 from gateway.vocabulary import vocabulary_of
 from gateway.vouching import Vouching
 from providers import PROVIDERS
 
 if TYPE_CHECKING:
+    from gateway.replicas.carrying import Home, Outpost
     from gateway.replicas.shared import Shared
+
+_LAST_WORDS_SECONDS = 5.0
+"""How long a host that ends waits for the log to have all that it wrote; what is not there by then is sent later."""
 
 WATCH_SECONDS = 0.5
 """How long an approved schema, or a caller key, may take to be in force."""
@@ -103,6 +115,7 @@ class Application:
         state: where the journal and keys live; None takes what the configuration says.
         environment: for credential references; nothing else is read from it.
         stream: where log lines go.
+        part: which part of a gateway this process is.
     """
 
     def __init__(
@@ -112,9 +125,11 @@ class Application:
         *,
         environment: Mapping[str, str] = MappingProxyType({}),
         stream: BinaryIO | None = None,
+        part: Part = ALONE,
     ) -> None:
         self._directory = directory
         self._state = state
+        self._part = part
         self._environment = environment
         self._stream = stream or sys.stdout.buffer
         self._tasks: list[asyncio.Task[None]] = []
@@ -125,8 +140,14 @@ class Application:
         self._shared: Shared | None = None
         self._shelf = Shelf()
         self._reloading = asyncio.Lock()
-        self._noting_changes = asyncio.Lock()
         self._taken = Taken()
+        self._vouching: Vouching | None = None
+        self._ending = False
+        self.behind_log = False
+        self._joined: Home | Outpost | None = None
+        self.home: Home | None = None
+        self.outpost: Outpost | None = None
+        self._checks: dict[str, Check] = {}
 
     @property
     def port(self) -> int:
@@ -143,8 +164,38 @@ class Application:
         """Whether the signed log was brought up to the journal lately."""
         return self._sequencing.healthy
 
+    @property
+    def bundle(self) -> Bundle:
+        """The configuration in force."""
+        return self._force.bundle
+
+    @property
+    def state(self) -> Path:
+        """Where the state is."""
+        return self._state or self._force.bundle.state
+
+    @property
+    def journal(self) -> Journal:
+        """This process's own journal."""
+        return self._journal
+
+    @property
+    def keyring(self) -> Keyring:
+        """The state's keys."""
+        return self._keyring
+
+    @property
+    def log(self) -> Log:
+        """Where log lines go."""
+        return self._log
+
+    def tell(self, worker: str) -> Told:
+        """What this process says of itself, to its parent."""
+        checks = {name: holds() for name, holds in self._checks.items()}
+        return Told(worker, checks, self._warnings(), self._metrics.render())
+
     async def start(self) -> None:
-        """Start every part, the listener last.
+        """Start all that this part of a gateway has, the listener last.
 
         Raises:
             ConfigurationError: the configuration has faults.
@@ -152,6 +203,7 @@ class Application:
         """
         bundle = self._load()
         settings = bundle.settings
+        part = self._part = part_in_region(self._part, bundle)
         loop = asyncio.get_running_loop()
         self._log = Log(self._stream)
         loop.set_exception_handler(loop_exception_handler(self._log))
@@ -160,19 +212,22 @@ class Application:
         logger = detached_logger(handler)
         state = self._state = self._state or bundle.state
         keyring = self._keyring = Keyring.open(state / "keys", master=bundle.master_key, create=True)
-        await asyncio.to_thread(reapply, state, keyring, bundle.guard(state), bundle.tenants)
+        if part.keeps:
+            await asyncio.to_thread(reapply, state, keyring, bundle.guard(state), bundle.tenants)
         self._detector, self._journal = await asyncio.gather(
             self._detect(bundle),
             Journal.open(
-                state / "journal",
+                state / part.journal,
                 keyring.journal_key(),
                 configuration=Sha(bundle.digest),
-                settings=_journal_settings(bundle),
+                settings=journal_settings(bundle),
             ),
         )
         self._ledger = Ledger(self._journal)
         self._noting = Noting(state, keyring, self._ledger.note, lambda: self._force.vocabulary, self._log.event, _now)
-        self._sequencing = Sequencing(_log_plan(bundle, state), self._log_stands_still)
+        self.gatherer = Gatherer(self._journal)
+        claim = await self._join_region(bundle, state)
+        self._sequencing = Sequencing(log_plan(bundle, state), self._log_stands_still, claim)
         keep_configuration(state / "log", bundle.digest, bundle.preimage)
         self._metrics = Metrics(
             ((wire.name, operation.name) for wire in PROVIDERS.values() for operation in wire.operations),
@@ -180,15 +235,9 @@ class Application:
         )
         self._metrics.orphan_intents.inc(self._journal.orphans)
         self._force = self._derive(bundle, self._detector)
-        self._upstream = Upstream(_upstream_options(bundle), _endpoints(bundle))
-        limits = Limits(settings.limits.in_flight, monotonic)
-        counters = Counters(monotonic, time)
-        if settings.replicas is not None:
-            from gateway.replicas.shared import Shared, door_options  # noqa: PLC0415  # `redis` is an optional package
-
-            self._shared = Shared(door_options(bundle), settings.replicas, counters, lambda: self._force.bundle.callers)
-            await self._shared.start()
-        self._quotas = counters if self._shared is None else self._shared.quotas
+        self._upstream = Upstream(upstream_options(bundle), endpoints(bundle))
+        limits = Limits(-(-settings.limits.in_flight // part.workers), monotonic)
+        self._quotas = await self._count_quotas(bundle)
         self._relay = Relay(
             in_force=lambda: self._force,
             keyring=keyring,
@@ -196,7 +245,7 @@ class Application:
             upstream=self._upstream,
             limits=limits,
             quotas=self._quotas,
-            current=lambda: self._shared is None or self._shared.current,
+            current=lambda: self._current,
             routes=Routes(
                 monotonic,
                 failures=settings.upstream.failures,
@@ -213,40 +262,138 @@ class Application:
             self._ledger.note,
             self._tried,
         )
-        self._listener = Listener(_listener_options(bundle), logger, self._malformed)
-        self._operations = Listener(_operations_options(bundle), logger)
-        checks = {
+        self._listener = Listener(listener_options(bundle, part), logger, self._malformed)
+        self._operations = Listener(operations_options(bundle), logger)
+        self._checks = {
             "journal": lambda: self._journal.healthy,
             "redactor": lambda: self._detector is None or self._detector.healthy,
-            "checkpoint": lambda: self._sequencing.healthy,
-            "accepting": lambda: not self._relay.stopping,
-            "current": lambda: self._shared is None or self._shared.current,
+            "checkpoint": lambda: self._sequencing.healthy or not part.keeps,
+            "accepting": lambda: not (self._ending or self._relay.stopping),
+            "current": lambda: self._current,
             "canary": lambda: self._canary.well,
         }
         self._metrics.calls_in_flight.set_function(lambda: limits.in_flight)
         self._metrics.streams_open.set_function(lambda: self._relay.streams)
-        desk = self._desk(state)
         self._publish(reload_ok=True)
-        await self._note_all(state)
-        await self._attester.start()
-        await self._listener.start(self._relay.handle)
-        await self._operations.start(operations_handler(self._metrics, checks, self._warnings, desk.handle))
-        self._vouching = Vouching(bundle, state, self._keyring, self._ledger.note, self._unvouched, self._sign_no_more)
-        await self._vouching.look()
-        self._sequencing.start()
-        self._tasks = [
+        if part.keeps:
+            await self._noting.everything(self._force.bundle.tenants)
+        if part.serves:
+            await self._attester.start()
+            await self._listener.start(self._relay.handle)
+        if part.operates:
+            await self._operate(state)
+        if part.keeps:
+            await self._keep(bundle, state)
+        self._tasks += [
             loop.create_task(self._watch(), name="watch"),
             loop.create_task(self._count(), name="strangers"),
-            loop.create_task(desk.run(), name="desk"),
             loop.create_task(Mending(self._journal, self._mended).run(), name="mending"),
-            loop.create_task(self._attester.run(), name="attester"),
-            loop.create_task(self._canary.run(), name="canary"),
         ]
+        if part.serves:  # what they halt is halted in this process alone
+            self._tasks += [
+                loop.create_task(self._attester.run(), name="attester"),
+                loop.create_task(self._canary.run(), name="canary"),
+            ]
+        if part.serves and part.operates:
+            self.say_started(self.port)
+
+    async def _count_quotas(self, bundle: Bundle) -> Quotas:
+        """Whoever counts quotas: Redis for all replicas, the parent for its workers, or this process."""
+        counters, part, replicas = Counters(monotonic, time), self._part, bundle.settings.replicas
+        if replicas is None or not part.serves:
+            return part.quotas or counters
+        from gateway.replicas.shared import Shared, door_options  # noqa: PLC0415  # `redis` is an optional package
+
+        sharing = replicas.count * part.workers
+        shared = self._shared = Shared(
+            door_options(bundle), replicas, sharing, counters, lambda: self._force.bundle.callers
+        )
+        await shared.start()
+        return shared.quotas
+
+    async def _operate(self, state: Path) -> None:
+        """Answer the operator; a tenant's wishes are carried out where the record is made."""
+        desk = self._desk(state) if self._part.keeps else None
+        answer = None if desk is None else desk.handle
+        answers = operations_handler(self._metrics, self._checks, self._warnings, answer, self._part.others)
+        await self._operations.start(answers)
+        if desk is not None:
+            self._tasks.append(asyncio.get_running_loop().create_task(desk.run(), name="desk"))
+
+    @property
+    def _current(self) -> bool:
+        """Whether this process knows enough of what others decided, and wrote, to go on granting."""
+        behind = self.behind_log or (self.outpost is not None and self.outpost.older)
+        return not behind and (self._shared is None or self._shared.current)
+
+    async def _join_region(self, bundle: Bundle, state: Path) -> Claim | None:
+        """Where several hosts make one log: carry ours there, or take theirs in; who grants what we sign."""
+        replicas = bundle.settings.replicas
+        if replicas is None or replicas.carriage is None:
+            return None
+        self._keyring.shared = True
+        if not self._part.operates:
+            return None
+        from gateway.replicas.carrying import Home, OnDisk, Outpost  # noqa: PLC0415  # `redis` is an optional package
+        from gateway.replicas.shared import door_options  # noqa: PLC0415
+
+        options, log = door_options(bundle), state / "log"
+        name = name_of(replicas.carriage.host, self._journal.identity)
+        joined: Home | Outpost = (
+            Home(options, self._keyring, self.gatherer, name, log, self.last_signed)
+            if self._part.keeps
+            else Outpost(options, self._keyring, log)
+        )
+        self._joined = joined
+        await joined.meet(bundle.tenants)
+        if isinstance(joined, Home):
+            self.home = joined
+            joined.start()
+            return joined.heads.claim
+        self.outpost = joined
+        joined.start()
+        spool = Spool(state / self._part.journal, self._keyring.journal_key())
+        joined.carry(name, OnDisk(spool, self._forget_signed))
+        return None
+
+    async def _forget_signed(self, through: int) -> None:
+        await self._journal.trim(through)
+        await self._journal.truncate()
+
+    async def last_signed(self) -> int:
+        """The key of the last row of the journal that a signed checkpoint covers; -1: none."""
+        state, key = self.state, self._keyring.log_key()
+
+        def read() -> int:
+            with LogReader.read(state / "log", key) as log:
+                return log.last_seq
+
+        try:
+            return await asyncio.to_thread(read)
+        except StoreFault:
+            return -1  # nothing was signed yet
+
+    async def _gathered_under_way(self, tenant: str) -> bool:
+        if self._part.under_way is not None and await self._part.under_way(tenant):
+            return True
+        return self.gatherer.open_of(tenant)
+
+    async def _keep(self, bundle: Bundle, state: Path) -> None:
+        """Have the log made, and vouched for."""
+        loop, note = asyncio.get_running_loop(), self._ledger.note
+        self._vouching = Vouching(bundle, state, self._keyring, note, self._unvouched, self._sign_no_more)
+        await self._vouching.look()
+        self._sequencing.start()
         self._tasks += [loop.create_task(each, name="vouching") for each in self._vouching.runs()]
-        self._log.event("start", port=self.port, operations=self.operations_port, policy=bundle.digest[:16])
+
+    def say_started(self, port: int) -> None:
+        """Tell the operator that calls are taken, and where."""
+        policy = self._force.bundle.digest[:16]
+        self._log.event("start", port=port, operations=self.operations_port, policy=policy)
 
     async def stop(self) -> None:
         """Take no more calls, let those in progress end within their bound, close what is left, and end every part."""
+        await self.hand_over()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -259,15 +406,31 @@ class Application:
         await self._record_strangers()
         await self._note_totals(ending=True)
         await self._upstream.close()
-        await self._vouching.close()
+        if self._vouching is not None:
+            await self._vouching.close()
         if self._shared is not None:
             await self._shared.stop()
         if self._detector is not None:
             await self._detector.stop()
+        if self.home is not None:
+            await self.home.stop()
         await self._journal.close()
         await self._sequencing.stop()
-        self._log.event("stop")
+        if self.home is not None:
+            await self.home.close()
+        if self.outpost is not None:
+            await self.outpost.last_words(_LAST_WORDS_SECONDS)
+            await self.outpost.stop()
+        self._log.event("stop" if self._part.operates else "worker_stop")
         self._log.close()
+
+    async def hand_over(self) -> None:
+        """Say that this gateway is not ready, and go on for as long as a balancer needs to hear of it. Once."""
+        seconds = self._force.bundle.settings.limits.handover_seconds
+        if not self._ending and self._part.operates and seconds:
+            self._ending = True
+            await asyncio.sleep(seconds)
+        self._ending = True
 
     async def reload(self) -> bool:
         """Read the configuration anew, one reading at a time; whether it is in force now.
@@ -283,12 +446,14 @@ class Application:
             bundle = await aside(self._load)
             if (bundle.recognizers, bundle.settings.redaction) != (former.recognizers, former.settings.redaction):
                 detector = await self._detect(bundle)
+            if self._joined is not None:
+                await self._joined.meet(bundle.tenants)
             force = await aside(lambda: self._derive(bundle, detector))
             for listener in (self._listener, self._operations):
-                listener.renew()
+                listener.renew()  # one that this part has not started has nothing to renew
             keep_configuration((self._state or bundle.state) / "log", bundle.digest, bundle.preimage)
-            self._upstream.replace(_endpoints(bundle))
-        except (ConfigurationError, StoreFault, Unavailable, ValueError, OSError) as fault:
+            self._upstream.replace(endpoints(bundle))
+        except (ConfigurationError, StoreFault, KeyFault, Unavailable, ValueError, OSError) as fault:
             if detector is not None and detector is not self._detector:
                 await detector.stop()
             self._metrics.reload_ok.set(0)
@@ -303,8 +468,9 @@ class Application:
         retired, self._detector = self._detector, detector
         if retired is not None and retired is not detector:
             self._tasks.append(asyncio.get_running_loop().create_task(_retire(retired), name="retire"))
-        await self._note_changes()
-        await self._note_tenants()
+        if self._part.keeps:
+            await self._noting.changes()
+            await self._noting.tenants(bundle.tenants)
         if parent != force.digest:
             with contextlib.suppress(Unavailable):
                 await self._ledger.note(
@@ -321,6 +487,8 @@ class Application:
             self._directory, self._environment, wires=PROVIDERS, state=self._state, halts=self._halts, shelf=self._shelf
         )
         require_approval(bundle, self._state or bundle.state, PROVIDERS)
+        if self._part.workers > 1:
+            bundle.callers.share()
         return bundle
 
     def _sign_no_more(self, reason: str) -> None:
@@ -335,16 +503,20 @@ class Application:
         async def pause() -> None:
             await asyncio.sleep(PUMP_SECONDS)
 
-        erasing = Erasing(state, self._keyring, self._journal, _now, pause)
+        erasing = Erasing(state, self._keyring, self._journal, _now, pause, elsewhere=self._gathered_under_way)
         return Desk(state, self._keyring, self._ledger, erasing, lambda: self._force.bundle, _now, self._log.event)
 
     async def _detect(self, bundle: Bundle) -> Detector | None:
+        if not self._part.serves:
+            return None
         if bundle.settings.redaction.unsafe_redaction_off:
             self._log.event("unsafe_redaction_off")
             return None
         redaction = bundle.settings.redaction
         patience = Patience(redaction.patience_seconds, redaction.patience_seconds_per_mebibyte / 1024)
-        detector = Detector(bundle.recognizers, redaction.workers, patience, redaction.remembered)
+        mother, workers = self._part.mother, self._part.workers
+        patience = patience if mother is None else patience.shared(workers)
+        detector = Detector(bundle.recognizers, redaction.workers, patience, redaction.remembered, mother)
         await detector.start()
         return detector
 
@@ -367,7 +539,7 @@ class Application:
             if detector is None
             else Redactor(detector, known_keys, placeholder, fields=Fields(bundle.recognizers.get(FIELDS))),
             targets=Targets(PROVIDERS),
-            host_names=_listener_options(bundle).allowed_names,
+            host_names=listener_options(bundle).allowed_names,
             book=bundle.settings.limits.book(),
         )
 
@@ -392,16 +564,30 @@ class Application:
         refused = [] if self._refused is None else [self._refused]
         away = self._shared is not None and not self._shared.up
         alone = ["Redis is away: limits are granted by this replica's share"] if away else []
+        alone += self._carriage_warnings()
         return [
             *doubt,
             *refused,
             *alone,
-            *self._vouching.warnings(),
+            *(() if self._vouching is None else self._vouching.warnings()),
             *self._attester.failing,
             *self._canary.failing,
             *change_warnings(self._force.bundle),
             *expiry_warnings(self._force.bundle, now),
         ]
+
+    def _carriage_warnings(self) -> list[str]:
+        said = []
+        if self.outpost is not None and self.outpost.older:
+            said.append("this host's journal is older than what the log has of it: nothing is granted")
+        elif self.outpost is not None and self.outpost.behind:
+            said.append("nobody takes this host's journal to the log: it is kept here, and sent when somebody does")
+        if self.home is not None:
+            said += [f"rows of journal {name} did not come in turn" for name in sorted(self.home.missing)]
+            if self.home.foreign:
+                said.append(f"{self.home.foreign} carried entries were not sealed under this master key: dropped")
+            said += ["Redis is away: no checkpoint is claimed"] if self._sequencing.waiting else []
+        return said
 
     def _tell_refusal(self, fault: Exception) -> None:
         """Say where people look that what is on disk does not serve, and why."""
@@ -491,14 +677,15 @@ class Application:
         seen = (schemas_mark(self._directory), chain.mark())
         keys = self._force.bundle.callers.key_ids()
         looked = None
+        keeps = self._part.keeps
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            if looked != (mark := access_mark(self._state or self._force.bundle.state)):
+            if keeps and looked != (mark := access_mark(self._state or self._force.bundle.state)):
                 looked = mark
                 await self._noting.looks()
             self._metrics.journal_healthy.set(1 if self._journal.healthy else 0)
             known, keys = keys, self._force.bundle.callers.key_ids()
-            for key in sorted(known ^ keys):
+            for key in sorted(known ^ keys) if keeps else ():
                 with contextlib.suppress(Unavailable):
                     await self._ledger.note(Operator(time=_now(), act=Act.KEY, key=Id(key), enabled=key in keys))
             now = (schemas_mark(self._directory), chain.mark())
@@ -506,68 +693,13 @@ class Application:
                 seen = now  # one that fails is not tried again until something differs, or SIGHUP says so
                 await self.reload()
 
-    async def _note_all(self, state: Path) -> None:
-        """Record what happened while nobody served."""
-        await self._note_changes()
-        await self._note_tenants()
-        await self._noting.all()
-        await self._note_lost(state)
-
-    async def _note_changes(self) -> None:
-        """Record each change that was applied since the last time it was looked, once."""
-        chain = Chain(self._state or self._force.bundle.state, PROVIDERS)
-        async with self._noting_changes:
-            try:
-                for link in await asyncio.to_thread(chain.unrecorded):
-                    await self._ledger.note(_change(link))
-                    chain.recorded_one()
-            except (ChainBroken, OSError):
-                self._log.event("changes_unreadable")
-            except Unavailable:
-                return  # what was not recorded comes again
-
-    async def _note_tenants(self) -> None:
-        """Record each tenant that came, changed or went since the last time it was looked, also while none ran."""
-        tenants = self._force.bundle.tenants
-        roll = Roll(self._state or self._force.bundle.state)
-        try:
-            moved = await aside(lambda: roll.moved(tenants))
-            for item in moved or ():
-                await self._ledger.note(self._moved(item))
-            if moved is None or moved:
-                await aside(lambda: roll.keep(tenants))
-        except (RollUnreadable, KeyFault):
-            self._log.event("tenants_unreadable")
-        except Unavailable:
-            return  # what was not recorded comes again
-
-    def _moved(self, item: Moved) -> Operator:
-        known = item.there or self._keyring.has_tenant(item.tenant)  # or a key that was destroyed would come back
-        subject = Mac(self._keyring.tenant_mac(item.tenant, "tenant", item.tenant)) if known else None
-        return Operator(time=_now(), act=Act.TENANT, subject=subject, enabled=item.served)
-
-    async def _note_lost(self, state: Path) -> None:
-        """Record what a lost disk took, after a restore."""
-        lost = await asyncio.to_thread(lost_before, state)
-        if lost is not None:
-            act = Operator(
-                time=_now(),
-                act=Act.GAP,
-                document=Sha(lost.document),
-                count=lost.count,
-                start=lost.start,
-                end=lost.end,
-                refused=0,
-            )
-            await self._ledger.note(act)
-            await asyncio.to_thread(recorded, state)
-
     async def _count(self) -> None:
         while True:
             await asyncio.sleep(STRANGERS_SECONDS)
             await self._record_strangers()
-            await self._note_changes()
-            await self._noting.all()
+            if self._part.keeps:
+                await self._noting.changes()
+                await self._noting.all()
             await self._note_totals()
             self._publish_dates()
             with contextlib.suppress(Unavailable):
@@ -592,20 +724,28 @@ class Application:
                 await self._ledger.note(act)
 
 
-def serve(directory: Path, environment: Mapping[str, str]) -> int:
-    """Serve until SIGTERM or SIGINT; SIGHUP reloads. The exit code.
+def serve(directory: Path, environment: Mapping[str, str], workers: int = 1) -> int:
+    """Serve until SIGTERM or SIGINT, by so many processes; SIGHUP reloads. The exit code.
 
     Raises:
         ConfigurationError: before anything listens.
     """
-    stream = sys.stdout.buffer
+    if not fit(environment):
+        return 2
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        if workers > 1:
+            from gateway.workers.parent import serve_by_workers  # noqa: PLC0415  # the usual gateway is one process
+
+            return runner.run(serve_by_workers(directory, environment, workers))
+        return runner.run(_serve(Application(directory, environment=environment)))
+
+
+def fit(environment: Mapping[str, str]) -> bool:
+    """Close what would let content out of this process; whether it may serve. Says why not on standard error."""
     refused = [concern for concern in (*concerns(environment), *close_core_dumps()) if concern.refuses]
     for concern in refused:
         sys.stderr.write(f"gateway: {concern.name}: {concern.reason}\n")
-    if refused:
-        return 2
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(Application(directory, environment=environment, stream=stream)))
+    return not refused
 
 
 async def _serve(application: Application) -> int:
@@ -622,12 +762,17 @@ async def _serve(application: Application) -> int:
         loop.add_signal_handler(number, ended.set)
     loop.add_signal_handler(signal.SIGHUP, reload)
     await application.start()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)  # a request's objects go by reference count; what is left here is bound to stay
+    spare_the_collector()
     await ended.wait()
     await application.stop()
     return 0
+
+
+def spare_the_collector() -> None:
+    """A request's objects go by reference count; what is there after the start is bound to stay."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 async def _retire(detector: Detector) -> None:
@@ -638,31 +783,6 @@ async def _retire(detector: Detector) -> None:
         await detector.stop()
 
 
-def _log_plan(bundle: Bundle, state: Path) -> Plan:
-    log = bundle.settings.log
-    return Plan(
-        journal=str(state / "journal"),
-        log=str(state / "log"),
-        guard=str(bundle.guard(state)),
-        keys=str(state / "keys"),
-        origin=bundle.origin,
-        master=None if bundle.master_key is None else str(bundle.master_key),
-        tiles=None if log.tiles is None else str(bundle.path(log.tiles)),
-    )
-
-
-def _change(link: Proposal) -> Operator:
-    statement = link.statement
-    return Operator(
-        time=_now(),
-        act=Act.CHANGE,
-        configuration=Sha(statement.digest),
-        parent=None if statement.parent is None else Sha(statement.parent),
-        document=Sha(statement.id),
-        approvers=tuple(sorted({Id(item.key) for item in link.approvals})),
-    )
-
-
 def _now() -> int:
     return time_ns() // 1000
 
@@ -671,61 +791,3 @@ def _days_left(entry: Entry, now: datetime) -> float:
     """Days until the entry takes no more traffic unless somebody acts; 0 where it takes none."""
     ends = entry.ends(now)
     return 0.0 if ends is None else (ends - now).total_seconds() / 86_400
-
-
-def _endpoints(bundle: Bundle) -> list[Endpoint]:
-    return [Endpoint(base_url, unsafe_plaintext) for base_url, unsafe_plaintext in bundle.registry.endpoints]
-
-
-def _listener_options(bundle: Bundle) -> ListenerOptions:
-    listen, limits = bundle.settings.listen, bundle.settings.limits
-    return ListenerOptions(
-        host=listen.host,
-        port=listen.port,
-        names=frozenset(listen.names),
-        certificate=None if listen.tls is None else bundle.path(listen.tls.certificate),
-        private_key=None if listen.tls is None else bundle.path(listen.tls.private_key),
-        unsafe_plaintext=listen.unsafe_plaintext,
-        client_max_size=limits.body_bytes,
-        write_seconds=limits.write_seconds,
-        max_connections=limits.connections,
-        max_connections_per_peer=limits.connections_per_peer,
-    )
-
-
-def _operations_options(bundle: Bundle) -> ListenerOptions:
-    operations = bundle.settings.operations
-    return ListenerOptions(
-        host=operations.host,
-        port=operations.port,
-        any_name=True,
-        certificate=None if operations.tls is None else bundle.path(operations.tls.certificate),
-        private_key=None if operations.tls is None else bundle.path(operations.tls.private_key),
-        unsafe_plaintext=operations.unsafe_plaintext,
-    )
-
-
-def _upstream_options(bundle: Bundle) -> UpstreamOptions:
-    limits, upstream = bundle.settings.limits, bundle.settings.upstream
-    return UpstreamOptions(
-        max_in_flight=limits.in_flight,
-        connect_seconds=limits.connect_seconds,
-        head_seconds=limits.first_byte_seconds,
-        idle_seconds=limits.idle_seconds,
-        total_seconds=limits.total_seconds,
-        max_answer_bytes=limits.answer_bytes,
-        keepalive_seconds=upstream.keepalive_seconds,
-        ca_file=None if upstream.authorities is None else bundle.path(upstream.authorities),
-    )
-
-
-def _journal_settings(bundle: Bundle) -> JournalSettings:
-    journal = bundle.settings.journal
-    return JournalSettings(
-        timeout=journal.timeout_seconds,
-        closing_timeout=journal.closing_seconds,
-        waiting=journal.waiting,
-        batch=journal.batch,
-        check_every=journal.check_seconds,
-        ballast=journal.ballast_bytes,
-    )

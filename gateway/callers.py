@@ -204,6 +204,12 @@ class Callers:
             self._valid.pop(key_id, None)
             self._digests.pop(key_id, None)
 
+    def share(self) -> None:
+        """From now on each caller's allowance is counted over several processes, too."""
+        if not self._shared:
+            self._shared = True
+            self._take_over()
+
     def _look(self) -> None:
         self._looked = self._monotonic()
         if self._issued.mark() != self._mark or self.fault is not None:

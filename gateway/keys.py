@@ -10,6 +10,7 @@ An approver's private key is in a file of its owner and never in the state.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -25,6 +26,8 @@ from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.x509 import Certificate, load_pem_x509_certificates
+
+from gateway.errors import Code, Unavailable
 
 KEY_BYTES = 32
 NONCE_BYTES = 12  # NIST SP 800-38D section 5.2.1.1: 96 bits, the only length GCM takes without hashing it
@@ -46,6 +49,10 @@ class KeyFault(Exception):
 
     The text names a file and a reason, never key material.
     """
+
+
+class MadeElsewhere(KeyFault):
+    """Another process made the file first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +102,20 @@ class Keyring:
 
     Rotation: add a line to the master file (`add_master`), then `reseal`. The newest line seals,
     every line unseals, so a line may go once `reseal` has run and no backup needs it.
+
+    Attributes:
+        shared: other hosts use the same keys of tenants, so that none is made here by the way: one that is not here
+            yet is `Unavailable`.
     """
 
-    __slots__ = ("_directory", "_masters", "_tenants")
+    __slots__ = ("_directory", "_masters", "_tenants", "shared")
 
     def __init__(self, directory: Path, masters: Iterable[_Master]) -> None:
         """Use `open`; this is its last step."""
         self._directory = directory
         self._masters = {master.key_id: master for master in masters}
         self._tenants: dict[str, _Keyed] = {}
+        self.shared = False
 
     def __repr__(self) -> str:
         return f"Keyring({str(self._directory)!r}, {len(self._masters)} master keys)"
@@ -267,6 +279,38 @@ class Keyring:
         """Whether this tenant has a key: none that was destroyed, and none that was never needed, has."""
         return tenant in self._tenants or (self._directory / f"{_tenant_name(tenant)}.sealed").exists()
 
+    def tenant_sealed(self, tenant: str) -> bytes:
+        """The tenant's key, sealed under the master key; a new one, which is kept nowhere yet, where it has none.
+
+        Raises:
+            KeyFault: it is damaged.
+        """
+        name = _tenant_name(tenant)
+        return self.seal(name, self._secret(name) if self.has_tenant(tenant) else os.urandom(KEY_BYTES))
+
+    def tenant_field(self, tenant: str) -> str:
+        """What the tenant's key is called where its name must not be seen."""
+        return _tenant_name(tenant)
+
+    def adopt_tenant(self, tenant: str, sealed: bytes) -> bool:
+        """Take over a tenant's key that another host made; whether it is the one that is used here now.
+
+        Raises:
+            KeyFault: it is damaged, or sealed under another master key.
+        """
+        name = _tenant_name(tenant)
+        secret = self.unseal(name, sealed)
+        if not self.has_tenant(tenant):
+            path = self._directory / f"{name}.sealed"
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            with contextlib.suppress(MadeElsewhere):
+                _write_new(path, self.seal(name, secret))
+        return hmac.compare_digest(self._secret(name), secret)
+
+    def reread_tenant(self, tenant: str) -> None:
+        """Take the tenant's key from the disk at its next use: another process may have destroyed it."""
+        self._tenants.pop(tenant, None)
+
     def destroy_tenant(self, tenant: str) -> bool:
         """Forget the tenant's key, here and on disk, so that its hashes can never be linked again.
 
@@ -277,6 +321,8 @@ class Keyring:
         return self.drop(_tenant_name(tenant))
 
     def _tenant_key(self, tenant: str) -> _Keyed:
+        if self.shared and not self.has_tenant(tenant):
+            raise Unavailable(Code.AUDIT_UNAVAILABLE, "This tenant's key is not here yet. Try again shortly.")
         keyed = self._tenants[tenant] = _Keyed(self._secret(_tenant_name(tenant)))
         return keyed
 
@@ -288,7 +334,10 @@ class Keyring:
         except FileNotFoundError:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             secret = os.urandom(KEY_BYTES)
-            _write_new(path, self.seal(purpose, secret))
+            try:
+                _write_new(path, self.seal(purpose, secret))
+            except MadeElsewhere:
+                return self.unseal(purpose, _read(path))  # by another worker of ours: the same one serves both
             return secret
 
 
@@ -516,7 +565,7 @@ def _write_new(path: Path, content: bytes) -> None:
     try:
         os.link(staged, path)  # unlike a rename, this never replaces a key that another process just made
     except FileExistsError:
-        raise KeyFault(f"{path}: another process made it at this moment; start again") from None
+        raise MadeElsewhere(f"{path}: another process made it at this moment; start again") from None
     finally:
         staged.unlink()
     _sync_directory(path.parent)

@@ -62,6 +62,7 @@ class ListenerOptions:
         keepalive_seconds: how long an idle connection stays; above a load balancer's own.
         write_seconds: how long a caller may leave our send buffer full.
         max_connections, max_connections_per_peer: more are closed at once.
+        shared_port: several processes of this user listen there, and the kernel spreads connections (SO_REUSEPORT).
         shutdown_seconds: what `close` waits for answers in progress.
     """
 
@@ -80,6 +81,7 @@ class ListenerOptions:
     max_connections: int = 8192
     max_connections_per_peer: int = 4096
     backlog: int = 1024
+    shared_port: bool = False
     shutdown_seconds: float = 30.0
     max_line_size: int = 4096
     max_field_size: int = 8190
@@ -362,6 +364,7 @@ class Listener:
             self.options.port,
             ssl=context,
             backlog=self.options.backlog,
+            reuse_port=self.options.shared_port or None,
             ssl_handshake_timeout=self.options.head_seconds if context else None,
             ssl_shutdown_timeout=2.0 if context else None,
         )

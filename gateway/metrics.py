@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import Final, Literal
 
@@ -177,3 +177,34 @@ class Metrics:
     def render(self) -> bytes:
         """All metrics in Prometheus' text format 0.0.4."""
         return generate_latest(self.registry)
+
+
+def merged(own: bytes, others: Mapping[str, bytes]) -> bytes:
+    """Prometheus' text of several processes as one: each of the others' samples is labelled with its `worker`.
+
+    A family's samples stand together, under one `HELP` and `TYPE`, as the format wants it.
+    """
+    heads: dict[str, list[str]] = {}
+    samples: dict[str, list[str]] = {}
+    for name, text in (("", own), *others.items()):
+        family = ""
+        for line in text.decode().splitlines():
+            if line.startswith("#"):
+                word = line.split(" ", 3)[2]
+                if word != family:
+                    family = word
+                head = heads.setdefault(family, [])
+                if line not in head:
+                    head.append(line)
+            elif line:
+                samples.setdefault(family, []).append(_labelled(line, name) if name else line)
+    lines = [line for family in heads for line in (*heads[family], *samples.get(family, ()))]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _labelled(sample: str, worker: str) -> str:
+    """A sample with one more label; no label's value here holds a brace or a blank."""
+    series, _blank, value = sample.rpartition(" ")
+    bare, brace, labels = series.partition("{")
+    more = f'worker="{worker}"'
+    return f"{bare}{{{more},{labels} {value}" if brace else f"{bare}{{{more}}} {value}"

@@ -8,22 +8,29 @@ durable comes again, so it can be recorded twice and never not at all.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from gateway.aside import aside
 from gateway.audit.access import Looked, looks_after
-from gateway.audit.language import Id, Sha, Vocabulary
+from gateway.audit.language import Id, Mac, Sha, Vocabulary
 from gateway.audit.reconciliation import BOOK, act_of, noted_reports, processor_of
 from gateway.audit.record import Operator
 from gateway.audit.retention.handouts import FILE as HANDOUTS
 from gateway.audit.retention.handouts import Handout, handouts
+from gateway.audit.retention.restoring import lost_before, recorded
 from gateway.audit.store import StoreFault
 from gateway.audit.words import Act, Processor, Role
+from gateway.change.chain import Chain, ChainBroken
+from gateway.change.roll import Moved, Roll, RollUnreadable
+from gateway.change.statement import Proposal
 from gateway.disclosure.notices import Sent, SentUnreadable, read_sent
 from gateway.errors import Unavailable
-from gateway.keys import Keyring
+from gateway.keys import KeyFault, Keyring
+from gateway.policy.tenants import Tenant
+from providers import PROVIDERS
 
 Line = tuple[int, Operator | None]
 """Where the book goes on after this line, and its record; None for a line that makes none."""
@@ -71,12 +78,63 @@ class Noting:
         self._state, self._keyring = state, keyring
         self._note, self._vocabulary, self._tell, self._clock = note, vocabulary, tell, clock
         self._one = asyncio.Lock()
+        self._one_change = asyncio.Lock()
         self._books = (
             Book("notices", "notices.noted", self._notices),
             Book("handouts", f"{HANDOUTS}.noted", self._handouts),
             Book("reconciliations", f"{BOOK}.noted", self._reconciliations),
         )
         self._looks = Book("looks", "looks.noted", self._looked)
+
+    async def everything(self, tenants: Mapping[str, Tenant]) -> None:
+        """Record what happened while nobody served; `tenants` are those of the configuration in force."""
+        await self.changes()
+        await self.tenants(tenants)
+        await self.all()
+        await self.lost()
+
+    async def changes(self) -> None:
+        """Record each change that was applied since the last time it was looked, once."""
+        chain = Chain(self._state, PROVIDERS)
+        async with self._one_change:
+            try:
+                for link in await asyncio.to_thread(chain.unrecorded):
+                    await self._note(self._change(link))
+                    chain.recorded_one()
+            except (ChainBroken, OSError):
+                self._tell("changes_unreadable")
+            except Unavailable:
+                return  # what was not recorded comes again
+
+    async def tenants(self, tenants: Mapping[str, Tenant]) -> None:
+        """Record each tenant that came, changed or went since the last time it was looked, also while none ran."""
+        roll = Roll(self._state)
+        try:
+            moved = await aside(lambda: roll.moved(tenants))
+            for item in moved or ():
+                await self._note(self._moved(item))
+            if moved is None or moved:
+                await aside(lambda: roll.keep(tenants))
+        except (RollUnreadable, KeyFault):
+            self._tell("tenants_unreadable")
+        except Unavailable:
+            return  # what was not recorded comes again
+
+    async def lost(self) -> None:
+        """Record what a lost disk took, after a restore."""
+        lost = await asyncio.to_thread(lost_before, self._state)
+        if lost is not None:
+            act = Operator(
+                time=self._clock(),
+                act=Act.GAP,
+                document=Sha(lost.document),
+                count=lost.count,
+                start=lost.start,
+                end=lost.end,
+                refused=0,
+            )
+            await self._note(act)
+            await asyncio.to_thread(recorded, self._state)
 
     async def all(self) -> None:
         """Record what every book has gained."""
@@ -115,6 +173,22 @@ class Noting:
     def _looked(self, at: int) -> list[Line]:
         looks = looks_after(self._state, self._keyring.index_key(), at, _MOST_LOOKS)
         return [(each.id, self._look(each)) for each in looks]
+
+    def _change(self, link: Proposal) -> Operator:
+        statement = link.statement
+        return Operator(
+            time=self._clock(),
+            act=Act.CHANGE,
+            configuration=Sha(statement.digest),
+            parent=None if statement.parent is None else Sha(statement.parent),
+            document=Sha(statement.id),
+            approvers=tuple(sorted({Id(item.key) for item in link.approvals})),
+        )
+
+    def _moved(self, item: Moved) -> Operator:
+        known = item.there or self._keyring.has_tenant(item.tenant)  # or a key that was destroyed would come back
+        subject = Mac(self._keyring.tenant_mac(item.tenant, "tenant", item.tenant)) if known else None
+        return Operator(time=self._clock(), act=Act.TENANT, subject=subject, enabled=item.served)
 
     def _notice(self, item: Sent) -> Operator:
         about = None if item.processor is None else self._vocabulary().known(Processor, item.processor)

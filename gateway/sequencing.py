@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import monotonic
+from typing import TypeAlias
 
 import msgspec
 
@@ -18,6 +19,9 @@ from gateway.audit.sequencing import Plan
 
 STALE_SECONDS = 30.0
 """Without a word from the sequencer for so long, the log counts as standing still."""
+
+Claim: TypeAlias = Callable[[str, str], Awaitable[str | None]]
+"""Claims `SIZE ROOT` after another such; None if it is ours, else what was claimed last. Waits as long as it takes."""
 
 _GREATEST_PAUSE = 30.0
 _LAST_WORDS_SECONDS = 10.0
@@ -29,13 +33,17 @@ class Sequencing:
     Args:
         plan: where everything is. The journal must exist already.
         tell: told (event, reason) when the process refused or ended; for the operator's log.
+        claim: of a fenced plan: asked before each checkpoint; None if it is granted, else what was claimed last.
 
     Attributes:
         size: leaves under the last signed checkpoint.
+        waiting: for whoever grants claims; what stands still meanwhile is not the log's own fault.
     """
 
-    def __init__(self, plan: Plan, tell: Callable[[str], None]) -> None:
+    def __init__(self, plan: Plan, tell: Callable[[str], None], claim: Claim | None = None) -> None:
         self._plan = plan
+        self._claim = claim
+        self.waiting = False
         self._tell = tell
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
@@ -47,7 +55,7 @@ class Sequencing:
     @property
     def healthy(self) -> bool:
         """Whether the log was brought up to the journal lately."""
-        return not self._forbidden and monotonic() - self._heard < STALE_SECONDS
+        return not self._forbidden and (self.waiting or monotonic() - self._heard < STALE_SECONDS)
 
     def forbid(self) -> None:
         """Let nothing be signed any more, before the start or after it, until the gateway starts anew."""
@@ -66,7 +74,10 @@ class Sequencing:
             return
         process = self._process
         if process is not None and process.stdin is not None:
-            process.stdin.close()
+            if self._claim is None:
+                process.stdin.close()
+            else:
+                process.stdin.write(b"end\n")
         try:
             async with asyncio.timeout(_LAST_WORDS_SECONDS):
                 await asyncio.shield(self._task)
@@ -99,7 +110,10 @@ class Sequencing:
                     if self._stopping:
                         process.stdin.close()
                 async for line in process.stdout:
-                    self._hear(line)
+                    if line.startswith(b"claim ") and self._claim is not None:
+                        process.stdin.write(await self._granted(line, self._claim))
+                    else:
+                        self._hear(line)
             if await process.wait() != 0 and not self._stopping:
                 self._tell("sequencer_ended")
         finally:
@@ -107,6 +121,17 @@ class Sequencing:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+
+    async def _granted(self, line: bytes, claim: Claim) -> bytes:
+        """The answer to a claim, however long whoever grants it is away."""
+        size, root, old_size, old_root = line.decode().split()[1:]
+        self.waiting = True
+        try:
+            last = await claim(f"{old_size} {old_root}", f"{size} {root}")
+        finally:
+            self.waiting = False
+            self._heard = monotonic()
+        return b"granted\n" if last is None else f"last {last}\n".encode()
 
     def _hear(self, line: bytes) -> None:
         if line.startswith(b"fault "):

@@ -36,7 +36,7 @@ LIMITS: dict[str, object] = {
 UNSCANNED: dict[str, object] = {"redaction": {"unsafe_redaction_off": True}}
 """For tests of what is recorded, not of what is cleaned: such a gateway starts at once."""
 
-READY_SECONDS = 30.0
+READY_SECONDS = 90.0
 
 
 def settings(*, limits: Mapping[str, object] | None = None, **more: object) -> dict[str, object]:
@@ -97,8 +97,8 @@ class Served:
         return await asyncio.wait_for(self.process.wait(), seconds)
 
 
-async def serve(configuration: Path, folder: Path) -> Served:
-    """Start a gateway; returns once it listens.
+async def serve(configuration: Path, folder: Path, *more: str) -> Served:
+    """Start a gateway, with more arguments; returns once it listens.
 
     Raises:
         RuntimeError: it ended, or did not listen in time.
@@ -109,7 +109,7 @@ async def serve(configuration: Path, folder: Path) -> Served:
     seen = out.stat().st_size if out.exists() else 0
     with out.open("ab") as out_file, errors.open("ab") as error_file:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gateway", "serve", "--config", str(configuration),
+            sys.executable, "-m", "gateway", "serve", "--config", str(configuration), *more,
             stdout=out_file, stderr=error_file, cwd=ROOT, env={"PATH": os.defpath, "TMPDIR": str(temporary)},
         )  # fmt: skip
     try:

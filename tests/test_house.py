@@ -45,6 +45,7 @@ FLOORS: dict[str, int] = {
     "gateway.metrics": 3,
     "gateway.noting": 3,
     "gateway.operations": 3,
+    "gateway.options": 3,
     "gateway.outside": 3,
     "gateway.passage": 3,
     "gateway.process": 3,
@@ -52,6 +53,7 @@ FLOORS: dict[str, int] = {
     "gateway.reconciling": 3,
     "gateway.replicas": 3,
     "gateway.relay": 3,
+    "gateway.part": 3,
     "gateway.routes": 3,
     "gateway.sequencing": 3,
     "gateway.speech": 3,
@@ -71,6 +73,7 @@ FLOORS: dict[str, int] = {
     "gateway.simulator": 4,
     "gateway.trial": 4,
     "gateway.web": 4,
+    "gateway.workers": 4,
     "gateway.__main__": 4,
 }
 PEERS = ("gateway.policy", "gateway.redaction", "gateway.audit")

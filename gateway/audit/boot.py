@@ -21,7 +21,7 @@ def first_records(found: Found, boot: Id, configuration: Sha, time: int) -> list
         left = [parse(each) for each in found.open_intents]
     except NotRecordable:
         raise StoreFault("the journal holds records that this release cannot read") from None
-    clean = isinstance(last, Operator) and last.act is Act.SHUTDOWN
+    clean = isinstance(last, Operator) and last.act is Act.SHUTDOWN and last.writer is None
     previous = first.started if isinstance(first, Operator) else None
     records: list[Record] = [
         Operator(time=time, act=Act.BOOT, started=boot, previous=previous, configuration=configuration, clean=clean)

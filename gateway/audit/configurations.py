@@ -44,5 +44,10 @@ def kept_configuration(log: Path, digest: str) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
+def kept_digests(log: Path) -> list[str]:
+    """The digests of all that were kept."""
+    return sorted(path.stem for path in _directory(log).glob("*.json"))
+
+
 def _directory(log: Path) -> Path:
     return log / "configurations"

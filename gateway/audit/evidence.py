@@ -28,6 +28,15 @@ from gateway.audit.tlog import TILE, verifier_key
 from gateway.audit.verify import Assertion, Policy
 from gateway.keys import Keyring
 
+_LIVING = """
+WITH act AS MATERIALIZED (
+  SELECT seq, body ->> 'act' AS act, body ->> 'writer' AS writer, body ->> 'previous' AS previous FROM record
+  WHERE seq <= ? AND kind = 'p' AND body ->> 'act' IN ('boot', 'configuration', 'shutdown'))
+SELECT seq FROM act WHERE writer IS NOT NULL AND act <> 'shutdown'
+AND NOT EXISTS (SELECT 1 FROM act AS other WHERE other.writer = act.writer AND other.act = 'shutdown')
+AND NOT EXISTS (SELECT 1 FROM act AS other WHERE other.previous = act.writer AND other.act = 'boot')
+"""
+_NAMED = "SELECT body ->> 'configuration' FROM record WHERE seq = ?"
 _COUNTS = """
 SELECT coalesce(sum(kind = 'i'), 0), coalesce(sum(kind = 'i' AND attempt = 0), 0), coalesce(sum(kind = 'r'), 0),
   coalesce(sum(kind = 'p'), 0) FROM record WHERE seq > ? AND seq <= ?
@@ -148,12 +157,20 @@ class Evidence:
         with translated(self._directory):
             found = self._journal.execute(
                 "SELECT seq FROM record WHERE seq BETWEEN ? AND ? AND kind = 'p' "
-                "AND body ->> 'act' IN ('boot', 'configuration') ORDER BY seq",
+                "AND body ->> 'act' IN ('boot', 'configuration') AND body ->> 'writer' IS NULL",
                 (first, last),
             ).fetchall()
         anchored = self._anchored(0, last)
-        for seq in [*(seq for (seq,) in cast(list[tuple[int]], found)), *(seq for seq, _document in anchored[-1:])]:
+        force = sorted({*cast(list[tuple[int]], found), *self._living(last)})
+        for seq in [*(seq for (seq,) in force), *(seq for seq, _document in anchored[-1:])]:
             yield self._proved(seq, self.end)
+
+    def _living(self, last: int) -> list[tuple[int]]:
+        """Likewise of each journal that was gathered and had not ended by A."""
+        with translated(self._directory):
+            if not self._journal.execute("SELECT 1 FROM sqlite_schema WHERE name = 'gathered'").fetchall():
+                return []
+            return cast(list[tuple[int]], self._journal.execute(_LIVING, (last,)).fetchall())
 
     def _anchored(self, first: int, last: int) -> list[tuple[int, str]]:
         """(row, digest of the token) of each anchor between two rows."""
@@ -217,6 +234,10 @@ class Evidence:
                 "AND body ->> 'configuration' IS NOT NULL",
                 (first, last),
             ).fetchall()
+        if first:
+            for row in self._living(self._log.last_seq_before(self.start)):
+                with translated(self._directory):
+                    found += self._journal.execute(_NAMED, row).fetchall()
         kept = {digest: kept_configuration(self._directory, digest) for (digest,) in cast(list[tuple[str]], found)}
         return {digest: preimage for digest, preimage in kept.items() if preimage is not None}
 

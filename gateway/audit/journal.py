@@ -82,6 +82,15 @@ class _Waiting(Struct, eq=False):
     since: float
 
 
+class _Gathering(Struct, eq=False):
+    """Rows of another journal on their way to the disk, and how far they bring it."""
+
+    lines: Sequence[str]
+    name: str
+    seq: int
+    durable: asyncio.Future[int]
+
+
 @dataclass(slots=True)
 class _Outage:
     start: int
@@ -119,6 +128,8 @@ class Journal:
         self._next = 0
         self._queue: deque[_Waiting] = deque()
         self._batch: list[_Waiting] = []
+        self._to_gather: deque[_Gathering] = deque()
+        self._gathering: _Gathering | None = None
         self._open = OpenCalls()
         self._outage: _Outage | None = None
         self._cut_due = self._stalled = self._given_up = self._full = self._closing = self._checking = False
@@ -209,6 +220,15 @@ class Journal:
         else:
             held.also.append(durable)
         return durable
+
+    @property
+    def identity(self) -> int:
+        """The number that the file was made with."""
+        return self._store.identity
+
+    def now(self) -> int:
+        """Microseconds since 1970, by the journal's clock."""
+        return self._clock()
 
     @property
     def place(self) -> int:
@@ -304,6 +324,52 @@ class Journal:
         self._enqueue(waiting)
         return waiting.durable
 
+    async def gather(self, lines: Sequence[str], name: str, seq: int) -> int:
+        """Add rows that the journal `name` holds durably up to its row `seq`; the rseq that the last of them has here.
+
+        Rows and how far they bring that journal land in one commit, so each is here exactly once.
+
+        Raises:
+            Unavailable: whether they landed is unknown; `gathered` says it once the journal is well again.
+        """
+        if self.fault is not None or self._closing or self._outage is not None:
+            raise unavailable()
+        made = _Gathering(lines, name, seq, self._loop.create_future())
+        self._to_gather.append(made)
+        self._still.clear()
+        self._cut_soon()
+        return await made.durable
+
+    async def gathered(self) -> dict[str, int]:
+        """How far each other journal was gathered: name -> the key of its last row that is here.
+
+        Raises:
+            Unavailable: it cannot be said now.
+        """
+        found = await self._done(self._store.gathered)
+        assert isinstance(found, dict)  # noqa: S101  # what the store gives
+        return found
+
+    async def trim(self, through: int) -> None:
+        """Delete rows up to the key `through`, which another journal holds for good, but for what recovery needs.
+
+        Raises:
+            Unavailable: how far it came is unknown; do it again.
+        """
+        boot = self._store.boot << RSEQ_BITS
+        while await self._done(partial(self._store.trim, through, [self.last_seq, *self._open.places(boot)])):
+            pass
+
+    async def open_gathered(self, since: int) -> list[tuple[str, int, str]]:
+        """Attempts that other journals opened after an instant and nothing closed yet: call, attempt, tenant.
+
+        Raises:
+            Unavailable: it cannot be said now.
+        """
+        found = await self._done(partial(self._store.open_gathered, since))
+        assert isinstance(found, list)  # noqa: S101  # what the store gives
+        return found
+
     async def drain(self, within: float) -> bool:
         """Wait until nothing is on its way to the disk; False if that took longer than `within` seconds."""
         try:
@@ -379,6 +445,7 @@ class Journal:
                 timer.cancel()
         for each in [*self._batch, *self._queue]:
             self._fail(each)
+        self._fail_gathering()
         worker, self._worker = self._worker, None
         if worker is None:
             return
@@ -418,7 +485,7 @@ class Journal:
 
     def _cut_soon(self) -> None:
         # At the end of this turn of the loop: whatever else becomes ready in it comes along.
-        if not self._cut_due and not self._batch:
+        if not self._cut_due and not self._batch and self._gathering is None:
             self._cut_due = True
             self._loop.call_soon(self._cut_once_still, len(self._queue), _TURNS)
 
@@ -432,10 +499,13 @@ class Journal:
 
     def _cut(self) -> None:
         self._cut_due = False
-        if self._batch or self.fault is not None:
+        if self._batch or self._gathering is not None or self.fault is not None:
             return
         if not self._queue:
-            self._still.set()
+            if self._to_gather:
+                self._gather_next()
+            else:
+                self._still.set()
             return
         self._batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._settings.batch))]
         floor = self._open.floor(self._next)
@@ -476,6 +546,35 @@ class Journal:
         self._checkpoint_if_due()
         self._cut_soon()
 
+    def _gather_next(self) -> None:
+        next_ = self._gathering = self._to_gather.popleft()
+        floor = self._open.floor(self._next)
+        self._do(partial(self._store.gather, next_.lines, self._next, floor, next_.name, next_.seq), self._took)
+
+    def _took(self, _: object, fault: StoreFault | None) -> None:
+        made, self._gathering = self._gathering, None
+        assert made is not None  # noqa: S101  # one at a time
+        if isinstance(fault, OutOfSpace):
+            _fail(made.durable)
+            self._out_of_space([])
+            return
+        if fault is not None or self.fault is not None:
+            _fail(made.durable)
+            self._poison(fault or StoreFault(str(self.fault)))
+            return
+        self._next += len(made.lines)
+        if not made.durable.done():
+            made.durable.set_result(self._next - 1)
+        self._unchecked_pages += 4 + len(made.lines) // 3
+        self._checkpoint_if_due()
+        self._cut_soon()
+
+    def _fail_gathering(self) -> None:
+        for each in (self._gathering, *self._to_gather):
+            if each is not None:
+                _fail(each.durable)
+        self._to_gather.clear()
+
     def _checkpoint_if_due(self) -> None:
         # Of some 4 KiB each. Better in a quiet moment, at the latest when the log is 16 MiB.
         if self._unchecked_pages > (4000 if self._queue else 1000):
@@ -504,6 +603,7 @@ class Journal:
         for each in self._queue:
             self._refuse(each)
         self._queue.clear()
+        self._fail_gathering()
         self._still.set()
 
     def _watch(self) -> None:

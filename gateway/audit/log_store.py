@@ -43,6 +43,8 @@ CREATE TABLE tenant(id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, tseq INTE
 # What the log says must be forgotten, by the digest of its list: the act's index, and whether that was done.
 _ADDED_SCHEMA = """
 CREATE TABLE IF NOT EXISTS erasure(document TEXT PRIMARY KEY, idx INTEGER NOT NULL, done INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS staged(seed BLOB NOT NULL, time INTEGER NOT NULL, headed_on INTEGER NOT NULL,
+  rows INTEGER NOT NULL) STRICT;
 """
 
 
@@ -67,6 +69,16 @@ class Signed:
     size: int
     time: int
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What a batch that is about to be claimed is made of: the seed of its salts, its time, and its number of rows."""
+
+    seed: bytes
+    time: int
+    headed_on: int
+    rows: int
 
 
 @dataclass(slots=True)
@@ -334,6 +346,24 @@ class LogStore(LogReader):
                 (3_600_000_000, signed.time),
             )
             self._connection.execute("INSERT INTO checkpoint VALUES(?,?,?)", (signed.size, signed.time, signed.note))
+            self._connection.execute("DELETE FROM staged")
+
+    def stage(self, staged: Staged | None) -> None:
+        """Remember, durably, what the next batch is made of, until it is added; None: there is none after all.
+
+        Raises:
+            StoreFault: whether it was written is unknown; open the file anew.
+        """
+        with translated(self._path), self._connection:
+            self._connection.execute("DELETE FROM staged")
+            if staged is not None:
+                row = (staged.seed, staged.time, staged.headed_on, staged.rows)
+                self._connection.execute("INSERT INTO staged VALUES(?,?,?,?)", row)
+
+    def staged(self) -> Staged | None:
+        """What was staged and not added."""
+        rows = self._all("SELECT seed, time, headed_on, rows FROM staged")
+        return Staged(*cast(tuple[bytes, int, int, int], rows[0])) if rows else None
 
     def forget(self, spans: Iterable[tuple[int, int]]) -> None:
         """Forget the salts of leaves [start, end) and whose they were; what is left cannot be tested against a guess.

@@ -81,6 +81,10 @@ class OpenCalls:
         """Whether an attempt of the tenant is open whose intent is before this rseq, or not durable yet."""
         return any(held.tenant == tenant and (held.rseq is None or held.rseq < before) for held in self._calls.values())
 
+    def places(self, boot: int) -> list[int]:
+        """The keys of the durable intents that are open, of the boot whose first row has the key `boot`."""
+        return [boot | held.rseq for held in self._calls.values() if held.rseq is not None]
+
     def floor(self, otherwise: int) -> int:
         """The lowest rseq of a durable intent that is open; `otherwise` if there is none."""
         oldest = next(iter(self._calls.values()), None)

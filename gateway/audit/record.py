@@ -6,7 +6,9 @@ field is of the closed language, so a record has no place for content. The numbe
 kept without their categories: a category beside a person's hash would be special-category data.
 
 Where a record stands in the journal (`boot`, `rseq`) is not part of it: the journal decides that
-at commit, and a `Row` is the two together.
+at commit, and a `Row` is the two together. A record that was gathered out of another journal
+(a worker's, another host's) keeps its place there, too: `writer` is that journal's boot, `wseq`
+its rseq. Nobody but the gatherer sets them.
 """
 
 from __future__ import annotations
@@ -65,6 +67,7 @@ Size = Annotated[int, Range(0, 2**28, step=256)]
 Milliseconds = Annotated[int, Range(0, 2**24 - 1)]
 Status = Annotated[int, Range(100, 599)]
 Total = Annotated[int, Range(0, 2**40), Derived()]
+Boot = Annotated[Id, Derived()]
 
 _COUNT = Range(0, 2**16 - 1)
 _TOKENS = Range(0, 2**24 - 1)
@@ -111,6 +114,8 @@ class Intent(Struct, frozen=True, kw_only=True):
     forced: Annotated[tuple[ForcedName, ...], Subset(64)] | None = None
     conditionals: Annotated[tuple[Conditional, ...], Subset(32)] | None = None
     unscanned: Annotated[tuple[tuple[Unscanned, Annotated[int, Range(0, 15)]], ...], Subset(8)] | None = None
+    writer: Boot | None = None
+    wseq: Total | None = None
 
     @classmethod
     def of(
@@ -250,6 +255,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     echo: Echo | None = None
     redactions: Count | None = None
     scores_dropped: bool | None = None
+    writer: Boot | None = None
+    wseq: Total | None = None
 
     @classmethod
     def of(
@@ -337,6 +344,8 @@ class Refusal(Struct, frozen=True, kw_only=True):
     model: Model | None = None
     size: Size | None = None
     source: RuleSource | None = None
+    writer: Boot | None = None
+    wseq: Total | None = None
 
     @classmethod
     def of(
@@ -473,6 +482,8 @@ class Operator(Struct, frozen=True, kw_only=True):
     session: Id | None = None
     query: Sha | None = None
     rows: Total | None = None
+    writer: Boot | None = None
+    wseq: Total | None = None
     verdict: Annotated[Verdict, Derived()] | None = None
     readings: Annotated[tuple[tuple[Setting, Said], ...], Subset(16), Derived()] | None = None
 

@@ -12,15 +12,18 @@ record, a journal or a log that is older than what was signed before (a restored
 from __future__ import annotations
 
 import contextlib
+import hmac
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 from gateway.audit.edge import Edge
 from gateway.audit.guard import Guard
 from gateway.audit.language import NotRecordable
 from gateway.audit.leaf import SALT_BYTES, TenantHead, clear, commitment, head, spelled
-from gateway.audit.log_store import Batch, Leaf, LogStore, Signed, TenantCount
+from gateway.audit.log_store import Batch, Leaf, LogStore, Signed, Staged, TenantCount
+from gateway.audit.merkle import EMPTY, root
 from gateway.audit.record import Glimpse, glimpse
 from gateway.audit.retention.spans import kept_spans, written_spans
 from gateway.audit.store import FILE_NAME, RSEQ_BITS, Cipher, StoreFault, reading, translated
@@ -39,6 +42,35 @@ class OutOfOrder(StoreFault):
     """Journal and log do not continue each other, so nothing more is signed. Names the place, never a value."""
 
 
+class Drawn:
+    """Salts that follow from a seed, so that the same batch can be made again after a crash. The seed goes with it."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._seed = seed
+        self._count = 0
+
+    def __call__(self, size: int) -> bytes:
+        """The next `size` bytes, at most 32."""
+        self._count += 1
+        return hmac.digest(self._seed, self._count.to_bytes(8), "sha256")[:size]
+
+
+class Fence(Protocol):
+    """Whoever sees to it that of several sequencers, each with a copy of the log, one alone signs what comes next."""
+
+    def claim(self, size: int, root: bytes, holds: Callable[[int, bytes], bool]) -> None:
+        """Claim the place after what this log has: nothing is signed before. Waits as long as it takes.
+
+        Args:
+            size, root: of the log with what is to be signed.
+            holds: whether this log has so many leaves or more, and this root over them.
+
+        Raises:
+            StoreFault: another has signed what this log does not have, or nobody can say and we end.
+        """
+        ...
+
+
 class Sequencer:
     """The one who orders and signs. For one thread.
 
@@ -48,6 +80,7 @@ class Sequencer:
         guard: where the last checkpoint is kept a second time.
         clock: microseconds since 1970, UTC.
         cipher: of the journal.
+        fence: asked before anything is signed, where other hosts could sign, too.
 
     Raises:
         OutOfOrder: the log, its guard and the journal do not agree.
@@ -63,7 +96,9 @@ class Sequencer:
         guard: Guard,
         clock: Callable[[], int],
         cipher: Cipher = Cipher.AEGIS,
+        fence: Fence | None = None,
     ) -> None:
+        self._fence = fence
         self._path = journal / FILE_NAME
         self._log, self._signer, self._guard, self._clock = log, signer, guard, clock
         self._origin = log.origin
@@ -72,7 +107,7 @@ class Sequencer:
         self._greatest_tenant = max((tenant.id for tenant in self._tenants.values()), default=0)
         self._last = log.last_seq
         self._headed_on = -1
-        self._entropy = Entropy()
+        self._entropy: Callable[[int], bytes] = Entropy()
         self._due = log.due()
         try:
             self._edge = Edge.of(log)
@@ -112,14 +147,33 @@ class Sequencer:
             StoreFault: the journal cannot be read, or whether the log was written is unknown. Open both anew.
         """
         self._log.refuse_moved()
-        now = self._clock()
-        batch = Batch()
-        entries = self._heads(now, batch)
+        if self._fence is None:
+            return self._sign(self._clock(), self._rows(MOST))
+        staged = self._log.staged()
+        if staged is None:
+            found = self._rows(MOST)
+            staged = Staged(os.urandom(SALT_BYTES), self._clock(), self._headed_on, len(found))
+            if not found and staged.time // DAY == self._headed_on:
+                self.forget()
+                return None
+            self._log.stage(staged)
+        self._entropy, self._headed_on = Drawn(staged.seed), staged.headed_on
+        signed = self._sign(staged.time, self._rows(staged.rows))
+        if signed is None:
+            self._log.stage(None)
+        return signed
+
+    def _rows(self, most: int) -> list[tuple[int, str]]:
         with translated(self._path):
             found = self._journal.execute(
-                "SELECT seq, body FROM record WHERE seq > ? ORDER BY seq LIMIT ?", (self._last, MOST)
+                "SELECT seq, body FROM record WHERE seq > ? ORDER BY seq LIMIT ?", (self._last, most)
             ).fetchall()
-        for seq, body in cast(list[tuple[int, str]], found):
+        return cast(list[tuple[int, str]], found)
+
+    def _sign(self, now: int, found: list[tuple[int, str]]) -> Signed | None:
+        batch = Batch()
+        entries = self._heads(now, batch)
+        for seq, body in found:
             entries.append(self._order(seq, body, now, batch))
         if not entries:
             self.forget()
@@ -127,6 +181,9 @@ class Sequencer:
         self._edge.append(entries, batch)
         time = max(now, self._latest.time if self._latest else 0)
         checkpoint = Checkpoint(self._origin, self._edge.size, self._edge.root)
+        if self._fence is not None:
+            # If we stop from here on, the same rows and salts come again, and are ours already.
+            self._fence.claim(checkpoint.size, checkpoint.root, self._holds)
         signed = Signed(checkpoint.size, time, checkpoint.sign(self._signer))
         self._log.add(batch, signed)
         self._latest = signed
@@ -134,6 +191,9 @@ class Sequencer:
         self._due |= batch.erasures
         self.forget()
         return signed
+
+    def _holds(self, size: int, theirs: bytes) -> bool:
+        return size <= self._log.size and (root(0, size, self._log.subtrees()) if size else EMPTY) == theirs
 
     def forget(self) -> None:
         """Forget the salts that the log says must be forgotten; the journal's rows are the gateway's to delete.

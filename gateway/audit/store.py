@@ -17,6 +17,7 @@ import contextlib
 import enum
 import fcntl
 import os
+import secrets
 import stat
 from array import array
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ import apsw
 LEAST_SQLITE = (3, 51, 3)
 FILE_NAME = "journal.db"
 RSEQ_BITS = 40
+_TRIMMED_AT_ONCE = 2048
 KIND_LETTERS = {"intent": "i", "outcome": "o", "refusal": "r", "operator": "p"}
 APPLICATION_ID = 0x7A726731  # "zrg1"
 BUSY_MILLISECONDS = 1000
@@ -49,10 +51,25 @@ INSERT INTO record SELECT ?2 + rowid, CAST(substr(value, 1, 16) AS INTEGER), sub
 FROM carray(?1)
 """
 
+# How far other journals were gathered into this one, by their names.
+_GATHERED = "CREATE TABLE IF NOT EXISTS gathered(name TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT"
+
+# What was gathered and may go.
+_TRIM = "DELETE FROM record WHERE seq IN (SELECT seq FROM record WHERE seq <= ?1 AND seq NOT IN carray(?2) LIMIT 2048)"
+
 _FORGET = "DELETE FROM record WHERE seq IN carray(?1) AND (kind <> 'p' OR body ->> 'session' IS NOT NULL)"
 
 _OPEN_INTENTS = """
 SELECT intent.body FROM record AS intent WHERE intent.seq BETWEEN ?1 AND ?2 AND intent.kind = 'i' AND NOT EXISTS (
+  SELECT 1 FROM record AS outcome
+  WHERE outcome.call = intent.call AND outcome.attempt = intent.attempt AND outcome.kind = 'o')
+AND intent.body ->> 'writer' IS NULL
+"""
+
+
+_OPEN_GATHERED = """
+SELECT lower(hex(intent.call)), intent.attempt, intent.body ->> 'tenant' FROM record AS intent
+WHERE intent.time > ? AND intent.kind = 'i' AND intent.body ->> 'writer' IS NOT NULL AND NOT EXISTS (
   SELECT 1 FROM record AS outcome
   WHERE outcome.call = intent.call AND outcome.attempt = intent.attempt AND outcome.kind = 'o')
 """
@@ -97,11 +114,16 @@ class Store(Protocol):
 
     found: Found
     boot: int
+    identity: int
 
     def begin(self, lines: Sequence[str]) -> None: ...
     def commit(self, lines: Sequence[str], first: int, floor: int) -> None: ...
     def holds(self, seq: int) -> bool: ...
     def checkpoint(self) -> None: ...
+    def gather(self, lines: Sequence[str], first: int, floor: int, name: str, seq: int) -> None: ...
+    def gathered(self) -> dict[str, int]: ...
+    def trim(self, through: int, keep: Sequence[int]) -> bool: ...
+    def open_gathered(self, since: int) -> list[tuple[str, int, str]]: ...
     def forget(self, seqs: Sequence[int]) -> None: ...
     def truncate(self) -> bool: ...
     def check(self, last: int) -> None: ...
@@ -112,7 +134,12 @@ class Store(Protocol):
 
 def line(time: int, kind: str, call: str | None, attempt: int, body: str) -> str:
     """A row as `commit` takes it: time (16 digits), kind (a letter), attempt (a hex digit), call (32), body."""
-    return f"{time:016d}{KIND_LETTERS[kind]}{attempt:x}{call or _NO_CALL}{body}"
+    return line_of(time, KIND_LETTERS[kind], call or "", attempt, body)
+
+
+def line_of(time: int, letter: str, call: str, attempt: int, body: str) -> str:
+    """As `line`, of what a row's columns hold: the kind's letter, and the call in hex or nothing."""
+    return f"{time:016d}{letter}{attempt:x}{call or _NO_CALL}{body}"
 
 
 _NO_CALL = "-" * 32  # not hex, so that unhex() makes it NULL
@@ -157,6 +184,7 @@ class SqliteStore:
             os.close(self._lock)
             raise
         self.boot = self.found.boot + 1
+        self.identity = identity_of(self._connection)
         self._files: dict[str, tuple[int, int]] = {}
 
     def commit(self, lines: Sequence[str], first: int, floor: int) -> None:
@@ -188,6 +216,51 @@ class SqliteStore:
         """
         with translated(self._path):
             return self._connection.execute("SELECT 1 FROM record WHERE seq = ?", (seq,)).fetchone() is not None
+
+    def gather(self, lines: Sequence[str], first: int, floor: int, name: str, seq: int) -> None:
+        """As `commit`, for rows of another journal; that it was taken up to its row `seq` lands with them.
+
+        Raises:
+            OutOfSpace, StoreFault: as `commit`.
+        """
+        with translated(self._path), self._connection:
+            self._connection.execute(_GATHERED)
+            self._connection.execute(_COMMIT, (apsw.carray(tuple(lines)), self._seq(first) - 1, floor))
+            self._connection.execute("REPLACE INTO gathered VALUES(?, ?)", (name, seq))
+
+    def gathered(self) -> dict[str, int]:
+        """How far each other journal was gathered: name -> the key of its last row that is here.
+
+        Raises:
+            StoreFault: it cannot be read.
+        """
+        with translated(self._path):
+            self._connection.execute(_GATHERED)
+            return dict(cast("list[tuple[str, int]]", self._connection.execute("SELECT * FROM gathered").fetchall()))
+
+    def trim(self, through: int, keep: Sequence[int]) -> bool:
+        """Delete rows up to the key `through`, which another journal holds for good; whether there may be more.
+
+        This boot's first row stays, and that of the boot of `through`, since they say whose the rows after them are;
+        so do those of the keys in `keep`.
+
+        Raises:
+            OutOfSpace, StoreFault: as `commit`.
+        """
+        spared = {self.boot << RSEQ_BITS, through >> RSEQ_BITS << RSEQ_BITS, *keep}
+        with translated(self._path):
+            self._connection.execute(_TRIM, (through, apsw.carray(array("q", spared))))
+            return self._connection.changes() >= _TRIMMED_AT_ONCE
+
+    def open_gathered(self, since: int) -> list[tuple[str, int, str]]:
+        """Attempts that other journals opened after an instant and nothing closed yet: call, attempt, tenant.
+
+        Raises:
+            StoreFault: it cannot be read.
+        """
+        with translated(self._path):
+            found = self._connection.execute(_OPEN_GATHERED, (since,)).fetchall()
+        return cast("list[tuple[str, int, str]]", found)
 
     def checkpoint(self) -> None:
         """Bring the log's pages into the database, so that the log can start over.
@@ -334,6 +407,8 @@ def _prepare(connection: apsw.Connection, path: Path) -> None:
         with connection:
             connection.execute(_SCHEMA)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}").fetchall()
+            # Tells this file from one that takes its place: what was gathered of the one is not of the other.
+            connection.execute(f"PRAGMA user_version = {secrets.randbelow(2**31 - 1) + 1}").fetchall()
     elif connection.pragma("application_id") != APPLICATION_ID:
         raise StoreFault(f"{path}: not a journal")
 
@@ -350,6 +425,11 @@ def reading(path: Path, key: bytes, cipher: Cipher = Cipher.AEGIS, vfs: str = ""
             connection.close()
             raise StoreFault(f"{path}: not a journal")
         return connection
+
+
+def identity_of(connection: apsw.Connection) -> int:
+    """The number that a journal's file was made with; 0 where it is older than that."""
+    return cast(int, connection.pragma("user_version"))
 
 
 def refuse_open_to_others(path: Path) -> None:

@@ -696,7 +696,7 @@ CATEGORIES = """RACIAL_ETHNIC_ORIGIN POLITICAL_OPINION RELIGION_BELIEF TRADE_UNI
  SEX_LIFE_ORIENTATION"""
 ROLES = "security privacy_officer tenant_admin tenant_auditor external_auditor"
 
-_PLACE = {"boot": _HEX[32], "rseq": _INT, "v": "1"}
+_PLACE = {"boot": _HEX[32], "rseq": _INT, "v": "1", "writer?": _HEX[32], "wseq?": _INT}
 _TIMED = {**_PLACE, "time": _INT}
 FIELDS = {
     "intent": {
@@ -780,12 +780,14 @@ _NOWHERE = ("", 0, "")
 _scan: Callable[[str, int], tuple[Json, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _NEEDED = {
     "intent": "agreement attempt boot call conditionals configuration countries forced model processor purpose "
-    "redactions rseq size tenant time tls tseq unscanned",
-    "outcome": "attempt boot call finishes result rseq size tenant time tseq",
-    "refusal": "boot call code configuration rseq size tenant time tseq",
+    "redactions rseq size tenant time tls tseq unscanned writer wseq",
+    "outcome": "attempt boot call finishes result rseq size tenant time tseq writer wseq",
+    "refusal": "boot call code configuration rseq size tenant time tseq writer wseq",
 }
 _COUNTS = ("input", "output", "cache_read", "cache_write")
-_NUMBERS = frozenset(("attempt", "redactions", "rseq", "size", "time", "tseq", *(f"{name}_tokens" for name in _COUNTS)))
+_NUMBERS = frozenset(
+    ("attempt", "redactions", "rseq", "size", "time", "tseq", "wseq", *(f"{name}_tokens" for name in _COUNTS))
+)
 _COUNTED = {  # where there is a reconciliation, these too
     "intent": " operation",
     "outcome": " cache_read_tokens cache_write_tokens input_tokens output_tokens",
@@ -976,6 +978,30 @@ class Assertion:
             self.first = f"{where}: {why}"
 
 
+class Writer:
+    """A boot of another journal, whose rows were gathered into this log's: a worker, or another host.
+
+    `due` is the row that comes next (None: unknown), `missing` the leaves missing when it was last seen.
+    """
+
+    def __init__(self, due: int | None, previous: str | None) -> None:
+        self.due, self.previous = due, previous
+        self.missing = self.time = 0
+        self.announced: set[str | None] = set()
+        self.in_force: str | None = None
+        self.clean = self.ended = self.followed = False
+
+    @property
+    def lives(self) -> bool:
+        """Whether it may still write."""
+        return not self.ended
+
+    def announce(self, record: Json) -> None:
+        """A configuration is in force there."""
+        self.announced.add(record.get("configuration"))
+        self.in_force = record.get("configuration")
+
+
 class Verification:
     """The fourteen assertions over one stream of entries."""
 
@@ -996,6 +1022,7 @@ class Verification:
             OrderedDict()
         )  # id -> [next rseq, missing leaves when last seen, ended cleanly]
         self._boot: str | None = None
+        self._writers: dict[str, Writer] = {}
         self._tenants: dict[str, tuple[int | None, int]] = {}
         self._missing = 0
         self._missing_ranges: list[list[int]] = []
@@ -1021,6 +1048,10 @@ class Verification:
         """A record from before A, proved to be in the log: a boot or configuration in force at A, or an anchor."""
         if record.get("act") == "anchor":
             self._anchors(self.start, record)
+            return
+        if "writer" in record:
+            writer = self._writers.setdefault(record["writer"], Writer(None, record.get("previous")))
+            writer.announce(record)
             return
         self._announced.add(record.get("configuration"))
         self._in_force = record.get("configuration")
@@ -1068,6 +1099,9 @@ class Verification:
         if (kind == "operator" and "session" not in record) != clear:
             a9.fail(f"index {index}", "a record about a call or a person in clear, or a hidden operator record")
             return
+        if ("writer" in record) != ("wseq" in record):
+            a9.fail(f"index {index}", "a record with half of its place in another journal")
+            return
         time = record["time"]
         if not self.first:
             self.first = time
@@ -1090,7 +1124,7 @@ class Verification:
         a5.checked += 1
         state = self._boots.get(boot)
         if state is None:
-            begins = record.get("act") == "boot" and record.get("started") == boot
+            begins = record.get("act") == "boot" and record.get("started") == boot and "writer" not in record
             if not begins and (self._boots or (self.start == 0 and not self._missing)):
                 a5.fail(f"index {index}", f"boot {boot[:8]} does not begin with its boot record")
             state = self._boots[boot] = [rseq if not begins else 0, self._missing, None]
@@ -1101,10 +1135,30 @@ class Verification:
         skipped, missing = rseq - state[0], self._missing - state[1]
         if not 0 <= skipped <= missing:
             a5.fail(f"index {index}", f"rseq {rseq} of boot {boot[:8]} where {state[0]} is due")
-        state[0], state[1], state[2] = rseq + 1, self._missing, record.get("act") == "shutdown"
+        ended = record.get("act") == "shutdown" and "writer" not in record
+        state[0], state[1], state[2] = rseq + 1, self._missing, ended
         if self._last_time and record["time"] - self._last_time > _OUTAGE and boot == self._boot:
             self.losses.append(f"silence without a heartbeat from {_iso(self._last_time)} to {_iso(record['time'])}")
         self._last_time = record["time"]
+        if "writer" in record:
+            self._written(index, record)
+
+    def _written(self, index: int, record: Json) -> None:
+        """A5: gathered out of another journal, whose boot is `writer`: the next of its rows, too."""
+        a5, name, wseq = self.a["A5"], record["writer"], record["wseq"]
+        writer = self._writers.get(name)
+        if writer is None:
+            begins = record.get("act") == "boot" and record.get("started") == name and wseq == 0
+            if not begins and self.start == 0 and not self._missing:
+                a5.fail(f"index {index}", f"writer {name[:8]} does not begin with its boot record")
+            writer = self._writers[name] = Writer(0 if begins else wseq, record.get("previous"))
+        if writer.due is None:
+            writer.due, writer.missing = wseq, self._missing
+        elif not writer.lives:
+            a5.fail(f"index {index}", f"a record of writer {name[:8]}, which had ended")
+        if not 0 <= wseq - writer.due <= self._missing - writer.missing:
+            a5.fail(f"index {index}", f"row {wseq} of writer {name[:8]} where {writer.due} is due")
+        writer.due, writer.missing, writer.time = wseq + 1, self._missing, record["time"]
 
     def _of_tenant(self, index: int, record: Json) -> None:
         """A5: a tenant's records are numbered without gaps, too."""
@@ -1135,7 +1189,7 @@ class Verification:
             self.a["A8"].fail(f"index {index}", "a call that was denied and yet sent")
         day = record["time"] // _DAY
         place = (record["processor"], day, record["operation"]) if self.reports else _NOWHERE
-        self._open[key] = (index, record["tenant"], record["boot"], place)
+        self._open[key] = (index, record["tenant"], str(record.get("writer", record["boot"])), place)
         self.totals["attempts"] += 1
         self.totals["calls"] += record["attempt"] == 0
         self.totals["redactions"] += record["redactions"]
@@ -1174,7 +1228,8 @@ class Verification:
         """A10: the record's configuration was announced at a lower index; the configuration itself, or None."""
         a10, digest = self.a["A10"], record["configuration"]
         a10.checked += 1
-        if digest not in self._announced:
+        writer = self._writers.get(record.get("writer", ""))
+        if digest not in (self._announced if writer is None else writer.announced):
             a10.fail(f"index {index}", "decided under a configuration that no earlier record announced")
         return self.configurations.get(digest)
 
@@ -1216,7 +1271,9 @@ class Verification:
     def _operator(self, index: int, record: Json) -> None:
         self.totals["operator"] += 1
         act = record["act"]
-        if act == "boot":
+        if "writer" in record and act in {"boot", "configuration", "shutdown", "recovery"}:
+            self._of_writer(index, record, self._writers[record["writer"]])
+        elif act == "boot":
             self._booted(index, record)
         elif act == "configuration":
             a10 = self.a["A10"]
@@ -1427,6 +1484,45 @@ class Verification:
         self._announced = {record.get("configuration")}
         self._in_force = record.get("configuration")
 
+    def _of_writer(self, index: int, record: Json, writer: Writer) -> None:
+        """A5, A6 and A10 for a journal that was gathered: it begins, ends and changes as the gathering one does."""
+        a5, act, name = self.a["A5"], record["act"], record["writer"]
+        if act == "configuration":
+            self.a["A10"].checked += 1
+            if record.get("parent") != writer.in_force and writer.in_force is not None:
+                self.a["A10"].fail(f"index {index}", "a configuration whose parent was not in force")
+        elif act == "shutdown":
+            self._refuse_open(f"index {index}", name)
+            writer.ended = writer.clean = True
+        elif act == "recovery":
+            self._refuse_open(f"index {index}", writer.previous)
+        else:
+            self.totals["boots"] += 1
+            if record["wseq"] != 0 or record.get("started") != name:
+                a5.fail(f"index {index}", "a boot record that is not the first of its boot")
+            self._succeeds(index, record)
+        if act in {"boot", "configuration"}:
+            writer.announce(record)
+
+    def _succeeds(self, index: int, record: Json) -> None:
+        """A5: a writer that goes on where another ended names it, and each is followed by at most one."""
+        a5, previous = self.a["A5"], record.get("previous")
+        if previous is None:
+            return
+        before = self._writers.get(previous)
+        if before is None:
+            if self.start == 0 and not self._missing:
+                a5.fail(f"index {index}", f"the writer before is not here: {previous[:8]} is missing")
+            return
+        if before.followed:
+            a5.fail(f"index {index}", f"a second writer that says it follows {previous[:8]}")
+        if bool(record.get("clean")) != before.clean:
+            a5.fail(f"index {index}", "it says of the writer before what its records do not")
+        if not record.get("clean"):
+            since, until = _iso(before.time), _iso(record["time"])
+            self.losses.append(f"writer {previous[:8]} ended without warning between {since} and {until}")
+        before.ended = before.followed = True
+
     def _still_broken(self) -> None:
         """A5: a boot that does not follow, and no record of a lost disk since."""
         if self._broken is not None:
@@ -1435,7 +1531,12 @@ class Verification:
 
     def _refuse_open(self, where: str, boot: str | None) -> None:
         """When a boot has ended or was recovered from, none of its calls may be open."""
-        for key in [key for key, held in self._open.items() if boot is None or held[2] == boot]:
+        ours = [
+            key
+            for key, held in self._open.items()
+            if (held[2] not in self._writers if boot is None else held[2] == boot)
+        ]
+        for key in ours:
             index, _tenant, of, _place = self._open.pop(key)
             if boot is not None or of != self._boot:
                 self._unended[key] = index, f"an intent without an outcome when its boot had ended ({where})"
@@ -1466,9 +1567,13 @@ class Verification:
         self.totals["erased"] = sum(end - start for start, end in _minus(missing, lost))
         self.totals["lost"] = self._missing - sum(end - start for start, end in _minus(missing, lost))
         for index, _tenant, boot, _place in self._open.values():
-            if boot != self._boot:
+            writer = self._writers.get(boot)
+            if boot != self._boot if writer is None else not writer.lives:
                 a6.fail(f"index {index}", "an intent without an outcome although its boot has ended")
         self.totals["open"] = len(self._open)
+        for name, writer in self._writers.items():
+            if writer.lives and writer.time and self.latest - writer.time > _OUTAGE:
+                self.losses.append(f"writer {name[:8]} has been silent since {_iso(writer.time)}")
         if self.oldest:
             a14.checked = self.a["A9"].checked
             # a call that lasted into the month stays whole

@@ -23,11 +23,29 @@ from gateway.policy.forms import Report
 from providers import PROVIDERS
 from providers.document import Value
 
+_MOST_WORKERS = 64
+
 
 def _serve(options: argparse.Namespace) -> int:
     from gateway.app import serve  # noqa: PLC0415  # it loads the whole application
 
-    return serve(options.config, environment())
+    return serve(options.config, environment(), options.workers)
+
+
+def _serve_arguments(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "--workers",
+        type=_workers,
+        default=1,
+        metavar="N",
+        help="processes that serve the port together, each with a journal of its own (default: 1, which needs none)",
+    )
+
+
+def _workers(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"write a number from 1 to {_MOST_WORKERS}")
+    return int(text)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -124,7 +142,13 @@ def _requests(lines: Iterable[bytes], jsonl: bool) -> Iterator[Value]:
 
 
 VERBS = (
-    Verb(("serve",), "run the gateway until SIGTERM; SIGHUP reloads", "gateway serve --config /etc/gateway", _serve),
+    Verb(
+        ("serve",),
+        "run the gateway until SIGTERM; SIGHUP reloads",
+        "gateway serve --config /etc/gateway --workers 4",
+        _serve,
+        _serve_arguments,
+    ),
     Verb(
         ("check",),
         "read the configuration as serve would: what is in force, what starts or ends soon, and every fault",

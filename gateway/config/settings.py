@@ -199,7 +199,8 @@ class Web(Listener):
 class Limits(Form):
     """Bounds of one exchange, of one caller (unless its own say otherwise) and of the whole process.
 
-    `tenant` and `processor` hold for each one that `tenants` and `processors` do not name.
+    `tenant` and `processor` hold for each one that `tenants` and `processors` do not name. On SIGTERM the gateway says
+    for `handover_seconds` that it is not ready and takes calls all the same, so that a balancer turns to others first.
     """
 
     body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 4 * 1024 * 1024
@@ -223,6 +224,7 @@ class Limits(Form):
     total_seconds: Seconds = 3600.0
     write_seconds: Seconds = 30.0
     drain_seconds: Seconds = 30.0
+    handover_seconds: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = 0.0
 
     def caller_quota(self) -> Quota:
         """What each caller may use beside its calls a minute and in flight."""
@@ -349,13 +351,25 @@ class SecretFile(Form):
     file: Prose
 
 
+class Carriage(Form):
+    """The hosts of a region make one log: each has its journal carried through Redis to the one that `keeps_log`.
+
+    `host` is what this host's journals are called there, beside a number that each file is made with, so hosts may
+    share it. All hosts have the same master key.
+    """
+
+    host: Id
+    keeps_log: bool = False
+
+
 class Replicas(Form):
     """The Redis that several replicas share. Without it this host stands by itself.
 
     `url` is `redis://HOST:PORT`, `redis+sentinel://HOST:PORT,HOST:PORT/NAME` or `redis+cluster://HOST:PORT,HOST:PORT`;
     with `rediss` it is TLS 1.3, which anything but a loopback address needs. `count` replicas share a limit:
     while Redis is away, each grants that part of it. No call waits longer for Redis than `wait_seconds`. A replica that
-    did not hear for `stale_seconds` which keys are revoked elsewhere grants nothing; without it, it goes on.
+    did not hear for `stale_seconds` which keys are revoked elsewhere grants nothing; without it, it goes on. With
+    `carriage` one log holds what all of them wrote.
     """
 
     url: Annotated[str, AfterValidator(_redis_url)]
@@ -366,6 +380,7 @@ class Replicas(Form):
     unsafe_plaintext: bool = False
     wait_seconds: Annotated[float, Field(ge=0.005, le=0.1, allow_inf_nan=False)] = 0.05
     stale_seconds: Annotated[float, Field(ge=2, le=86_400, allow_inf_nan=False)] | None = None
+    carriage: Carriage | None = None
 
     @property
     def hosts(self) -> tuple[tuple[str, int], ...]:

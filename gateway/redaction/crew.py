@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import socket
 import subprocess
@@ -30,7 +31,7 @@ class Crew:
 
     _names = itertools.count(1)
 
-    def __init__(self, control: socket.socket, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, control: socket.socket, process: subprocess.Popen[bytes] | None) -> None:
         self._control = control
         self.process = process
         self._numbers = 0
@@ -38,8 +39,12 @@ class Crew:
         self.gone = asyncio.Event()
 
     @classmethod
-    async def raised(cls, rules: bytes) -> Crew:
-        """Start a nursery, and wait until it has found its known phrases.
+    async def raised(cls, rules: bytes, mother: socket.socket | None = None) -> Crew:
+        """Start a nursery, or join a pool, and wait until it has found its known phrases.
+
+        Args:
+            rules: what it is to find.
+            mother: leads to a pool, which then takes the nursery's place.
 
         Raises:
             Unavailable: the rules are not valid, do not find what they must, or nothing answers.
@@ -47,18 +52,13 @@ class Crew:
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        try:
-            # An empty environment: the gateway's own holds credentials.
-            process = subprocess.Popen(  # noqa: S603, ASYNC220  # our own interpreter and code; a fork and exec
-                [sys.executable, "-c", _BOOT, str(theirs.fileno()), str(_ROOT), str(folder() or "")],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={},
-            )
-        finally:
-            theirs.close()
+        process = None
+        with theirs:
+            if mother is None:
+                process = _nursery(theirs)
+            else:
+                with contextlib.suppress(OSError):  # then nothing answers
+                    socket.send_fds(mother, [COMMAND.pack(b"N", 0)], [theirs.fileno()])
         crew = cls(ours, process)
         word = b""
         try:
@@ -101,9 +101,23 @@ class Crew:
         return True
 
     async def end(self) -> None:
-        """End the nursery. Its workers end when their sockets close."""
-        asyncio.get_running_loop().remove_reader(self._control)
+        """End the nursery. Its workers end when their sockets close. Twice is fine."""
+        if self._control.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._control)
         self._control.close()
         self.gone.set()
-        self.process.kill()
-        await asyncio.to_thread(self.process.wait)
+        if self.process is not None:
+            self.process.kill()
+            await asyncio.to_thread(self.process.wait)
+
+
+def _nursery(control: socket.socket) -> subprocess.Popen[bytes]:
+    # An empty environment: the gateway's own holds credentials.
+    return subprocess.Popen(  # noqa: S603  # our own interpreter and code; a fork and exec
+        [sys.executable, "-c", _BOOT, str(control.fileno()), str(_ROOT), str(folder() or "")],
+        pass_fds=[control.fileno()],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={},
+    )

@@ -12,7 +12,6 @@ import contextlib
 import socket
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import orjson
@@ -22,6 +21,7 @@ from gateway.redaction.blocks import Block, blocks, encoded, items
 from gateway.redaction.crew import Crew
 from gateway.redaction.findings import Finding, Settled, Window
 from gateway.redaction.memory import Memory
+from gateway.redaction.patience import USUAL, Patience
 from gateway.redaction.plain import Plain
 from gateway.redaction.segments import Piece, join
 from gateway.redaction.waiting import Answer, Job, Waiting, chunks
@@ -32,18 +32,6 @@ _DOUBTFUL = 5
 """So many failures in a row without one answer, and the detector is not healthy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long one frame may take: a floor for a busy machine, and a rate for text whose words are all new."""
-
-    floor: float = 2.0
-    per_kilobyte: float = 0.008
-
-    def seconds(self, size: int) -> float:
-        """For that many characters."""
-        return self.floor + self.per_kilobyte * size / 1024
-
-
 class Detector:
     """Finds special categories in texts, off the loop.
 
@@ -52,6 +40,7 @@ class Detector:
         workers: how many processes look at once.
         patience: how long a frame may take.
         remembered: how many blocks of texts, and findings in them, are kept.
+        mother: leads to a pool that several gateway processes share (`pool`); None: a nursery of its own.
 
     One event loop, any number of concurrent `find`. After `stop` it may be started again.
     """
@@ -60,10 +49,12 @@ class Detector:
         self,
         mappings: Mapping[str, Plain],
         workers: int = 1,
-        patience: Patience = Patience(),
+        patience: Patience = USUAL,
         remembered: int = 32_768,
+        mother: socket.socket | None = None,
     ) -> None:
         self._rules = orjson.dumps(mappings)
+        self._mother = mother
         self._count = workers
         self._patience = patience
         self._memory = Memory(remembered)
@@ -87,7 +78,7 @@ class Detector:
         Raises:
             Unavailable: the rules are not valid, do not find what they must, or nothing answers.
         """
-        await self._man(await Crew.raised(self._rules))
+        await self._man(await Crew.raised(self._rules, self._mother))
         self._keeper = asyncio.get_running_loop().create_task(self._keep(), name="detector")  # ended by `stop`
 
     async def stop(self) -> None:
@@ -298,7 +289,7 @@ class Detector:
                 await asyncio.sleep(_PAUSE[min(tries, len(_PAUSE) - 1)])
                 tries += 1
                 with contextlib.suppress(Unavailable):
-                    await self._man(await Crew.raised(self._rules))
+                    await self._man(await Crew.raised(self._rules, self._mother))
                     break
                 if not self._workers:
                     self._refuse_waiting()

@@ -24,16 +24,22 @@ class Shared:
 
     Args:
         options: how to reach it.
-        settings: how many replicas share.
+        settings: how long a replica may be deaf.
+        sharing: how many processes share a limit.
         counters: of this process.
         callers: those of the configuration in force.
     """
 
     def __init__(
-        self, options: DoorOptions, settings: Replicas, counters: Counters, callers: Callable[[], Callers]
+        self,
+        options: DoorOptions,
+        settings: Replicas,
+        sharing: int,
+        counters: Counters,
+        callers: Callable[[], Callers],
     ) -> None:
         self.door = Door(options, self._changed)
-        self.quotas = SharedQuotas(self.door, counters, new_boot_id(), settings.count)
+        self.quotas = SharedQuotas(self.door, counters, new_boot_id(), sharing)
         self.news = News(self.door, lambda: callers().revoked, lambda ids: callers().revoke(ids))
         self._stale_seconds = settings.stale_seconds
         self._tasks: list[asyncio.Task[None]] = []

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.audit.words import Result
 from gateway.categories import Category
 from gateway.listener import ListenerOptions
-from gateway.metrics import Metrics
+from gateway.metrics import Metrics, merged
 from gateway.operations import Check, operations_handler
 
 from .conftest import Run
@@ -137,3 +137,17 @@ def test_two_registries_do_not_meet() -> None:
 
     assert samples(metrics().render())["gateway_unauthenticated_total"] == 0
     assert logging.getLogger("prometheus_client").handlers == []
+
+
+def test_metrics_of_several_processes_are_one_text() -> None:
+    """Each sample of a worker bears its name, and a family stands together under one head."""
+    own = b"# HELP a_total Calls\n# TYPE a_total counter\na_total 1.0\n# HELP b B\n# TYPE b gauge\nb 2.0\n"
+    worker = (
+        b'# HELP a_total Calls\n# TYPE a_total counter\na_total{code="x y"} 3.0\n# HELP b B\n# TYPE b gauge\nb 4.0\n'
+    )
+
+    assert merged(own, {"w0": worker}).decode() == (
+        "# HELP a_total Calls\n# TYPE a_total counter\n"
+        'a_total 1.0\na_total{worker="w0",code="x y"} 3.0\n'
+        '# HELP b B\n# TYPE b gauge\nb 2.0\nb{worker="w0"} 4.0\n'
+    )

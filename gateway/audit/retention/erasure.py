@@ -41,6 +41,10 @@ Pump = Callable[[], Awaitable[None]]
 """Lets the log move on: a pause beside a running sequencer, or a step of one."""
 
 
+Elsewhere = Callable[[str], Awaitable[bool]]
+"""Whether a call of a tenant is under way whose intent another journal holds; told of it first, it forgets its key."""
+
+
 class NotYet(Exception):
     """Something that was waited for did not come in time; what was asked is still kept, and is tried again."""
 
@@ -55,6 +59,7 @@ class Erasing:
         clock: microseconds since 1970, UTC.
         pump: called between two looks at the log.
         patience: how many looks before it gives up for now.
+        elsewhere: asked beside `journal` where other journals are gathered into it.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class Erasing:
         clock: Callable[[], int],
         pump: Pump,
         patience: int = 1200,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._state = state
         self._keyring = keyring
@@ -72,6 +78,7 @@ class Erasing:
         self._clock = clock
         self._pump = pump
         self._patience = patience
+        self._elsewhere = elsewhere
         self._register = Register(keyring)
         self._one = asyncio.Lock()
 
@@ -115,7 +122,7 @@ class Erasing:
         if request.document is None or not await self._decided(request.document):
             place = self._journal.place
             for _ in range(self._patience):
-                if not self._journal.open_of(request.tenant, place):
+                if not self._journal.open_of(request.tenant, place) and not await self._open(request.tenant):
                     break
                 await self._pump()
             else:
@@ -128,6 +135,9 @@ class Erasing:
             await self._journal.append(self._act(request, document, count))
         await self._forget(request.document or "")
         await asyncio.to_thread(requests.done, self._keyring, request)
+
+    async def _open(self, tenant: str) -> bool:
+        return self._elsewhere is not None and await self._elsewhere(tenant)
 
     async def _decided(self, document: str) -> bool:
         """Whether the act that names this list is in the record: we may have been stopped before or after it."""

@@ -13,7 +13,8 @@ import pytest
 from gateway.categories import PERSONAL_DATA, Category
 from gateway.errors import Code, Unavailable
 from gateway.redaction import waiting, workers
-from gateway.redaction.detector import Detector, Patience
+from gateway.redaction.detector import Detector
+from gateway.redaction.patience import Patience
 from gateway.redaction.plain import Plain
 
 WORD = "healthword"

@@ -304,7 +304,8 @@ def test_channels_are_apart_and_closed_by_the_beginning_of_their_key() -> None:
 
 async def test_the_detector_settles_as_the_engine_does() -> None:
     """Windows go to the worker and back, beside whole texts."""
-    from gateway.redaction.detector import Detector, Patience  # noqa: PLC0415  # its processes are for this test only
+    from gateway.redaction.detector import Detector  # noqa: PLC0415  # its processes are for this test only
+    from gateway.redaction.patience import Patience  # noqa: PLC0415
 
     detector = Detector(rules(), patience=Patience(20.0))
     await detector.start()

@@ -1,0 +1,421 @@
+"""Journals of several hosts, carried to the one that makes the region's log, over one stream in Redis.
+
+Redis only carries. A row is durable on its own host before anything leaves, it is sent again until the log's host says
+how far it has gathered, and it is forgotten only once a signed checkpoint covers it; so a Redis that is lost, wiped or
+failed over costs nothing but time. Rows go in order, several to an entry, compressed and sealed under the master key
+that all hosts have: Redis and its files hold nothing that can be read.
+
+Keys, all under the region's tag: `carriage` the stream; `head`, what was claimed last (see `audit.sequencing`), and
+`home`, by whom: whoever signs claims first, by compare and set, so of two sequencers with the same log one is refused.
+What each host saw there it writes again if Redis forgot. `taken:HOME` and `signed:HOME`, how far HOME has gathered and
+signed each journal; only who holds the head takes anything from the stream. `configurations`, by digest: what a host's
+records were decided by, which the log's host keeps before it takes them; `keys`, of tenants, which all hosts share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import zlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from time import monotonic
+from typing import Final, Protocol, cast
+
+import orjson
+from redis.exceptions import RedisError
+
+from gateway.audit.gathering import Carried
+from gateway.keys import KeyFault, Keyring
+from gateway.replicas.door import Away, Client, DoorOptions, connect
+
+WAIT_SECONDS: Final = 2.0
+"""The longest that one command may take: nobody's call waits for it."""
+ROWS: Final = 512
+WINDOW: Final = 16 * ROWS
+"""Most rows that are under way and not gathered yet."""
+RESEND_SECONDS: Final = 2.0
+QUEUED: Final = 64
+"""Entries in the stream beyond which nobody adds one: Redis is no store, and what is not sent is not lost."""
+LOOK_SECONDS: Final = 0.1
+GRACE_SECONDS: Final = 2.0
+_PAUSES: Final = (0.1, 0.2, 0.5, 1.0)
+_BLOCK_MILLISECONDS: Final = 200
+_ENTRIES: Final = 32
+_RESIDENCE: Final = 3600
+_LONGEST: Final = 16 * 2**20
+
+_CLAIM: Final = """
+local head = redis.call('GET', KEYS[1])
+if head == ARGV[1] or head == ARGV[2] or (not head and ARGV[3] == '1') then
+  redis.call('SET', KEYS[1], ARGV[2])
+  redis.call('SET', KEYS[2], ARGV[4])
+  return false
+end
+return head or ''
+"""
+
+
+class Line:
+    """A connection to Redis for what may wait: bounded, never retried by the library, its errors translated."""
+
+    def __init__(self, options: DoorOptions) -> None:
+        self._tag = options.tag
+        self._client: Client = connect(options, WAIT_SECONDS)
+
+    def key(self, name: str) -> str:
+        """A key under the region's hash tag."""
+        return f"{{{self._tag}}}:{name}"
+
+    async def run(self, *words: str | bytes | int) -> object:
+        """One command.
+
+        Raises:
+            Away: whether it was carried out is unknown.
+        """
+        return await self._bounded(self._client.execute_command(*words))
+
+    async def run_all(self, *commands: Sequence[str | bytes | int]) -> list[object]:
+        """Commands in one round trip.
+
+        Raises:
+            Away: whether they were carried out is unknown.
+        """
+        pipe = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipe.execute_command(*command)
+        return cast("list[object]", await self._bounded(pipe.execute()))
+
+    async def _bounded(self, command: Awaitable[object]) -> object:
+        """Wait for a command, in a task of its own: the library may take a cancellation for a time-out of its own."""
+        task = asyncio.ensure_future(command)
+        try:
+            done, _late = await asyncio.wait([task], timeout=WAIT_SECONDS)
+        finally:
+            if not task.done():
+                task.cancel()
+                task.add_done_callback(_seen)
+        if not done:
+            raise Away("TimeoutError")
+        try:
+            return task.result()
+        except (RedisError, OSError, TimeoutError) as error:
+            raise Away(type(error).__name__) from None
+
+    async def close(self) -> None:
+        """Hang up."""
+        try:
+            await self._client.aclose()
+        except (RedisError, OSError):
+            return
+
+
+class Source(Protocol):
+    """A journal to be carried."""
+
+    async def after(self, seq: int, most: int) -> list[Carried]:
+        """Its rows after a key."""
+        ...
+
+    async def writer(self, seq: int) -> str | None:
+        """The boot that a row is of."""
+        ...
+
+    async def last(self) -> int:
+        """The key of its last row."""
+        ...
+
+    async def forget(self, seq: int) -> None:
+        """Rows up to this key are under a signed checkpoint."""
+        ...
+
+
+class Carrier:
+    """Sends one journal. Runs from `run` until cancelled.
+
+    Args:
+        line: to Redis.
+        name: of the journal, and of no other ever.
+        source: the journal.
+        keyring: whose master key all hosts have.
+
+    Attributes:
+        taken, signed: how far it was gathered, and signed; -1 while nobody said.
+        older: this host's journal is older than what was gathered of it, so nothing more may be written to it.
+    """
+
+    def __init__(self, line: Line, name: str, source: Source, keyring: Keyring) -> None:
+        self._line = line
+        self._name = name
+        self._source = source
+        self._keyring = keyring
+        self._sent = -1
+        self._moved = monotonic()
+        self._head: bytes | None = None
+        self._may_send = False
+        self.heard = -1e9
+        self.taken = -1
+        self.signed = -1
+        self.older = False
+
+    async def run(self) -> None:
+        """Send, hear, and let the journal forget; whatever fails is tried again."""
+        tries = 0
+        while True:
+            try:
+                busy = await self.step()
+                tries = 0
+            except Away:
+                # Spread out, or all hosts would come back in the same instant.
+                await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)] * random.uniform(0.5, 1.5))  # noqa: S311
+                tries += 1
+                continue
+            if not busy:
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def step(self) -> bool:
+        """Hear how far the log is, and send what comes next; whether there was anything to send.
+
+        Raises:
+            Away: nothing is lost; do it again.
+        """
+        await self._hear()
+        if self.older or not self._may_send:
+            return False
+        begin = max(self._sent, self.taken)
+        if begin > self.taken and monotonic() - self._moved > RESEND_SECONDS:
+            begin = self.taken  # lost on the way, or out of turn: from where the log is
+        rows = await self._source.after(begin, ROWS)
+        if not rows or await self._far_ahead(rows):
+            return False
+        writer = await self._source.writer(rows[0].seq)
+        entry = sealed(self._keyring, self._name, writer, rows)
+        # An entry that is sent twice is taken once. It stays until it was gathered, and no entry stays for ever.
+        await self._line.run("XADD", self._line.key("carriage"), "*", "n", self._name, "d", entry)
+        if self._sent <= self.taken or begin == self.taken:
+            self._moved = monotonic()
+        self._sent = rows[-1].seq
+        return True
+
+    async def _far_ahead(self, rows: Sequence[Carried]) -> bool:
+        """Whether enough is under way: Redis is no store, and a slow log must not fill it."""
+        return rows[0].seq - self.taken > WINDOW and self.taken >> 40 == rows[0].seq >> 40
+
+    async def _hear(self) -> None:
+        key = self._line.key
+        head, home, queued = await self._line.run_all(
+            ("GET", key("head")), ("GET", key("home")), ("XLEN", key("carriage"))
+        )
+        self._may_send = isinstance(home, bytes) and isinstance(queued, int) and queued < QUEUED
+        if isinstance(head, bytes):
+            self._head = head
+        elif self._head is not None:
+            await self._line.run("SET", key("head"), self._head, "NX")
+        if not isinstance(home, bytes):
+            return
+        whose = home.decode("ascii", "replace")
+        taken, signed = await self._line.run_all(
+            ("HGET", key(f"taken:{whose}"), self._name), ("HGET", key(f"signed:{whose}"), self._name)
+        )
+        self.heard = monotonic()
+        moved = _number(taken)
+        if moved >= 0 and moved != self.taken:
+            self._sent = moved if moved < self.taken else self._sent
+            self.taken, self._moved = moved, monotonic()
+            self.older = moved > await self._source.last()
+        through = _number(signed)
+        if through > self.signed and not self.older:
+            self.signed = through
+            await self._source.forget(through)
+
+
+async def publish(line: Line, keyring: Keyring, digest: str, preimage: bytes) -> None:
+    """Have a configuration where the log's host finds it.
+
+    Raises:
+        Away: it is perhaps not there.
+    """
+    if not await line.run("HEXISTS", line.key("configurations"), digest):
+        sealed_one = keyring.seal(f"configuration/{digest}", zlib.compress(preimage, 6))
+        await line.run("HSET", line.key("configurations"), digest, sealed_one)
+
+
+async def published(line: Line, keyring: Keyring, digest: str) -> bytes:
+    """A configuration that a host published.
+
+    Raises:
+        Away: it is not there, or not ours; its host publishes it again.
+    """
+    found = await line.run("HGET", line.key("configurations"), digest)
+    try:
+        if isinstance(found, bytes):
+            return zlib.decompressobj().decompress(keyring.unseal(f"configuration/{digest}", found), _LONGEST)
+    except (KeyFault, zlib.error):
+        pass
+    raise Away("NoConfiguration")
+
+
+Take = Callable[[str, Sequence[Carried], str | None], Awaitable[int]]
+"""Gathers rows of a journal: its name, the rows, the boot of the first. Gives the key up to which it has them now."""
+
+
+class Receiver:
+    """Takes what other hosts sent, and says how far. Runs from `run` until cancelled; one in a region.
+
+    Args:
+        line: to Redis.
+        keyring: whose master key all hosts have.
+        take: gathers.
+        signed: how far each journal is signed.
+        heads: whether this host's sequencer is the one that signs.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        keyring: Keyring,
+        take: Take,
+        signed: Callable[[], Awaitable[Mapping[str, int]]],
+        heads: Heads,
+    ) -> None:
+        self._line = line
+        self._heads = heads
+        self._keyring = keyring
+        self._take = take
+        self._signed = signed
+        self._taken: dict[str, int] = {}
+        self._told = -1e9
+        self.foreign = 0
+
+    async def run(self) -> None:
+        """Take and tell; whatever fails is tried again."""
+        tries = 0
+        while True:
+            try:
+                await self.step()
+                tries = 0
+            except Away:
+                await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)] * random.uniform(0.5, 1.5))  # noqa: S311
+                tries += 1
+
+    async def step(self) -> None:
+        """Take what is there, waiting a moment for it, and tell how far that brings each journal.
+
+        Raises:
+            Away: what was taken and not told is told the next time.
+        """
+        if not self._heads.held:
+            await asyncio.sleep(LOOK_SECONDS)
+            return
+        stream = self._line.key("carriage")
+        reply = await self._line.run("XREAD", "COUNT", _ENTRIES, "BLOCK", _BLOCK_MILLISECONDS, "STREAMS", stream, "0")
+        done: list[bytes] = []
+        for number, name, entry in _entries(reply):
+            opened = None if name is None else unsealed(self._keyring, name, entry)
+            if opened is None or name is None:
+                self.foreign += 1
+            else:
+                self._taken[name] = await self._take(name, opened[1], opened[0])
+            done.append(number)
+        if done or monotonic() - self._told > 1.0:
+            await self._tell(stream, done)
+
+    async def _tell(self, stream: str, done: Sequence[bytes]) -> None:
+        commands: list[Sequence[str | bytes | int]] = []
+        for field, places in (("taken", self._taken), ("signed", await self._signed())):
+            words = [word for name, seq in places.items() for word in (name, str(seq))]
+            if words:
+                commands.append(("HSET", self._line.key(f"{field}:{self._heads.name}"), *words))
+        if done:
+            commands.append(("XDEL", stream, *done))
+        commands.append(("EXPIRE", stream, _RESIDENCE))  # what nobody takes must not stay in Redis' files
+        await self._line.run_all(*commands)
+        self._told = monotonic()
+
+
+class Heads:
+    """The claims of this host's sequencer. See `sequencing.Claim`.
+
+    Args:
+        line: to Redis.
+        name: of this host's log, and of no other.
+
+    Attributes:
+        held: whether the last claim was granted.
+    """
+
+    def __init__(self, line: Line, name: str) -> None:
+        self._line = line
+        self.name = name
+        self.held = False
+
+    async def claim(self, old: str, new: str) -> str | None:
+        """Claim `new` after `old`, each `SIZE ROOT`; None if it is ours, else what was claimed last."""
+        tries, waited = 0, 0.0
+        while True:
+            # Where Redis forgot what was claimed, other hosts write it again within a moment. Whoever has claimed in
+            # this life goes on at once; whoever starts anew gives them that moment.
+            may = int(self.held or waited >= GRACE_SECONDS)
+            keys = self._line.key("head"), self._line.key("home")
+            try:
+                reply = await self._line.run("EVAL", _CLAIM, 2, *keys, old, new, may, self.name)
+            except Away:
+                await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
+                tries += 1
+                continue
+            if reply is None:
+                self.held = True
+                return None
+            if reply != b"":
+                self.held = False
+                return bytes(cast(bytes, reply)).decode("ascii", "replace")
+            await asyncio.sleep(LOOK_SECONDS * 2)
+            waited += LOOK_SECONDS * 2
+
+
+def sealed(keyring: Keyring, name: str, writer: str | None, rows: Sequence[Carried]) -> bytes:
+    """Rows as they travel. Only who has the master key can read them, or make them."""
+    plain = [writer, [(row.seq, row.time, row.kind, row.call, row.attempt, row.body) for row in rows]]
+    return keyring.seal(f"carriage/{name}", zlib.compress(orjson.dumps(plain), 1))
+
+
+def unsealed(keyring: Keyring, name: str, entry: bytes) -> tuple[str | None, list[Carried]] | None:
+    """The boot of the first row, and the rows; None if nobody of ours made them."""
+    try:
+        packed = zlib.decompressobj()
+        plain = packed.decompress(keyring.unseal(f"carriage/{name}", entry), _LONGEST)
+        writer, rows = orjson.loads(plain)
+        return writer, [Carried(*row) for row in rows]
+    except (KeyFault, zlib.error, orjson.JSONDecodeError, ValueError, TypeError):
+        return None
+
+
+def _entries(reply: object) -> list[tuple[bytes, str | None, bytes]]:
+    """What XREAD gives, in protocol 3 a mapping: each entry's id, the journal's name, and the payload."""
+    found: list[tuple[bytes, str | None, bytes]] = []
+    if not isinstance(reply, dict):
+        return found
+    for entries in reply.values():
+        for number, fields in _flat(entries):
+            pairs = dict(zip(fields[::2], fields[1::2], strict=False)) if isinstance(fields, list) else fields
+            name = pairs.get(b"n")
+            found.append((number, name.decode("ascii", "replace") if name else None, pairs.get(b"d", b"")))
+    return found
+
+
+def _flat(entries: list[object]) -> list[tuple[bytes, list[bytes] | dict[bytes, bytes]]]:
+    if entries and isinstance(entries[0], list) and entries[0] and isinstance(entries[0][0], list | tuple):
+        return [item for each in entries for item in cast("list[tuple[bytes, list[bytes]]]", each)]
+    return cast("list[tuple[bytes, list[bytes] | dict[bytes, bytes]]]", entries)
+
+
+def _seen(task: asyncio.Future[object]) -> None:
+    """Whatever became of what nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _number(value: object) -> int:
+    try:
+        return int(value) if isinstance(value, bytes) else -1
+    except ValueError:
+        return -1

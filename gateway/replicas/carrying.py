@@ -1,0 +1,252 @@
+"""A host's part in the region's one log: it carries its own journals there, or takes in what the others carry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Final, TypeVar
+
+import orjson
+
+from gateway.audit.configurations import keep_configuration, kept_configuration, kept_digests
+from gateway.audit.gathering import Carried, Gatherer, OutOfTurn, Spool
+from gateway.audit.store import KIND_LETTERS, RSEQ_BITS, StoreFault
+from gateway.errors import Unavailable
+from gateway.keys import KeyFault, Keyring
+from gateway.replicas.carriage import Carrier, Heads, Line, Receiver, publish, published
+from gateway.replicas.door import Away, DoorOptions
+
+_Read = TypeVar("_Read")
+_PUBLISH_SECONDS: Final = 2.0
+_QUIET_SECONDS: Final = 30.0
+
+
+class OnDisk:
+    """A journal on this host, to be carried. See `carriage.Source`.
+
+    Args:
+        spool: the journal, for reading.
+        forget: deletes its rows up to a key.
+    """
+
+    def __init__(self, spool: Spool, forget: Callable[[int], Awaitable[None]]) -> None:
+        self._spool = spool
+        self._forget = forget
+
+    async def after(self, seq: int, most: int) -> list[Carried]:
+        """See `Source`."""
+        return await _read(lambda: self._spool.after(seq, most))
+
+    async def writer(self, seq: int) -> str | None:
+        """See `Source`."""
+        return await _read(lambda: self._spool.started(seq >> RSEQ_BITS))
+
+    async def last(self) -> int:
+        """See `Source`."""
+        return await _read(self._spool.last)
+
+    async def forget(self, seq: int) -> None:
+        """See `Source`."""
+        try:
+            await self._forget(seq)
+        except Unavailable:
+            return  # with the next checkpoint
+
+    def close(self) -> None:
+        """Release the file."""
+        self._spool.close()
+
+
+class Outpost:
+    """Carries this host's journals to where the log is made.
+
+    Args:
+        options: how Redis is reached.
+        keyring: of the state; its master key is that of every host.
+        log: where this host keeps the configurations that its records name.
+    """
+
+    def __init__(self, options: DoorOptions, keyring: Keyring, log: Path) -> None:
+        self._line = Line(options)
+        self._keyring = keyring
+        self._log = log
+        self._carriers: dict[str, Carrier] = {}
+        self._sources: list[OnDisk] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._since = monotonic()
+
+    @property
+    def older(self) -> bool:
+        """Whether a journal here is older than what the log has of it: nothing more may be written."""
+        return any(carrier.older for carrier in self._carriers.values())
+
+    @property
+    def behind(self) -> bool:
+        """Whether nobody said lately how far the log is."""
+        heard = min((carrier.heard for carrier in self._carriers.values()), default=self._since)
+        return monotonic() - max(heard, self._since) > _QUIET_SECONDS
+
+    async def meet(self, tenants: Iterable[str]) -> None:
+        """Have the same keys of tenants as every other host.
+
+        Raises:
+            KeyFault: the region has another key of one, or Redis is needed to know and is away.
+        """
+        await meet(self._line, self._keyring, tenants)
+
+    def start(self) -> None:
+        """Have the log's host know what this host's records were decided by."""
+        self._tasks.append(asyncio.get_running_loop().create_task(self._publish(), name="configurations"))
+
+    async def _publish(self) -> None:
+        while True:
+            try:
+                for digest in await asyncio.to_thread(kept_digests, self._log):
+                    preimage = await asyncio.to_thread(kept_configuration, self._log, digest)
+                    await publish(self._line, self._keyring, digest, preimage or b"")
+            except Away:
+                pass  # the log waits for it
+            await asyncio.sleep(_PUBLISH_SECONDS)
+
+    def carry(self, name: str, source: OnDisk) -> None:
+        """Carry one more journal, until `stop`."""
+        carrier = self._carriers[name] = Carrier(self._line, name, source, self._keyring)
+        self._sources.append(source)
+        self._tasks.append(asyncio.get_running_loop().create_task(carrier.run(), name=f"carrier-{name}"))
+
+    async def last_words(self, seconds: float) -> None:
+        """Wait until all that was written is gathered, at most so long; what is not stays here, and is sent later."""
+        try:
+            async with asyncio.timeout(seconds):
+                for carrier, source in zip(self._carriers.values(), self._sources, strict=True):
+                    while carrier.taken < await source.last():  # noqa: ASYNC110  # another host's doing: no event
+                        await asyncio.sleep(0.05)
+        except (TimeoutError, Away):
+            return
+
+    async def stop(self) -> None:
+        """Carry no more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for source in self._sources:
+            source.close()
+        await self._line.close()
+
+
+class Home:
+    """Takes in what other hosts carry, and claims what this host signs.
+
+    Args:
+        options: how Redis is reached.
+        keyring: of the state.
+        gatherer: into this host's journal.
+        name: of this host's log, and of no other.
+        log: where the configurations are kept that records name.
+        last_signed: the key of the last row of the journal that a signed checkpoint covers.
+    """
+
+    def __init__(
+        self,
+        options: DoorOptions,
+        keyring: Keyring,
+        gatherer: Gatherer,
+        name: str,
+        log: Path,
+        last_signed: Callable[[], Awaitable[int]],
+    ) -> None:
+        self._log = log
+        self._line = Line(options)
+        self._claims = Line(options)
+        self._keyring = keyring
+        self._gatherer = gatherer
+        self._last_signed = last_signed
+        self._missing: set[str] = set()
+        self.heads = Heads(self._claims, name)
+        self._receiver = Receiver(self._line, keyring, self._take, self._signed, self.heads)
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """The journals of which a row did not come in its turn, and has not come since."""
+        return frozenset(self._missing)
+
+    @property
+    def foreign(self) -> int:
+        """How many entries were not sealed under this region's master key."""
+        return self._receiver.foreign
+
+    async def meet(self, tenants: Iterable[str]) -> None:
+        """See `Outpost.meet`."""
+        await meet(self._line, self._keyring, tenants)
+
+    def start(self) -> None:
+        """Take in from now on."""
+        self._task = asyncio.get_running_loop().create_task(self._receiver.run(), name="receiver")
+
+    async def stop(self) -> None:
+        """Take in no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._line.close()
+
+    async def close(self) -> None:
+        """Claim no more; after the sequencer's end."""
+        await self._claims.close()
+
+    async def _take(self, name: str, rows: Sequence[Carried], writer: str | None) -> int:
+        try:
+            await self._keep_configurations(rows)
+            try:
+                await self._gatherer.take(name, rows, writer)
+                self._missing.discard(name)
+            except OutOfTurn:
+                self._missing.add(name)  # its host sends again from where we are
+            return (await self._gatherer.turn(name)).seq
+        except (Unavailable, StoreFault) as error:
+            raise Away(type(error).__name__) from None
+
+    async def _keep_configurations(self, rows: Sequence[Carried]) -> None:
+        """Keep what the rows were decided by before they are in the log."""
+        for row in rows:
+            if row.kind != KIND_LETTERS["operator"]:
+                continue
+            digest = orjson.loads(row.body).get("configuration")
+            if isinstance(digest, str) and await asyncio.to_thread(kept_configuration, self._log, digest) is None:
+                preimage = await published(self._line, self._keyring, digest)
+                await asyncio.to_thread(keep_configuration, self._log, digest, preimage)
+
+    async def _signed(self) -> Mapping[str, int]:
+        return self._gatherer.signed(await self._last_signed())
+
+
+async def meet(line: Line, keyring: Keyring, tenants: Iterable[str]) -> None:
+    """Have each tenant's key from whoever made it first; Redis holds it sealed under the master key that all have.
+
+    Raises:
+        KeyFault: the region has another key of a tenant, or Redis is needed to know and is away.
+    """
+    for tenant in tenants:
+        known = keyring.has_tenant(tenant)
+        try:
+            field = keyring.tenant_field(tenant)
+            found = await line.run("HGET", line.key("keys"), field)
+            if not isinstance(found, bytes):
+                await line.run("HSETNX", line.key("keys"), field, keyring.tenant_sealed(tenant))
+                found = await line.run("HGET", line.key("keys"), field)
+        except Away:
+            if known:
+                continue
+            raise KeyFault("Redis is away, and a tenant's key may be another host's to make: start it first") from None
+        if not isinstance(found, bytes) or not keyring.adopt_tenant(tenant, found):
+            raise KeyFault("this host has another key of a tenant than the region: its state is of another region")
+
+
+async def _read(read: Callable[[], _Read]) -> _Read:
+    try:
+        return await asyncio.to_thread(read)
+    except StoreFault as error:
+        raise Away(type(error).__name__) from None
