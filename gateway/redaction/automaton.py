@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import gc
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from gateway.redaction.phrases import ANY, Forms
@@ -88,14 +89,13 @@ class Fates(dict["tuple[int, int, int]", "Told | None"]):
 class Anchor(NamedTuple):
     """What may be noticed at a symbol.
 
-    Phrases that it begins, if the word after it bears one of the atoms `on`; and others, if the word before it bears
-    one of those in `back`. These by the `places` before it: which atoms the word before must bear.
+    Phrases that it begins, if the word after it bears one of the atoms `on`; and others that stood at places `before`
+    it, by the atom that the word before bears then.
     """
 
     begun: State
     on: Set[int]
-    back: Set[int]
-    places: Mapping[int, Set[int]]
+    before: Mapping[int, Collection[int]]
 
 
 class Words(dict[bytes, int]):
@@ -161,7 +161,8 @@ class Automaton:
         self._steps = 0
         self._anchors: dict[int, Anchor] = {}
         self._noticed_from: dict[tuple[int, int], State] = {}
-        self._states: dict[frozenset[int], State] = {}
+        self._nowhere = State(self, frozenset(), ())
+        self._states: dict[frozenset[int], State] = {self._nowhere.places: self._nowhere}
         self._trails: dict[frozenset[int], Trail] = {}
         self._beginnings: dict[bytes, bool] = {}
         self.anywhere = Trail(self, self._passed, False)
@@ -172,7 +173,7 @@ class Automaton:
     def told(self, symbol: int) -> Told:
         """What a symbol tells of, whatever stands beside it."""
         anchor = self._anchor(symbol)
-        return Told(anchor.begun, self._trail(anchor.places.keys()))
+        return Told(anchor.begun, self._trail({place for places in anchor.before.values() for place in places}))
 
     def fate(self, before: int, symbol: int, after: int) -> Told | None:
         """What a symbol tells of between two others, if anything."""
@@ -180,14 +181,9 @@ class Automaton:
         anchor = self._anchor(symbol)
         had, has = self.words.atoms[before], self.words.atoms[after]
         begun = None if anchor.on.isdisjoint(has) else anchor.begun
-        behind = None
-        if not anchor.back.isdisjoint(had):
-            places = [
-                place
-                for place, back in anchor.places.items()
-                if not (back.isdisjoint(had) or self._on(self._from(place, symbol)).isdisjoint(has))
-            ]
-            behind = self._trail(frozenset(places)) if places else None
+        stood = _targets([anchor.before], had)
+        places = [place for place in stood if not self._on(self._from(place, symbol)).isdisjoint(has)]
+        behind = self._trail(frozenset(places)) if places else None
         return None if begun is None and behind is None else Told(begun, behind)
 
     def _anchor(self, symbol: int) -> Anchor:
@@ -198,9 +194,11 @@ class Automaton:
             atoms = self.words.atoms[symbol]
             noticed = {place for atom in atoms if atom >= ANY for place in self._graph.turned[atom]}
             begun = self._state(self._noticed(noticed & first, atoms))
-            places = {place: ways[place].keys() for place in noticed if ways[place]}
-            back = set[int]().union(*places.values())
-            known = self._anchors[symbol] = Anchor(begun, self._on(begun), back, places)
+            before: dict[int, list[int]] = defaultdict(list)
+            for place in noticed:
+                for atom in ways[place]:
+                    before[atom].append(place)
+            known = self._anchors[symbol] = Anchor(begun, self._on(begun), dict(before))
         return known
 
     def _from(self, place: int, symbol: int) -> State:
@@ -270,7 +268,7 @@ class Automaton:
         return known
 
     def _state(self, places: set[int]) -> State:
-        return self._known(frozenset(self._closed(places)))
+        return self._known(frozenset(self._closed(places))) if places else self._nowhere
 
     def _known(self, places: frozenset[int]) -> State:
         state = self._states.get(places)
@@ -316,9 +314,20 @@ class Automaton:
         self._steps += 1
 
 
-def _targets(several: Sequence[Leads], atoms: frozenset[int]) -> set[int]:
+def _targets(several: Iterable[Leads], atoms: Set[int]) -> set[int]:
     """Where one comes by these atoms."""
-    return {target for leads in several for atom in leads.keys() & atoms for target in leads[atom]}
+    found: set[int] = set()
+    few = len(atoms)
+    for leads in several:
+        if len(leads) < few:
+            for atom in leads:
+                if atom in atoms:
+                    found.update(leads[atom])
+        else:
+            for atom in atoms:
+                if atom in leads:
+                    found.update(leads[atom])
+    return found
 
 
 def _together(several: Sequence[Leads]) -> list[Leads]:
