@@ -17,7 +17,7 @@ from gateway.redaction.phrases import ANY, Forms, Phrases
 from gateway.redaction.tables import Graph, Lists, Table
 
 _ENDLESS = float("inf")
-_LOOK = 0.1
+_LOOK = 0.3
 """What it costs to look at the words beside one, of what it costs to go on from there."""
 _IN = 1e5
 _RARELY = 0.02
