@@ -8,7 +8,7 @@ What stands before an anchor is gone through backwards.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 
@@ -20,6 +20,8 @@ _ENDLESS = float("inf")
 _LOOK = 0.3
 """What it costs to look at the words beside one, of what it costs to go on from there."""
 _IN = 1e5
+_ROUNDS = 3
+_ALONE = 4.0
 _RARELY = 0.02
 _OF_A_FORM = 10.0
 """How often a word is said that is not listed as common, and one of a form that no common word has."""
@@ -54,7 +56,34 @@ def graph(phrases: Phrases, marked: Iterable[int] = ()) -> Graph:
     if not nowhere.isdisjoint(first):
         raise Unread("any words are such a phrase: it needs one that is spelled")
     costs = _Costs(phrases, closed)
-    beyond = _beyond(phrases, costs, nowhere)
+    for _ in range(_ROUNDS):
+        beyond = _beyond(phrases, costs, nowhere)
+        passed, noticed, ways = _chosen(phrases, closed, first, costs, beyond)
+        costs.share(noticed)
+    return Graph(
+        edges=Table.of(dict(enumerate(edges)), size),
+        ends=Lists.of(dict(enumerate(phrases.ends)), size),
+        also=Lists.of(closed, size),
+        passed=Table.of(passed, size),
+        ways=Table.of(ways, size),
+        turned=Lists.of(_turned(noticed), phrases.atoms),
+        passing=Lists.of(_turned(passed), phrases.atoms),
+        first=first,
+        bearing=phrases.bearing(),
+        forms=tuple(phrases.forms.items()),
+        marked=frozenset(marked),
+    )
+
+
+def _chosen(
+    phrases: Phrases,
+    closed: Mapping[int, frozenset[int]],
+    first: frozenset[int],
+    costs: _Costs,
+    beyond: Sequence[float],
+) -> tuple[dict[int, dict[int, tuple[int, ...]]], dict[int, list[int]], dict[int, dict[int, set[int]]]]:
+    """`passed` and `ways` of the graph, and by place the atoms of the anchors that lead from it."""
+    edges = phrases.edges
     passed: dict[int, dict[int, tuple[int, ...]]] = {}
     noticed: dict[int, list[int]] = {}
     ways: dict[int, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
@@ -77,19 +106,7 @@ def graph(phrases: Phrases, marked: Iterable[int] = ()) -> Graph:
                         seen.add(one)
                         waiting.append(one)
         passed[place] = others
-    return Graph(
-        edges=Table.of(dict(enumerate(edges)), size),
-        ends=Lists.of(dict(enumerate(phrases.ends)), size),
-        also=Lists.of(closed, size),
-        passed=Table.of(passed, size),
-        ways=Table.of(ways, size),
-        turned=Lists.of(_turned(noticed), phrases.atoms),
-        passing=Lists.of(_turned(passed), phrases.atoms),
-        first=first,
-        bearing=phrases.bearing(),
-        forms=tuple(phrases.forms.items()),
-        marked=frozenset(marked),
-    )
+    return passed, noticed, ways
 
 
 def _turned(rows: Mapping[int, Iterable[int]]) -> dict[int, list[int]]:
@@ -139,6 +156,7 @@ class _Costs:
 
     def __init__(self, phrases: Phrases, closed: Mapping[int, frozenset[int]]) -> None:
         often = self._often = how_often(phrases)
+        self._look: dict[int, float] = dict.fromkeys(often, _LOOK)
         size = len(phrases.edges)
         ahead, behind = [0.0] * size, [0.0] * size
         for place, edges in enumerate(phrases.edges):
@@ -156,10 +174,22 @@ class _Costs:
             for place, share in enumerate(ahead)
         ]
 
+    def share(self, noticed: Mapping[int, Sequence[int]]) -> None:
+        """A word that is looked at for many phrases costs little for each; for one more word there must be a reason."""
+        times: dict[int, int] = defaultdict(int)
+        for atoms in noticed.values():
+            for atom in atoms:
+                times[atom] += 1
+        self._look = {atom: _LOOK * _ALONE / (_ALONE / 2 + many) for atom, many in times.items()}
+
     def of(self, place: int, atom: int, target: int) -> float:
         """The cost of an edge; endless, if any word will do."""
         said = self._often.get(atom, 0.0)
-        return said if said == _ENDLESS else said * (_LOOK + self._behind[place] * self._ahead[target])
+        return (
+            said
+            if said == _ENDLESS
+            else said * (self._look.get(atom, 3 * _LOOK) + self._behind[place] * self._ahead[target])
+        )
 
 
 def _beyond(phrases: Phrases, costs: _Costs, nowhere: set[int]) -> list[float]:

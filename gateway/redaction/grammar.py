@@ -66,7 +66,7 @@ def written(tree: Tree, macros: Mapping[str, Tree]) -> str:
     parts = [written(part, macros) for part in tree.parts]
     match tree.kind:
         case "gap":
-            made = f"(?:{GAP})"
+            made = rf"(?:{GAP}|\b)"  # after another gap, or beside a mark, there is nothing left to stand in it
         case "text":
             made = "".join(_escaped(character) for character in tree.text)
         case "set":
