@@ -48,10 +48,10 @@ def complete(text: str, findings: Sequence[Finding]) -> int:
     for match in _END.finditer(text):
         if match.end() < len(text) and not _TITLE.search(text, max(0, match.end() - 6), match.end()):
             done = match.end()
-    if done or len(text) <= 3 * REACH:
+    if not done and len(text) <= 3 * REACH:
         return done
-    done = len(text) - 2 * REACH  # no end in sight: what is farther off than a sentence reaches
-    for one in sentences(text, findings):
+    done = done or len(text) - 2 * REACH  # no end in sight: what is farther off than a sentence reaches
+    for one in sentences(text, findings):  # a finding may run over the end of its line
         if one.start < done < one.end:
             done = one.start
     return done

@@ -63,7 +63,7 @@ def test_check_of_the_shipped_configuration(config: Path, capsys: pytest.Capture
     assert main(["check", "--config", str(config)]) == 0
 
     said = capsys.readouterr().out
-    assert said.count("EXAMPLE, takes no traffic") == 5
+    assert said.count("EXAMPLE, takes no traffic") == 7
     assert "a flagged image is kept for human review" in said
 
 

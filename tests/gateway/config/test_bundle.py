@@ -173,7 +173,15 @@ def test_the_shipped_example_is_honest() -> None:
     bundle = load(EXAMPLE, {}, wires=PROVIDERS)
 
     entries = bundle.registry.entries
-    assert set(entries) == {"anthropic-us", "openai-eu", "openai-global", "simulated-anthropic", "simulated-openai"}
+    assert set(entries) == {
+        "anthropic-us",
+        "bedrock-ca",
+        "bedrock-eu",
+        "openai-eu",
+        "openai-global",
+        "simulated-anthropic",
+        "simulated-openai",
+    }
     assert {entry.state(NOW) for entry in entries.values()} == {State.DRAFT}
     assert all(entry.is_example for entry in entries.values())
     assert list(bundle.registry.endpoints) == []

@@ -69,8 +69,8 @@ SLOTS: dict[str, tuple[Document, Document]] = {
         {"content": [{"type": "text", "text": "He is [REDACTED]"}, {"type": "text", "text": ", sadly"}]},
     ),
     "a phrase split between words": (
-        {"content": [{"type": "text", "text": "Devon and his"}, {"type": "text", "text": "husband"}]},
-        {"content": [{"type": "text", "text": "Devon and [REDACTED]"}, {"type": "text", "text": ""}]},
+        {"content": [{"type": "text", "text": "They wrote to his"}, {"type": "text", "text": "husband"}]},
+        {"content": [{"type": "text", "text": "They wrote to [REDACTED]"}, {"type": "text", "text": ""}]},
     ),
     "letters over many parts": (
         {"input": ["his h", "us", "ba", "nd"]},
