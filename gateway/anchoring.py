@@ -84,10 +84,18 @@ class Anchoring:
         last = await asyncio.to_thread(last_stamped, self._log)
         if last is None or self._clock() - last >= self._every:
             stamp = await self._fetch()
+        await self.record()
+        return stamp
+
+    async def record(self) -> None:
+        """Record what was kept.
+
+        Raises:
+            Unavailable: it is not recorded yet.
+        """
         while self._unnoted:
             await self._note(self._unnoted[0].act(self._clock()))
             self._unnoted.pop(0)
-        return stamp
 
     async def run(self) -> None:
         """Look for ever."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from gateway.audit.cosigning import keep_trust
 from gateway.audit.record import Operator
 from gateway.audit.stamping import keep_roots
 from gateway.config import Bundle
+from gateway.errors import Unavailable
 from gateway.keys import KeyFault, Keyring, read_certificates
 from gateway.outside import Outside
 from gateway.witnessing import RolledBack, Witnessing
@@ -94,7 +96,10 @@ class Vouching:
         return ["no time-stamp token for longer than two of its intervals"] if late else []
 
     async def close(self) -> None:
-        """End every connection."""
+        """Record the token that was fetched last, if it is not recorded yet, and end every connection."""
+        if self._anchoring is not None:
+            with contextlib.suppress(Unavailable):
+                await self._anchoring.record()
         if self._outside is not None:
             await self._outside.close()
 

@@ -20,7 +20,7 @@ _ENDLESS = float("inf")
 _LOOK = 0.3
 """What it costs to look at the words beside one, of what it costs to go on from there."""
 _IN = 1e5
-_ROUNDS = 3
+_ROUNDS = 2
 _ALONE = 4.0
 _RARELY = 0.02
 _OF_A_FORM = 10.0

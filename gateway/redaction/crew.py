@@ -20,7 +20,7 @@ _BOOT = (
     "import sys; sys.path[:0] = [sys.argv[2]]; "
     "from gateway.redaction.nursery import main; main(int(sys.argv[1]), sys.argv[3])"
 )
-_START = 60.0
+_START = 120.0
 
 
 class Crew:
