@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +19,21 @@ from gateway.simulator import CREDENTIAL, Simulator
 from providers.document import Document, serialise
 from tests.configuration import ALL_GRANTS, CALLER, issue_key, write_configuration
 from tests.redis_server import RedisServer
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """What is made of the shipped rules is made once, before workers and gateways all make it at the same time."""
+    if not hasattr(session.config, "workerinput"):
+        script = (
+            "from gateway.redaction import lean; lean.install()\n"
+            "from gateway.redaction.kept import folder\n"
+            "from gateway.redaction.rules import compile_rules\n"
+            "from tests.evaluate import rules\n"
+            "compile_rules(rules(), where=folder())"
+        )
+        root = Path(__file__).parents[1]
+        subprocess.run([sys.executable, "-c", script], cwd=root, check=False, timeout=300)
+
 
 if TYPE_CHECKING:
     from gateway.app import Application

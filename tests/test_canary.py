@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from gateway.cli import main
 from gateway.simulator import Fault, Scenario, Simulator
 from providers.document import Document, Value, serialise
 from tests.configuration import ALL_GRANTS, CALLER, issue_key, write_configuration
@@ -132,6 +133,7 @@ class Flight:
     folder: Path
     marks: Marks
     keys: tuple[str, str]
+    configuration: Path
     own: list[bytes] = field(default_factory=list)
     others: list[bytes] = field(default_factory=list)
     passed: set[str] = field(default_factory=set)
@@ -200,7 +202,6 @@ class Flight:
             Scenario(merge={"id": mark("id"), "system_fingerprint": mark("fingerprint")}),
             Scenario(merge={mark("field"): mark("value")}),
             Scenario(served_model=mark("served model")),
-            Scenario(merge={"conversation": {"id": mark("conversation")}, "container": {"id": mark("container")}}),
             Scenario(headers={"x-request-id": mark("request id"), "request-id": mark("request id")}),
             Scenario(headers={"x-unheard-of": mark("header"), "openai-version": mark("version")}),
             Scenario(headers={"content-type": f"text/{mark('content type')}"}),
@@ -230,6 +231,9 @@ class Flight:
         )  # fmt: skip
         said = Scenario(say=f"it is {mark('broken')}", error_type=mark("stream error"), echo_prompt=True)
         scripts += [replace(said, fault=fault, reset=reset) for fault in faults for reset in (False, True)]
+        # Last: an answer that shows retention stops its entry, until an operator lifts that.
+        kept: Document = {"conversation": {"id": mark("conversation")}, "container": {"id": mark("container")}}
+        scripts.append(Scenario(merge=kept))
         async with client(self.keys[0]) as session:
             for scenario in scripts:
                 for name, (path, document) in PLAIN.items():
@@ -240,6 +244,16 @@ class Flight:
                         self.provider.script(scenario)
                         await self.ask(session, path, serialise({**document, **where, **turns, "stream": stream}))
                         self.provider._next.clear()
+
+    async def lifted(self) -> None:
+        """The operator lets the entries take traffic again."""
+        for entry in ("simulated-openai", "simulated-anthropic"):
+            arguments = ["attest", "--lift", entry, "--config", str(self.configuration)]
+            assert await asyncio.to_thread(main, arguments) == 0
+        async with client(self.keys[0]) as session, asyncio.timeout(10):
+            for path, document in PLAIN.values():
+                while await self.ask(session, path, serialise(document)) != 200:
+                    await asyncio.sleep(0.1)
 
     async def callers_that_leave(self) -> None:
         """Callers that are gone before the head, in the middle of a stream, and in the middle of their own body."""
@@ -344,10 +358,11 @@ async def flight(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Flig
         keys = issue_key(folder / "state", CALLER), issue_key(folder / "state", ALL_GRANTS)
         served = await serve(configuration, folder)
         try:
-            made = Flight(served, provider, folder, marks, keys)
+            made = Flight(served, provider, folder, marks, keys, configuration)
             await made.every_place()
             await made.around_the_body()
             await made.answers()
+            await made.lifted()
             await made.callers_that_leave()
             await made.malformed()
             await made.look()
