@@ -19,7 +19,7 @@ import orjson
 from gateway.redaction.plain import Plain
 from gateway.redaction.tables import Graph, packed, unpacked
 
-_MOST = 4
+_MOST = 8
 _DIGEST = 32
 
 

@@ -78,10 +78,10 @@ def test_only_a_few_are_kept(few: dict[str, Plain], tmp_path: Path) -> None:
     Engine(few, where=tmp_path)
     known = tables.read()
     assert known is not None
-    for number in range(9):
+    for number in range(12):
         Kept(tmp_path, {**few, f"own{number}": None}).write(known)
 
-    assert len(list(tmp_path.glob("*"))) == 4
+    assert len(list(tmp_path.glob("*"))) == 8
 
 
 def test_a_folder_that_others_may_write_to_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
