@@ -117,12 +117,6 @@ class Text:
             if self.size - start <= MOST:
                 yield start
 
-    def _trace(self, anchor: int, behind: Trail) -> None:
-        """From an anchor backwards, and on from wherever a phrase begins that has it."""
-        for index, trails in self._backwards(anchor, behind):
-            state = self._automaton.led(trails, self._symbols[index : anchor + 1])
-            self._follow(index, anchor, state)
-
     def _backwards(self, at: int, trail: Trail) -> Iterator[tuple[int, list[Trail]]]:
         """Where a phrase may begin that is on a trail before a word, and all trails from there, the last one first."""
         symbols = self._symbols
