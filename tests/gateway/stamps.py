@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tests.loopback import served
+
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 SINCE, UNTIL = datetime(2020, 1, 1, tzinfo=UTC), datetime(2045, 1, 1, tzinfo=UTC)
 _SHA256 = "2.16.840.1.101.3.4.2.1"
@@ -185,15 +187,8 @@ class Authority:
         """Answer over HTTP (RFC 3161 section 3.4)."""
         application = web.Application()
         application.router.add_post("/", self._answer)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        self.port = runner.addresses[0][1]
-        try:
+        async with served(application) as self.port:
             yield self
-        finally:
-            await runner.cleanup()
 
 
 def _attribute(kind: str, value: bytes) -> bytes:

@@ -13,6 +13,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.audit.verify import consistent
+from tests.loopback import served
 
 
 @dataclass
@@ -72,15 +73,8 @@ class TestWitness:
     async def serve(self) -> AsyncIterator[TestWitness]:
         application = web.Application()
         application.router.add_post("/add-checkpoint", self.add)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        self.port = runner.addresses[0][1]
-        try:
+        async with served(application) as self.port:
             yield self
-        finally:
-            await runner.cleanup()
 
 
 TestWitness.__test__ = False  # type: ignore[attr-defined]  # pytest would collect it by its name
