@@ -83,6 +83,7 @@ from gateway.upstream import Upstream
 from gateway.vocabulary import vocabulary_of
 from gateway.vouching import Vouching
 from providers import PROVIDERS
+from providers.credentials import prepare
 
 if TYPE_CHECKING:
     from gateway.replicas.carrying import Home, Outpost
@@ -487,6 +488,7 @@ class Application:
             self._directory, self._environment, wires=PROVIDERS, state=self._state, halts=self._halts, shelf=self._shelf
         )
         require_approval(bundle, self._state or bundle.state, PROVIDERS)
+        prepare(bundle.registry.schemes)
         if self._part.workers > 1:
             bundle.callers.share()
         return bundle

@@ -107,6 +107,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "gateway.audit.store",
         "gateway.audit.tally",
     ),
+    "botocore": ("providers.credentials",),
     "cryptography": ("gateway.keys",),
     "jinja2": ("gateway.web.frame",),
     "joserfc": ("gateway.web.sign_in",),
