@@ -1475,7 +1475,10 @@ class Verification:
         if self._boot is None and previous is not None and self.start == 0:
             a5.fail(f"index {index}", "a boot came before the log's first")
         if known is not None and self._broken is None and bool(record.get("clean")) != bool(known[2]):
-            a5.fail(f"index {index}", "it says of the boot before what its records do not")
+            # A state that came back from a backup does not know how the boot ended, where the log does.
+            self._broken = index, "it says of the boot before what its records do not"
+            if record.get("clean"):
+                self._still_broken()
         if previous is not None and not record.get("clean"):
             since = _iso(self._last_time) if self._last_time else "before A"
             self.losses.append(f"boot {previous[:8]} ended without warning between {since} and {_iso(record['time'])}")
@@ -1524,7 +1527,7 @@ class Verification:
         before.ended = before.followed = True
 
     def _still_broken(self) -> None:
-        """A5: a boot that does not follow, and no record of a lost disk since."""
+        """A5: a boot that does not follow, or not as it says, and no record of a lost disk since."""
         if self._broken is not None:
             self.a["A5"].fail(f"index {self._broken[0]}", self._broken[1])
             self._broken = None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gateway.categories import Scope
 from gateway.config.bundle import Bundle
+from gateway.config.vouchers import roots, vouchers
 from gateway.errors import UpstreamError
+from gateway.keys import KeyFault
 from gateway.policy.choice import TenantClass, tenant_classes
 from gateway.policy.countries import shown
 from gateway.policy.entries import Entry, State
@@ -44,6 +47,9 @@ def outlook(bundle: Bundle, now: datetime) -> Iterator[str]:
         yield from _entry(bundle, entry, now)
     yield ""
     yield from _soon(bundle, now)
+    yield ""
+    yield "The log"
+    yield from vouchers(bundle, now)
     yield ""
     yield "Purposes, as callers declare them"
     for purpose in bundle.purposes.values():
@@ -111,6 +117,8 @@ def turns(bundle: Bundle) -> list[Turn]:
     for purpose in bundle.purposes.values():
         if purpose.form.notice.effective is not None:
             found.append(Turn(purpose.form.notice.effective, f"purpose {purpose.id}: calls may be made for it"))
+    with contextlib.suppress(KeyFault):  # `vouchers` says it
+        found += [Turn(until, f"{name} of log.time_stamps.roots ends") for name, _since, until in roots(bundle)]
     for name, expires in bundle.callers.expiries():
         found.append(Turn(expires, f"caller key {name} ends"))
     return sorted(found)
