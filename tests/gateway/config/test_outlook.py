@@ -43,11 +43,11 @@ def test_it_says_what_is_in_force(tmp_path: Path) -> None:
 
 
 def test_an_example_says_what_is_missing(tmp_path: Path) -> None:
-    """An entry with evidence to be filled is an example, and each missing piece is named."""
+    """An entry with evidence to be filled is a draft, mark or no mark, and each missing piece is named."""
     said = report(write(tmp_path, **{P: FILES[P].replace("IE\n  contact", "TO_BE_FILLED\n  contact")}))
 
-    assert "toy-eu: EXAMPLE, takes no traffic" in said
-    assert "evidence to be filled: legal_entity.country" in said
+    assert "toy-eu: DRAFT, takes no traffic before its evidence is there" in said
+    assert "evidence to be filled (1): legal_entity (country)" in said
     assert "No processor is active: every call will be refused." in said
 
 
