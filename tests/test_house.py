@@ -75,6 +75,7 @@ FLOORS: dict[str, int] = {
     "gateway.simulator": 4,
     "gateway.trial": 4,
     "gateway.web": 4,
+    "gateway.witness": 4,
     "gateway.workers": 4,
     "gateway.__main__": 4,
 }
@@ -94,6 +95,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "gateway.simulator",
         "gateway.upstream",
         "gateway.web",
+        "gateway.witness.serving",
     ),
     "apsw": (
         "gateway.audit.access",
