@@ -28,7 +28,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             "from gateway.redaction import lean; lean.install()\n"
             "from gateway.redaction.kept import folder\n"
             "from gateway.redaction.rules import compile_rules\n"
-            "from tests.evaluate import rules\n"
+            "from tests.configuration import rules\n"
             "compile_rules(rules(), where=folder())"
         )
         root = Path(__file__).parents[1]
@@ -102,11 +102,12 @@ async def lasting_gateway(
 async def serving(simulator: Simulator, tmp_path: Path) -> AsyncIterator[Gateway]:
     """Start the application with a private configuration and state under `tmp_path`, and stop it."""
     from gateway.app import Application  # noqa: PLC0415  # the tests that need no gateway must not load one
+    from tests.detectors import shared  # noqa: PLC0415
 
     configuration = example_configuration(tmp_path, simulator.port)
     state = tmp_path / "state"
     key, granted_key = caller_key(state, CALLER), caller_key(state, ALL_GRANTS)
-    application = Application(configuration, state, stream=io.BytesIO())
+    application = Application(configuration, state, stream=io.BytesIO(), part=shared())
     await application.start()
     try:
         yield Gateway(application, configuration, state, key, granted_key)
