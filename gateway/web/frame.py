@@ -69,7 +69,7 @@ def utc(instant: int | None, headed: bool = False) -> Markup:  # a filter of tem
     `headed`: the head of the column says that it is UTC.
     """
     if instant is None:
-        return Markup("return Markup(NOTHING)ndash;")
+        return Markup.escape(NOTHING)
     at = datetime.fromtimestamp(instant // 1_000_000, UTC)
     zone = "" if headed else " UTC"
     return Markup('<time datetime="{0:%Y-%m-%dT%H:%M:%SZ}">{0:%Y-%m-%d %H:%M:%S}{1}</time>').format(at, zone)
@@ -78,7 +78,7 @@ def utc(instant: int | None, headed: bool = False) -> Markup:  # a filter of tem
 def day(instant: int | None) -> Markup:
     """The day of an instant, likewise."""
     if instant is None:
-        return Markup("return Markup(NOTHING)ndash;")
+        return Markup.escape(NOTHING)
     at = datetime.fromtimestamp(instant // 1_000_000, UTC)
     return Markup('<time datetime="{0:%Y-%m-%d}">{0:%Y-%m-%d}</time>').format(at)
 
