@@ -13,16 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.categories import PLACEHOLDER, Scope
-from gateway.redaction.engine import Engine
 from gateway.redaction.findings import Ends, Window
-from gateway.redaction.kept import folder
 from gateway.redaction.redactor import Redactor, untyped
 from gateway.redaction.stream import Channels
 from gateway.redaction.treatment import Treatment
+from tests.detectors import shared
 from tests.evaluate import ROOT, rules
-from tests.gateway.redaction.conftest import InProcess
+from tests.gateway.redaction.conftest import InProcess, shipped
 
-ENGINE = Engine(rules(), where=folder())
+ENGINE = shipped()
 SECRET = "My brother is HIV positive."
 REST = "My brother is [REDACTED]."
 HELD = 512
@@ -304,10 +303,10 @@ def test_channels_are_apart_and_closed_by_the_beginning_of_their_key() -> None:
 
 async def test_the_detector_settles_as_the_engine_does() -> None:
     """Windows go to the worker and back, beside whole texts."""
-    from gateway.redaction.detector import Detector  # noqa: PLC0415  # its processes are for this test only
+    from gateway.redaction.detector import Detector  # noqa: PLC0415
     from gateway.redaction.patience import Patience  # noqa: PLC0415
 
-    detector = Detector(rules(), patience=Patience(20.0))
+    detector = Detector(rules(), patience=Patience(20.0), mother=shared().mother)
     await detector.start()
     try:
         asked = [Window(text[: len(text) * 2 // 3], len(text) // 3, ends) for text in EXAMPLES[:20] for ends in Ends]
