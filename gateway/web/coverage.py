@@ -53,22 +53,22 @@ def coverage(view: View, filters: Filters, state: Path, known: Iterable[Agreemen
     return covered, bare
 
 
-class _Turn(NamedTuple):
+class Turn(NamedTuple):
     """When a configuration came into force; None where it was not kept."""
 
     time: int
     configuration: Configuration | None
 
 
-def _turns(view: View, state: Path) -> list[_Turn]:
+def _turns(view: View, state: Path) -> list[Turn]:
     """When which configuration came into force, in order."""
     acts = view.acts(("boot", "configuration"), most=10_000)
     named = sorted((act.time, str(act.body["configuration"])) for act in acts if act.body.get("configuration"))
     read = {digest: _configuration(str(state / "log"), digest) for _time, digest in named}
-    return [_Turn(time, read[digest]) for time, digest in named]
+    return [Turn(time, read[digest]) for time, digest in named]
 
 
-def _holds(turns: Sequence[_Turn], span: tuple[int, int], like: tuple[str, ...]) -> bool:
+def _holds(turns: Sequence[Turn], span: tuple[int, int], like: tuple[str, ...]) -> bool:
     """Whether an attempt in this stretch was covered by the configuration in force, or that shortly before."""
     middle = (span[0] + span[1]) // 2
     last = bisect_right(turns, middle, key=_time_of) - 1
@@ -84,11 +84,11 @@ def _holds(turns: Sequence[_Turn], span: tuple[int, int], like: tuple[str, ...])
     return any(turn.configuration is not None and turn.configuration.uncovered(intent) is None for turn in in_force)
 
 
-def _time_of(turn: _Turn) -> int:
+def _time_of(turn: Turn) -> int:
     return turn.time
 
 
-def _notices(turns: Iterable[_Turn], processor: str) -> set[int]:
+def _notices(turns: Iterable[Turn], processor: str) -> set[int]:
     read = {id(turn.configuration): turn.configuration for turn in turns if turn.configuration is not None}
     effective = [each.notice(processor)[1] for each in read.values()]
     return {at for at in effective if at is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -42,6 +43,9 @@ HEADERS: Mapping[str, str] = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Cache-Control": "no-store",
 }
+
+
+_DIGEST = re.compile(r"[0-9a-f]{32,}")
 
 
 class Frame:
@@ -103,6 +107,15 @@ def written(value: object) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
+def told(value: object) -> str:
+    """A fact of an operator record: lists as a sentence has them, digests by their beginning, all else whole."""
+    if isinstance(value, list):
+        return "; ".join(": ".join(map(told, each)) if isinstance(each, list) else told(each) for each in value)
+    if isinstance(value, str):
+        return short(value) if _DIGEST.fullmatch(value) else value
+    return written(value)
+
+
 def size(number: int) -> str:
     """Bytes for people."""
     return f"{number / 1e6:.1f} MB" if number >= 1e6 else f"{number / 1e3:.0f} kB"
@@ -127,8 +140,7 @@ _FILTERS: Mapping[str, Callable[..., object]] = {
     "day": day,
     "count": count,
     "words": words,
-    "short": short,
-    "json": written,
+    "told": told,
     "size": size,
     "ago": ago,
 }

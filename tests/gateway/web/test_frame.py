@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.web.frame import ago, count, day, short, size, utc
+from gateway.web.frame import ago, count, day, short, size, told, utc
 
 NOON = 1_795_694_400_000_000
 
@@ -29,4 +29,9 @@ def test_numbers_are_for_people() -> None:
     assert [ago(each) for each in (None, -3, 119, 120, 7_200, 172_800)] == [
         "never", "0 seconds ago", "119 seconds ago", "2 minutes ago", "2 hours ago", "2 days ago",
     ]  # fmt: skip
+    readings = [["web_search", "disabled"], ["leaks", "absent"]]
+    assert told(["one@example.com", "ab" * 32, 5]) == "one@example.com; abababababababab…; 5"
+    assert (told(readings), told("simulated-anthropic"), told(None)) == (
+        "web_search: disabled; leaks: absent", "simulated-anthropic", "null",
+    )  # fmt: skip
     assert (short("ab" * 8), short("ab" * 9)) == ("ab" * 8, "ab" * 8 + "…")
