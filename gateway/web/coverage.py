@@ -23,6 +23,7 @@ from gateway.web.agreements import Agreement
 GRACE = 600_000_000
 """For so long (microseconds) after a configuration came into force, the one before may still have decided a call."""
 
+_LAST = 2**62
 _LIKE = ("processor", "agreement", "model", "countries", "purpose")
 
 
@@ -39,7 +40,8 @@ def coverage(view: View, filters: Filters, state: Path, known: Iterable[Agreemen
             continue
         marks = {filters.since, filters.until, *dates, *_notices(turns, like[0])}
         spans = list(pairwise(sorted(at for at in marks if filters.since <= at <= filters.until)))
-        held = [span for span in spans if _holds(turns, span, like)]
+        intent = _intent(like)
+        held = [span for span in spans if _holds(turns, span, intent)]
         if len(held) == len(spans):
             inside = sums.rows
         else:
@@ -54,9 +56,10 @@ def coverage(view: View, filters: Filters, state: Path, known: Iterable[Agreemen
 
 
 class Turn(NamedTuple):
-    """When a configuration came into force; None where it was not kept."""
+    """When a configuration came into force; None where it was not kept. `number` orders those of one moment."""
 
     time: int
+    number: int
     configuration: Configuration | None
 
 
@@ -65,27 +68,27 @@ def _turns(view: View, state: Path) -> list[Turn]:
     acts = view.acts(("boot", "configuration"), most=10_000)
     named = sorted((act.time, str(act.body["configuration"])) for act in acts if act.body.get("configuration"))
     read = {digest: _configuration(str(state / "log"), digest) for _time, digest in named}
-    return [Turn(time, read[digest]) for time, digest in named]
+    return [Turn(time, number, read[digest]) for number, (time, digest) in enumerate(named)]
 
 
-def _holds(turns: Sequence[Turn], span: tuple[int, int], like: tuple[str, ...]) -> bool:
-    """Whether an attempt in this stretch was covered by the configuration in force, or that shortly before."""
-    middle = (span[0] + span[1]) // 2
-    last = bisect_right(turns, middle, key=_time_of) - 1
+def _intent(like: Sequence[str]) -> dict[str, object]:
+    """What the verifier asks of an attempt, but for its time."""
+    processor, agreement, model, countries, purpose = like
+    return {
+        "processor": processor, "agreement": agreement, "model": model, "countries": countries.split(),
+        "purpose": purpose,
+    }  # fmt: skip
+
+
+def _holds(turns: Sequence[Turn], span: tuple[int, int], intent: dict[str, object]) -> bool:
+    """Whether such an attempt in this stretch was covered by the configuration in force, or that shortly before."""
+    intent["time"] = middle = (span[0] + span[1]) // 2
+    last = bisect_right(turns, (middle, _LAST)) - 1
     if last < 0:
         return False
     former = 1 if middle < turns[last].time + GRACE else 0
     in_force = turns[max(last - former, 0) : last + 1]
-    processor, agreement, model, countries, purpose = like
-    intent = {
-        "processor": processor, "agreement": agreement, "model": model, "countries": countries.split(),
-        "purpose": purpose, "time": middle,
-    }  # fmt: skip
     return any(turn.configuration is not None and turn.configuration.uncovered(intent) is None for turn in in_force)
-
-
-def _time_of(turn: Turn) -> int:
-    return turn.time
 
 
 def _notices(turns: Iterable[Turn], processor: str) -> set[int]:
