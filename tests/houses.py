@@ -26,7 +26,7 @@ from gateway.keys import Keyring
 from gateway.simulator import CREDENTIAL, Simulator
 from tests.configuration import ALL_GRANTS, CALLER, ROOT, issue_key, write_configuration
 from tests.conftest import Gateway
-from tests.detectors import shared
+from tests.detectors import detecting
 
 LIMITS: dict[str, object] = {
     "caller_per_minute": 1_000_000,
@@ -53,7 +53,7 @@ async def house(
     configuration = write_configuration(folder, simulator.port, credential, settings=chosen)
     state = folder / "state"
     key, granted_key = issue_key(state, CALLER), issue_key(state, ALL_GRANTS)
-    application = Application(configuration, state, stream=io.BytesIO(), part=shared())
+    application = Application(configuration, state, stream=io.BytesIO(), part=detecting(chosen))
     await application.start()
     try:
         yield Gateway(application, configuration, state, key, granted_key)
