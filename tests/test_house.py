@@ -229,3 +229,10 @@ def test_the_gateway_knows_no_wire_by_name() -> None:
     }
 
     assert not telling
+
+
+def test_the_files_that_take_longest_are_there() -> None:
+    """One that was renamed would quietly run last."""
+    from tests.conftest import LONGEST  # noqa: PLC0415
+
+    assert [name for name in LONGEST if not (ROOT / name).is_file()] == []

@@ -7,6 +7,7 @@ import io
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections.abc import AsyncIterator, Callable
@@ -385,6 +386,39 @@ async def test_a_record_that_could_not_be_written_is_written_later(tmp_path: Pat
         assert not anchoring.late
         state.days(3)
         assert anchoring.late
+
+
+async def test_a_token_that_is_being_kept_at_the_end_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gateway ends while the disk takes the token: it is kept, so it is recorded with what is recorded last."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def slowly(log: Path, stamp: Stamp) -> None:
+        began.set()
+        go_on.wait(20)
+        keep_stamp(log, stamp)
+
+    monkeypatch.setattr("gateway.anchoring.keep_stamp", slowly)
+    state = State(tmp_path / "state")
+    authority = Authority(lambda: state.time)
+    acts: list[Operator] = []
+
+    async def notes(act: Operator) -> None:
+        acts.append(act)
+
+    async with authority.serve(), state.open(), anchored(state, authority) as (anchoring, _told):
+        await state.live(1)
+        anchoring._note = notes
+        looking = asyncio.get_running_loop().create_task(anchoring.look())
+        await asyncio.to_thread(began.wait, 20)
+        looking.cancel()
+        asyncio.get_running_loop().call_later(0.1, go_on.set)
+        with pytest.raises(asyncio.CancelledError):
+            await looking
+        await anchoring.record()
+
+    assert [act.act for act in acts] == [Act.ANCHOR]
 
 
 async def test_the_gateway_serves_whatever_its_authority_does(simulator: Simulator, tmp_path: Path) -> None:
