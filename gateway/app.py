@@ -647,9 +647,10 @@ class Application:
             self._attester.contradicted(grant.route.processor)
         if passage.code is Code.AUDIT_UNAVAILABLE:
             metrics.journal_failures.inc()
+        for each in passage.attempts:
+            if each.result is not None:
+                metrics.upstream(each.intent.processor, each.result)
         result = None if attempt is None else attempt.result
-        if grant is not None and result is not None:
-            metrics.upstream(grant.route.processor, result)
         entry = None if passage.opened is None else passage.opened.entry
         self._log.call(
             CallLine(

@@ -36,6 +36,7 @@ FLOORS: dict[str, int] = {
     "gateway.disclosure": 3,
     "gateway.endpoints": 3,
     "gateway.erasing": 3,
+    "gateway.failover": 3,
     "gateway.intake": 3,
     "gateway.likeness": 3,
     "gateway.limits": 3,

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 
 from gateway.callers import QuotaForm
 from gateway.categories import Personal
+from gateway.failover import PATIENT, Trouble
 from gateway.policy.facts import Credential
 from gateway.policy.forms import (
     Counted,
@@ -414,6 +415,18 @@ class ConditionalGrant(Form):
     purposes: Annotated[tuple[Id, ...], Field(min_length=1)]
 
 
+class Failover(Form):
+    """Calls for these purposes, of these tenants or of all, may be tried at another entry: see the module `failover`.
+
+    `after` is what leads there. Without a mention of the provider's own 429, 503 or 529, only what kept the call from
+    being sent at all.
+    """
+
+    purposes: Annotated[tuple[Id, ...], Field(min_length=1)]
+    tenants: Annotated[tuple[Id, ...] | None, Field(min_length=1)] = None
+    after: Annotated[tuple[Trouble, ...], Field(min_length=1)] = PATIENT
+
+
 class Approver(Form):
     """Somebody who may approve changes: a name, and the public half of an Ed25519 key that is nobody else's."""
 
@@ -456,6 +469,7 @@ class Settings(Form):
     log: Log = Log()
     upstream: Upstream = Upstream()
     grants: tuple[ConditionalGrant, ...] = ()
+    failover: tuple[Failover, ...] = ()
     change: ChangeControl | None = None
     erasure: Erasure = Erasure()
     canary: Canary = Canary()
@@ -489,10 +503,12 @@ def parse_settings(tree: object, report: Report) -> Settings | None:
     if settings.replicas is not None:
         _check_replicas(settings.replicas, fault)
     check_purposes(settings.purposes, settings.notice_days, fault)
-    for index, item in enumerate(settings.grants):
-        for at, purpose in enumerate(item.purposes):
+    named = [("grants", index, item.purposes) for index, item in enumerate(settings.grants)]
+    named += [("failover", index, item.purposes) for index, item in enumerate(settings.failover)]
+    for key, index, purposes in named:
+        for at, purpose in enumerate(purposes):
             if purpose not in settings.purposes:
-                fault(("grants", index, "purposes", at), "`purposes:` does not list this purpose")
+                fault((key, index, "purposes", at), "`purposes:` does not list this purpose")
     if settings.log.quorum > len(settings.log.witnesses):
         fault(("log", "quorum"), "there are fewer witnesses than it asks for")
     if settings.change is not None:
