@@ -76,6 +76,7 @@ from gateway.redaction.fields import FIELDS, Fields
 from gateway.redaction.patience import Patience
 from gateway.redaction.redactor import Redactor, typed, untyped
 from gateway.relay import Relay
+from gateway.repeats import Repeats
 from gateway.routes import Routes
 from gateway.sequencing import Claim, Sequencing
 from gateway.targets import Targets
@@ -134,6 +135,7 @@ class Application:
         self._stream = stream or sys.stdout.buffer
         self._tasks: list[asyncio.Task[None]] = []
         self._strangers = 0
+        self._repeats = Repeats()
         self._clock = Clock()
         self._halts = Halts()
         self._refused: str | None = None
@@ -252,6 +254,7 @@ class Application:
                 seconds=settings.upstream.pause_seconds,
                 heeds=settings.upstream.heed_retry_after,
             ),
+            repeats=self._repeats,
             report=self._report,
             clock=self._clock,
         )
@@ -723,6 +726,18 @@ class Application:
             )
             with contextlib.suppress(Unavailable):
                 await self._ledger.note(act)
+        end = _now()
+        for key, count in self._repeats.taken():
+            limited = Operator(
+                time=end,
+                act=Act.LIMITED,
+                key=Id(key),
+                refused=count,
+                start=end - STRANGERS_SECONDS * 1_000_000,
+                end=end,
+            )
+            with contextlib.suppress(Unavailable):
+                await self._ledger.note(limited)
 
 
 def serve(directory: Path, environment: Mapping[str, str], workers: int = 1) -> int:

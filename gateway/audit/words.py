@@ -194,6 +194,7 @@ class Act(enum.StrEnum):
     GAP = "gap"
     RECOVERY = "recovery"
     UNAUTHENTICATED = "unauthenticated"
+    LIMITED = "limited"
     NOTICE = "notice"
     CHANGE = "change"
     TENANT = "tenant"
