@@ -35,12 +35,13 @@ from gateway.audit.retention.erasure import Erasing
 from gateway.audit.retention.restoring import reapply
 from gateway.audit.store import StoreFault
 from gateway.audit.totals import Taken
-from gateway.audit.words import Act
+from gateway.audit.words import Act, Processor
 from gateway.canary.canary import Canary
 from gateway.canary.round import Parts
-from gateway.change.chain import Chain
+from gateway.change.chain import Chain, ChainBroken, NotApplied
 from gateway.change.control import require_approval
 from gateway.change.control import warnings as change_warnings
+from gateway.change.statement import NotAProposal, parse
 from gateway.clock import Clock
 from gateway.config import Bundle, load, schemas_mark
 from gateway.config.outlook import expiry_warnings
@@ -79,6 +80,7 @@ from gateway.relay import Relay
 from gateway.repeats import Repeats
 from gateway.routes import Routes
 from gateway.sequencing import Claim, Sequencing
+from gateway.suspensions import Suspending
 from gateway.targets import Targets
 from gateway.upstream import Upstream
 from gateway.vocabulary import vocabulary_of
@@ -87,7 +89,10 @@ from providers import PROVIDERS
 
 if TYPE_CHECKING:
     from gateway.replicas.carrying import Home, Outpost
+    from gateway.replicas.changes import Changes
+    from gateway.replicas.door import Door
     from gateway.replicas.shared import Shared
+    from gateway.replicas.suspended import Suspended
 
 _LAST_WORDS_SECONDS = 5.0
 """How long a host that ends waits for the log to have all that it wrote; what is not there by then is sent later."""
@@ -136,6 +141,7 @@ class Application:
         self._tasks: list[asyncio.Task[None]] = []
         self._strangers = 0
         self._repeats = Repeats()
+        self._links: tuple[object, list[bytes]] = (None, [])
         self._clock = Clock()
         self._halts = Halts()
         self._refused: str | None = None
@@ -216,6 +222,7 @@ class Application:
         keyring = self._keyring = Keyring.open(state / "keys", master=bundle.master_key, create=True)
         if part.keeps:
             await asyncio.to_thread(reapply, state, keyring, bundle.guard(state), bundle.tenants)
+        self._suspending = Suspending(state, self._halts)
         self._detector, self._journal = await asyncio.gather(
             self._detect(bundle),
             Journal.open(
@@ -287,18 +294,20 @@ class Application:
             await self._operate(state)
         if part.keeps:
             await self._keep(bundle, state)
-        self._tasks += [
-            loop.create_task(self._watch(), name="watch"),
-            loop.create_task(self._count(), name="strangers"),
-            loop.create_task(Mending(self._journal, self._mended).run(), name="mending"),
-        ]
-        if part.serves:  # what they halt is halted in this process alone
-            self._tasks += [
-                loop.create_task(self._attester.run(), name="attester"),
-                loop.create_task(self._canary.run(), name="canary"),
-            ]
+        self._begin(part)
         if part.serves and part.operates:
             self.say_started(self.port)
+
+    def _begin(self, part: Part) -> None:
+        """Begin what goes on until the end."""
+        make = asyncio.get_running_loop().create_task
+        self._tasks += [
+            make(self._watch(), name="watch"),
+            make(self._count(), name="strangers"),
+            make(Mending(self._journal, self._mended).run(), name="mending"),
+        ]
+        if part.serves:  # what they halt is halted in this process alone
+            self._tasks += [make(self._attester.run(), name="attester"), make(self._canary.run(), name="canary")]
 
     async def _count_quotas(self, bundle: Bundle) -> Quotas:
         """Whoever counts quotas: Redis for all replicas, the parent for its workers, or this process."""
@@ -309,10 +318,60 @@ class Application:
 
         sharing = replicas.count * part.workers
         shared = self._shared = Shared(
-            door_options(bundle), replicas, sharing, counters, lambda: self._force.bundle.callers
+            door_options(bundle),
+            replicas,
+            sharing,
+            counters,
+            lambda: self._force.bundle.callers,
+            self._exchanges,
+            self._suspending.look,
         )
         await shared.start()
         return shared.quotas
+
+    def _exchanges(self, door: Door) -> tuple[Suspended, Changes | None]:
+        """What replicas tell each other beside keys and quotas; hosts with carriage differ in their bundles."""
+        from gateway.replicas.changes import Changes  # noqa: PLC0415  # `redis` is an optional package
+        from gateway.replicas.suspended import Suspended  # noqa: PLC0415
+
+        keyring = self._keyring if self._keyring.shared else None
+        suspended = Suspended(door, self._suspending.suspensions, self._entries, keyring)
+        changes = None if self._keyring.shared else Changes(door, self._applied, self._adopt)
+        return suspended, changes
+
+    def _entries(self) -> frozenset[str]:
+        return frozenset(self._force.bundle.registry.entries)
+
+    def _applied(self) -> list[bytes]:
+        """The changes that are in force here, each in one line; none where they do not hold."""
+        chain = Chain(self.state, PROVIDERS)
+        mark = chain.mark()
+        if mark != self._links[0]:
+            try:
+                self._links = mark, [link.written for link in chain.links()]
+            except ChainBroken:
+                self._links = mark, []  # the reload says so
+        return self._links[1]
+
+    async def _adopt(self, written: bytes) -> bool | None:
+        """See `replicas.changes.Adopt`."""
+        chain = Chain(self.state, PROVIDERS)
+        try:
+            link = parse(written)
+            # The first link of all is signed by whom its own bundle names, so nobody is behind for want of that.
+            first = not self._applied()
+            if not first and not await asyncio.to_thread(chain.follows, link):
+                return None
+            async with self._reloading:
+                bundle = await aside(self._read)
+                if bundle.digest != link.statement.digest:
+                    return None if first else False
+                await asyncio.to_thread(chain.adopt, link, bundle.preimage)
+                return await self._reload()
+        except (NotAProposal, NotApplied, ChainBroken):
+            return None
+        except (ConfigurationError, StoreFault, OSError):
+            return False  # files that are being replaced, perhaps
 
     async def _operate(self, state: Path) -> None:
         """Answer the operator; a tenant's wishes are carried out where the record is made."""
@@ -327,7 +386,7 @@ class Application:
     def _current(self) -> bool:
         """Whether this process knows enough of what others decided, and wrote, to go on granting."""
         behind = self.behind_log or (self.outpost is not None and self.outpost.older)
-        return not behind and (self._shared is None or self._shared.current)
+        return not behind and self._suspending.sure and (self._shared is None or self._shared.current)
 
     async def _join_region(self, bundle: Bundle, state: Path) -> Claim | None:
         """Where several hosts make one log: carry ours there, or take theirs in; who grants what we sign."""
@@ -397,6 +456,9 @@ class Application:
     async def stop(self) -> None:
         """Take no more calls, let those in progress end within their bound, close what is left, and end every part."""
         await self.hand_over()
+        with contextlib.suppress(TimeoutError):  # a configuration that is in force is in the record, too
+            async with asyncio.timeout(_LAST_WORDS_SECONDS), self._reloading:
+                pass
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -485,10 +547,13 @@ class Application:
 
     # parts
 
-    def _load(self) -> Bundle:
-        bundle = load(
+    def _read(self) -> Bundle:
+        return load(
             self._directory, self._environment, wires=PROVIDERS, state=self._state, halts=self._halts, shelf=self._shelf
         )
+
+    def _load(self) -> Bundle:
+        bundle = self._read()
         require_approval(bundle, self._state or bundle.state, PROVIDERS)
         if self._part.workers > 1:
             bundle.callers.share()
@@ -568,6 +633,11 @@ class Application:
         away = self._shared is not None and not self._shared.up
         alone = ["Redis is away: limits are granted by this replica's share"] if away else []
         alone += self._carriage_warnings()
+        alone += self._suspending.warnings()
+        if self._shared is not None and self._shared.behind_seconds:
+            alone.append(
+                "a change that was applied at another replica is not in force here: its files are not here yet"
+            )
         return [
             *doubt,
             *refused,
@@ -683,6 +753,11 @@ class Application:
         looked = None
         keeps = self._part.keeps
         while True:
+            self._suspending.look()
+            for processor, suspended in self._suspending.taken():
+                self._log.event("suspended" if suspended else "resumed", processor=processor)
+                if keeps:
+                    await self._note_suspension(processor, suspended=suspended)
             await asyncio.sleep(WATCH_SECONDS)
             if keeps and looked != (mark := access_mark(self._state or self._force.bundle.state)):
                 looked = mark
@@ -696,6 +771,11 @@ class Application:
             if now != seen:
                 seen = now  # one that fails is not tried again until something differs, or SIGHUP says so
                 await self.reload()
+
+    async def _note_suspension(self, processor: str, *, suspended: bool) -> None:
+        word = self._force.vocabulary.word(Processor, processor)
+        with contextlib.suppress(Unavailable):
+            await self._ledger.note(Operator(time=_now(), act=Act.SUSPENSION, processor=word, enabled=not suspended))
 
     async def _count(self) -> None:
         while True:

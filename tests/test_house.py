@@ -61,6 +61,7 @@ FLOORS: dict[str, int] = {
     "gateway.speech": 3,
     "gateway.restoration": 3,
     "gateway.steps": 3,
+    "gateway.suspensions": 3,
     "gateway.targets": 3,
     "gateway.upstream": 3,
     "gateway.usage": 3,

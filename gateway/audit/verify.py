@@ -682,8 +682,8 @@ ERRORS = """invalid_request_error authentication_error invalid_api_key permissio
 FINISHES = """stop length tool_calls function_call content_filter completed incomplete failed cancelled
  max_output_tokens end_turn max_tokens stop_sequence tool_use pause_turn refusal model_context_window_exceeded
  other"""
-ACTS = """boot shutdown configuration key gap recovery unauthenticated limited notice change tenant heartbeat erase
- erased prune export view anchor reconciliation totals attestation canary"""
+ACTS = """boot shutdown configuration key gap recovery unauthenticated limited suspension notice change tenant heartbeat
+ erase erased prune export view anchor reconciliation totals attestation canary"""
 VERDICTS = "pass fail inconclusive lifted"
 SETTINGS = """project_retention organization_retention code_interpreter file_search image_generation mcp web_search
  external_storage covered_model account_retention invocation_logging policy content_logging cache stored_by_default

@@ -195,6 +195,7 @@ class Act(enum.StrEnum):
     RECOVERY = "recovery"
     UNAUTHENTICATED = "unauthenticated"
     LIMITED = "limited"
+    SUSPENSION = "suspension"
     NOTICE = "notice"
     CHANGE = "change"
     TENANT = "tenant"
