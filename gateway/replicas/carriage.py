@@ -26,7 +26,7 @@ from redis.exceptions import RedisError
 
 from gateway.audit.gathering import Carried
 from gateway.keys import KeyFault, Keyring
-from gateway.replicas.door import Away, Client, DoorOptions, connect
+from gateway.replicas.door import Away, Client, DoorOptions, connect, hang_up
 
 WAIT_SECONDS: Final = 2.0
 """The longest that one command may take: nobody's call waits for it."""
@@ -103,10 +103,7 @@ class Line:
 
     async def close(self) -> None:
         """Hang up."""
-        try:
-            await self._client.aclose()
-        except (RedisError, OSError):
-            return
+        await hang_up(self._client)
 
 
 class Source(Protocol):
