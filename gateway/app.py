@@ -48,7 +48,7 @@ from gateway.config.outlook import expiry_warnings
 from gateway.config.shelf import Shelf
 from gateway.delivery import ECHOES
 from gateway.erasing import Desk
-from gateway.errors import Code, ConfigurationError, Unavailable
+from gateway.errors import Code, ConfigurationError, Fault, Unavailable
 from gateway.keys import KeyFault, Keyring
 from gateway.limits import Limits
 from gateway.listener import Listener
@@ -88,6 +88,7 @@ from gateway.vouching import Vouching
 from providers import PROVIDERS
 
 if TYPE_CHECKING:
+    from gateway.config.settings import Carriage
     from gateway.replicas.carrying import Home, Outpost
     from gateway.replicas.changes import Changes
     from gateway.replicas.door import Door
@@ -413,10 +414,30 @@ class Application:
             joined.start()
             return joined.heads.claim
         self.outpost = joined
+        copies = await self._copies(joined, replicas.carriage)
         joined.start()
         spool = Spool(state / self._part.journal, self._keyring.journal_key())
-        joined.carry(name, OnDisk(spool, self._forget_signed))
+        carrier = joined.carry(name, OnDisk(spool, self._forget_signed), copies)
+        if copies is not None:
+            self._ledger.copied = carrier.copied
         return None
+
+    async def _copies(self, outpost: Outpost, carriage: Carriage) -> int | None:
+        """How many replicas of Redis have a row before its call leaves; None where this disk is enough.
+
+        Raises:
+            ConfigurationError: Redis cannot say so.
+        """
+        if carriage.durability == "local":
+            return None
+        why = await outpost.unfit()
+        if self._part.workers > 1:
+            why = "several workers do not wait for each other's rows: serve with --workers 1"
+        if why is not None:
+            await outpost.stop()
+            where = str(self._directory / "gateway.yaml")
+            raise ConfigurationError([Fault(where, 0, "replicas.carriage.durability", why)])
+        return carriage.copies
 
     async def _forget_signed(self, through: int) -> None:
         await self._journal.trim(through)

@@ -356,11 +356,15 @@ class Carriage(Form):
     """The hosts of a region make one log: each has its journal carried through Redis to the one that `keeps_log`.
 
     `host` is what this host's journals are called there, beside a number that each file is made with, so hosts may
-    share it. All hosts have the same master key.
+    share it. All hosts have the same master key. Where a host's disk goes with it, `durability: local+waitaof` lets a
+    call leave only once Redis (7.2 or newer, with `appendonly`) and `copies` of its replicas have its intent in their
+    files.
     """
 
     host: Id
     keeps_log: bool = False
+    durability: Literal["local", "local+waitaof"] = "local"
+    copies: Annotated[int, Field(ge=0, le=16)] = 0
 
 
 class Replicas(Form):
@@ -525,6 +529,13 @@ def _check_replicas(replicas: Replicas, fault: Report) -> None:
         fault(("replicas", "unsafe_plaintext"), "it has TLS, so nothing is in plain text; leave this out")
     if not replicas.encrypted and not replicas.unsafe_plaintext and not _all_loopback(replicas):
         fault(("replicas", "url"), "not a loopback address: write rediss://, or unsafe_plaintext: true")
+    carriage = replicas.carriage
+    if carriage is not None and carriage.durability == "local+waitaof":
+        where = ("replicas", "carriage", "durability")
+        if carriage.keeps_log:
+            fault(where, "this host keeps the log, so nobody takes its rows: it needs a disk that lasts")
+        if replicas.url.partition("://")[0].endswith("+cluster"):
+            fault(where, "a cluster does not say whether a row is copied: use one server, or Sentinel")
 
 
 def _check_approvers(approvers: tuple[Approver, ...], fault: Report) -> None:
