@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from gateway.redaction.automaton import Text
 from gateway.redaction.beginnings import Beginnings
 from gateway.redaction.evidence import Beside
 from gateway.redaction.findings import Ends, Finding, Settled, Window, add
@@ -20,7 +21,6 @@ from gateway.redaction.grammar import Unread
 from gateway.redaction.recognizers import Linear
 from gateway.redaction.rules import Around, Compiled, Rule
 from gateway.redaction.scanner import AFTER, BEFORE, candidates, judge
-from gateway.redaction.search import Text
 
 _WORD_AT_END = re.compile(rb"\w*\Z")
 
@@ -74,7 +74,7 @@ class Horizon:
         """The spans that our rules use up from `start` on, and up to where they are final."""
         compiled, size = self._compiled, len(lower)
         spans: list[_Span] = []
-        words = Text(compiled.automaton, lower)
+        words = compiled.automaton.hear(lower)
         starts = self._starts(words, lower, start, ends)
         alive = next(starts, size)
         position = start
