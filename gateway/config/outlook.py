@@ -60,6 +60,9 @@ def outlook(bundle: Bundle, now: datetime) -> Iterator[str]:
     yield ""
     yield from _grants(bundle)
     yield ""
+    if bundle.failover:
+        yield from _failover(bundle)
+        yield ""
     active = sum(tenant.status == "active" for tenant in bundle.tenants.values())
     yield f"{len(bundle.callers.services)} callers, {active} active tenants of {len(bundle.tenants)}"
     yield from _redaction(bundle)
@@ -253,3 +256,15 @@ def _grants(bundle: Bundle) -> Iterator[str]:
         yield f"  {item.grant}: {', '.join(item.callers)} for {', '.join(item.purposes)} ({meaning})"
     if not bundle.settings.grants:
         yield "  none"
+
+
+def _failover(bundle: Bundle) -> Iterator[str]:
+    yield "Failover: what leads to another entry"
+    for (purpose, tenant), on in sorted(bundle.failover.items(), key=lambda item: (item[0][0], item[0][1] or "")):
+        yield f"  {purpose} of {tenant or 'every tenant'}: {', '.join(sorted(map(str, on)))}"
+    models = bundle.registry.at_several()
+    yield (
+        f"  models at several entries: {', '.join(models)}"
+        if models
+        else ("  WARNING: no model is at two entries of a wire, so no call can go elsewhere")
+    )

@@ -146,3 +146,19 @@ def test_says_what_personal_data_is_taken_out(tmp_path: Path) -> None:
     assert "personal data taken out: EMAIL, CARD; answers do not get it back" in report(
         write(tmp_path, **{"gateway.yaml": asked})
     )
+
+
+def test_it_says_what_leads_to_another_entry(tmp_path: Path) -> None:
+    """By purpose and tenant; and that it leads nowhere, while no model is at two entries."""
+    written = FILES["gateway.yaml"].replace(
+        "grants:", "failover: [{purposes: [summary], tenants: [t-eu], after: [unreachable, 429]}]\ngrants:"
+    )
+    said = report(write(tmp_path / "one", **{"gateway.yaml": written}))
+    twin = FILES[P].replace("toy-eu", "toy-twin")
+    both = report(write(tmp_path / "two", **{"gateway.yaml": written, "processors/toy-twin.yaml": twin}))
+
+    assert "summary of t-eu: 429, unreachable" in said
+    assert "WARNING: no model is at two entries" in said
+    assert "models at several entries: " in both
+    assert "toy/toy-large" in both.partition("models at several entries: ")[2].partition("\n")[0]
+    assert "Failover" not in report(write(tmp_path / "none"))
