@@ -1,0 +1,284 @@
+"""How far a finding of the rules reaches: its neighbours go with it, where the model of `edges` says so.
+
+A finding grows by whole words, never over the end of a sentence or a line, never into another finding, and within
+bounds of words and characters. How far depends on the text round it alone, so it is the same however the text was cut.
+The model makes no finding: where the rules find nothing, nothing grows.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import zlib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from gateway.categories import Category
+from gateway.redaction.edges import BITS, HARD, NOTHING, NUMBERS, TOKEN, Lexicon, Row, Weights, between, logits
+from gateway.redaction.plain import Plain
+
+GROWTH = "growth"
+"""The stem of the file that holds the model."""
+
+LEFT = 64
+RIGHT = 96
+"""Characters on either side within which a finding grows; `segments.REACH` must hold them too."""
+_AHEAD = 2  # words beyond the one in question that are looked at
+_GIVES_UP = 4.0  # log odds: so much against it, and what is farther out is not asked
+_WORD = re.compile(rb"[a-z0-9_]")
+
+Fault: TypeAlias = Callable[[str, str], None]
+"""Told of a fault: the key, and the reason."""
+
+
+class Found(NamedTuple):
+    """A finding of the rules, in a folded text."""
+
+    start: int
+    end: int
+    category: Category
+
+
+class Grown(NamedTuple):
+    """Where it begins and ends with what belongs to it; `final`: whatever may come after the text's end."""
+
+    start: int
+    end: int
+    final: bool
+
+
+class Side(NamedTuple):
+    """What stands on one side of a finding, outward: words, where each ends outward, and what stands before it.
+
+    `bounded`: there is no more to it, however the text goes on.
+    """
+
+    words: list[bytes]
+    edges: list[int]
+    gaps: list[int]
+    bounded: bool
+
+
+class Growth:
+    """The model with its bounds. Pure after construction, but for the words it has met; one thread at a time.
+
+    Args:
+        weights: of `edges`, 2**BITS of them.
+        eagerness: log odds that are added for each word; the higher, the farther findings reach.
+        left: words that a finding grows by before it, at most.
+        right: the same, after it.
+    """
+
+    def __init__(self, weights: Weights, eagerness: float, left: int, right: int) -> None:
+        self._weights = weights
+        self._eagerness = eagerness
+        self.left = left
+        self.right = right
+        self._lexicon = Lexicon()
+
+    def grow(self, text: bytes, found: Sequence[Found], closed: bool = True) -> list[Grown]:
+        """Each finding with what belongs to it, in order and apart.
+
+        Args:
+            text: folded, in lower case.
+            found: in order and apart.
+            closed: nothing comes after the text.
+        """
+        self._lexicon.ready()
+        asked = [questions(self._lexicon, text, one, (self.left, self.right), closed) for one in found]
+        odds = logits([row for one in asked for row in (*one.left, *one.right)], self._lexicon, self._weights)
+        grown: list[Grown] = []
+        at = 0
+        for index, (one, about) in enumerate(zip(found, asked, strict=True)):
+            middle = at + len(about.left)
+            start, _final = self._reach(odds[at:middle], about.before, one.start)
+            at = middle + len(about.right)
+            end, final = self._reach(odds[middle:at], about.after, one.end)
+            floor = grown[-1].end if grown else 0
+            ceiling = found[index + 1].start if index + 1 < len(found) else len(text)
+            grown.append(Grown(min(max(start, floor), one.start), max(min(end, ceiling), one.end), final))
+        return grown
+
+    def _reach(self, odds: Sequence[float], side: Side, edge: int) -> tuple[int, bool]:
+        """Up to where it is most likely that all belongs to the finding; and whether that is final."""
+        best = total = 0.0
+        for step, one in enumerate(odds):
+            if not side.bounded and step + _AHEAD >= len(side.words):
+                return edge, False
+            total += one + self._eagerness
+            if total > best:
+                best, edge = total, side.edges[step]
+            if total < best - _GIVES_UP:
+                return edge, True
+        return edge, side.bounded or len(side.words) >= self.right + _AHEAD
+
+    def settled(self, text: bytes, end: int, floor: int) -> int:
+        """Up to where a text is settled whose rules are up to `end`: what begins later may still grow before it."""
+        words = _before(text, end)
+        count = _steps(words, self.left)
+        return max(floor, words.edges[count - 1]) if count else end
+
+
+class Questions(NamedTuple):
+    """What is asked about one finding: `left` and `right` are about the first words of `before` and `after`."""
+
+    before: Side
+    after: Side
+    left: list[Row]
+    right: list[Row]
+
+
+def questions(lexicon: Lexicon, text: bytes, one: Found, most: tuple[int, int], closed: bool) -> Questions:
+    """What there is to ask about a finding.
+
+    Args:
+        lexicon: numbers the words.
+        text: folded, in lower case.
+        one: the finding.
+        most: words on the left, and on the right.
+        closed: nothing comes after the text.
+    """
+    inside = TOKEN.findall(text, one.start, one.end) or [NOTHING]
+    before, after = _before(text, one.start), _after(text, one.end, closed)
+    rows: list[list[Row]] = []
+    for right, (side, other, own) in enumerate(((before, after, inside), (after, before, inside[::-1]))):
+        beyond = own[1] if len(own) > 1 else other.words[0] if other.words else NOTHING
+        words = (beyond, own[0], *side.words[: most[right] + _AHEAD], NOTHING, NOTHING)
+        line = [lexicon.number(word) for word in words]
+        rows.append(
+            [
+                Row(
+                    word=line[step + 2],
+                    next=line[step + 3],
+                    second=line[step + 4],
+                    last=line[step + 1],
+                    before=line[step],
+                    edge=line[1],
+                    between=gap,
+                    steps=step,
+                    category=NUMBERS[one.category],
+                    length=len(own),
+                    right=right,
+                )
+                for step, gap in enumerate(side.gaps[: _steps(side, most[right])])
+            ]
+        )
+    return Questions(before, after, *rows)
+
+
+def _steps(side: Side, most: int) -> int:
+    """How many words a finding may grow by on a side."""
+    count = min(len(side.words), most)
+    return count - 1 if count and side.words[count - 1] in HARD else count
+
+
+def _before(text: bytes, start: int) -> Side:
+    """What stands before a finding, up to the mark that ends it."""
+    low = max(0, start - LEFT)
+    words: list[bytes] = []
+    edges: list[int] = []
+    ends = [start]
+    gaps: list[int] = []
+    if start and not (_is_word(text, start - 1) and _is_word(text, start)):
+        for match in reversed(list(TOKEN.finditer(text, low, start))):
+            if match.start() == low and low and _is_word(text, low - 1) and _is_word(text, low):
+                break  # the window cuts this word
+            gaps.append(between(text[match.end() : ends[-1]]))
+            words.append(match.group())
+            edges.append(match.start())
+            ends.append(match.start())
+            if words[-1] in HARD:
+                break
+    return Side(words, edges, gaps, bounded=True)
+
+
+def _after(text: bytes, end: int, closed: bool) -> Side:
+    """What stands after a finding, up to the mark that ends it."""
+    high = end + RIGHT
+    words: list[bytes] = []
+    edges: list[int] = []
+    gaps: list[int] = []
+    bounded = closed or high < len(text)
+    if end and _is_word(text, end - 1) and _is_word(text, end):
+        return Side(words, edges, gaps, bounded=True)
+    last = end
+    for match in TOKEN.finditer(text, end, high):
+        if match.end() == high and _is_word(text, high) and _is_word(text, high - 1):
+            break
+        if not bounded and match.end() == len(text) and match.group() not in HARD:
+            break  # more of it may come
+        gaps.append(between(text[last : match.start()]))
+        words.append(match.group())
+        last = match.end()
+        edges.append(last)
+        if words[-1] in HARD:
+            bounded = True
+            break
+    return Side(words, edges, gaps, bounded)
+
+
+def _is_word(text: bytes, at: int) -> bool:
+    return _WORD.match(text, at) is not None
+
+
+# --- the file ---
+
+_KEYS = frozenset({"eagerness", "left", "right", "scale", "sha256", "weights"})
+_MOST = 16
+
+
+def read_growth(mapping: Plain, fault: Fault) -> Growth | None:
+    """The model that `growth.yaml` holds; None if it has a fault, which is told.
+
+    `weights` are 2**BITS signed bytes, compressed (RFC 1950) and in base64 (RFC 4648); times `scale` they are log odds.
+    `sha256` is the digest of those bytes.
+    """
+    if not isinstance(mapping, dict) or mapping.keys() != _KEYS:
+        fault("", f"write exactly {', '.join(sorted(_KEYS))}")
+        return None
+    eagerness, scale = mapping["eagerness"], mapping["scale"]
+    left, right = mapping["left"], mapping["right"]
+    if not isinstance(eagerness, float) or not -10 <= eagerness <= 10:
+        fault("eagerness", "write a number from -10.0 to 10.0")
+    elif not isinstance(scale, float) or not 0 < scale <= 1:
+        fault("scale", "write a number above 0 and at most 1.0")
+    elif not isinstance(left, int) or not isinstance(right, int) or not 0 <= left <= _MOST or not 0 <= right <= _MOST:
+        fault("left", f"write whole numbers from 0 to {_MOST}, for `right` too")
+    else:
+        weights = _weights(mapping["weights"], mapping["sha256"], fault)
+        if weights is not None:
+            return Growth(weights * np.float32(scale), eagerness, left, right)
+    return None
+
+
+def _weights(text: Plain, digest: Plain, fault: Fault) -> Weights | None:
+    try:
+        packed = base64.b64decode("".join(str(text).split()), validate=True)
+        data = zlib.decompressobj().decompress(packed, (1 << BITS) + 1)
+    except (binascii.Error, zlib.error):
+        fault("weights", "this is not compressed bytes in base64")
+        return None
+    if len(data) != 1 << BITS or hashlib.sha256(data).hexdigest() != digest:
+        fault("weights", "these are not the weights that `sha256` names")
+        return None
+    weights = np.frombuffer(data, np.int8).astype(np.float32)
+    weights[0] = 0
+    return weights
+
+
+def written(weights: Weights, eagerness: float, left: int, right: int) -> dict[str, Plain]:
+    """A model as `growth.yaml` holds it. Weights are rounded to 127 steps on either side."""
+    scale = round(float(np.abs(weights).max()) / 127, 6)
+    data = np.clip(np.rint(weights / scale), -127, 127).astype(np.int8).tobytes()
+    return {
+        "eagerness": eagerness,
+        "left": left,
+        "right": right,
+        "scale": scale,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "weights": base64.b64encode(zlib.compress(data, 9)).decode(),
+    }
