@@ -80,12 +80,13 @@ class Growth:
         self.right = right
         self._lexicon = Lexicon()
 
-    def grow(self, text: bytes, found: Sequence[Found], closed: bool = True) -> list[Grown]:
+    def grow(self, text: bytes, found: Sequence[Found], start: int = 0, *, closed: bool = True) -> list[Grown]:
         """Each finding with what belongs to it, in order and apart.
 
         Args:
             text: folded, in lower case.
             found: in order and apart.
+            start: nothing grows beyond this place.
             closed: nothing comes after the text.
         """
         self._lexicon.ready()
@@ -95,12 +96,12 @@ class Growth:
         at = 0
         for index, (one, about) in enumerate(zip(found, asked, strict=True)):
             middle = at + len(about.left)
-            start, _final = self._reach(odds[at:middle], about.before, one.start)
+            first, _final = self._reach(odds[at:middle], about.before, one.start)
             at = middle + len(about.right)
-            end, final = self._reach(odds[middle:at], about.after, one.end)
-            floor = grown[-1].end if grown else 0
+            last, final = self._reach(odds[middle:at], about.after, one.end)
+            floor = grown[-1].end if grown else start
             ceiling = found[index + 1].start if index + 1 < len(found) else len(text)
-            grown.append(Grown(min(max(start, floor), one.start), max(min(end, ceiling), one.end), final))
+            grown.append(Grown(min(max(first, floor), one.start), max(min(last, ceiling), one.end), final))
         return grown
 
     def _reach(self, odds: Sequence[float], side: Side, edge: int) -> tuple[int, bool]:
@@ -118,9 +119,12 @@ class Growth:
 
     def settled(self, text: bytes, end: int, floor: int) -> int:
         """Up to where a text is settled whose rules are up to `end`: what begins later may still grow before it."""
-        words = _before(text, end)
+        last = end
+        while last and last < end + LEFT and _is_word(text, last - 1) and _is_word(text, last):
+            last += 1  # a word that this cuts may be grown over
+        words = _before(text, last)
         count = _steps(words, self.left)
-        return max(floor, words.edges[count - 1]) if count else end
+        return max(floor, min(end, words.edges[count - 1])) if count else end
 
 
 class Questions(NamedTuple):

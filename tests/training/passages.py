@@ -85,7 +85,9 @@ def passages(engine: Engine) -> list[Passage]:
         gold = [(one["start"], one["end"], one["category"]) for one in spans]  # type: ignore[index,call-overload]
         found = [(one.start, one.end, one.category) for one in look(text)]
         placed = [
-            tuple(Found(folded.shadowed(start), folded.shadowed(end), Category(category)) for start, end, category in of)
+            tuple(
+                Found(folded.shadowed(start), folded.shadowed(end), Category(category)) for start, end, category in of
+            )
             for of in (gold, found)
         ]
         return Passage(row, folded.shadow.lower().encode("ascii", "replace"), placed[0], placed[1], fresh)

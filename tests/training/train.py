@@ -147,7 +147,10 @@ def validate(learned: Sequence[Passage], taught: Lesson, folds: int) -> None:
     fresh = [number for number, passage in enumerate(learned) if passage.fresh]
     rows = [learned[number].row for number in fresh]
     models = [learn(taught, np.flatnonzero(fold_of[taught.owners] != part)) for part in range(folds)]
-    plain = [[Span(*_original(learned[number], one), one.category.value) for one in learned[number].found] for number in fresh]
+    plain = [
+        [Span(*_original(learned[number], one), one.category.value) for one in learned[number].found]
+        for number in fresh
+    ]
     print(f"{len(rows)} passages, {sum(len(learned[number].found) for number in fresh)} findings of the rules")
     print(f"rules alone        {_line(score(rows, plain))}")
     for eagerness in (-0.5, 0.0, EAGERNESS, 1.0):
@@ -156,7 +159,9 @@ def validate(learned: Sequence[Passage], taught: Lesson, folds: int) -> None:
         extra = 0
         for number, found in zip(fresh, spans, strict=True):
             extra += _outside(learned[number], found) - _outside(learned[number], plain[fresh.index(number)])
-        print(f"eagerness {eagerness:+.1f}     {_line(score(rows, spans))}  words too many per finding {extra / sum(map(len, spans)):.2f}")
+        print(
+            f"eagerness {eagerness:+.1f}     {_line(score(rows, spans))}  words too many per finding {extra / sum(map(len, spans)):.2f}"
+        )
 
 
 def _original(passage: Passage, one: Found) -> tuple[int, int]:
