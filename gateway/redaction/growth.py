@@ -13,6 +13,7 @@ import hashlib
 import re
 import zlib
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -52,15 +53,21 @@ class Grown(NamedTuple):
 
 
 class Side(NamedTuple):
-    """What stands on one side of a finding, outward: words, where each ends outward, and what stands before it.
+    """What stands on one side of a finding, outward: words, how far each reaches from the finding, the gap before it.
 
     `bounded`: there is no more to it, however the text goes on.
     """
 
     words: list[bytes]
-    edges: list[int]
+    reaches: list[int]
     gaps: list[int]
     bounded: bool
+
+    def add(self, word: bytes, reach: int, gap: bytes) -> None:
+        """The next word outward."""
+        self.words.append(word)
+        self.reaches.append(reach)
+        self.gaps.append(between(gap))
 
 
 class Growth:
@@ -90,41 +97,52 @@ class Growth:
             closed: nothing comes after the text.
         """
         self._lexicon.ready()
-        asked = [questions(self._lexicon, text, one, (self.left, self.right), closed) for one in found]
-        odds = logits([row for one in asked for row in (*one.left, *one.right)], self._lexicon, self._weights)
+        most = self.left, self.right
+        places = [_place(text, one, closed) for one in found]
+        # A text made of repetitions asks the same over and over.
+        alike = {
+            place: questions(self._lexicon, text, one, most, closed) for place, one in zip(places, found, strict=True)
+        }
+        rows = [row for about in alike.values() for row in (*about.left, *about.right)]
+        odds = iter(logits(rows, self._lexicon, self._weights))
+        reaches = {
+            place: (
+                self._reach(list(islice(odds, len(about.left))), about.before),
+                self._reach(list(islice(odds, len(about.right))), about.after),
+            )
+            for place, about in alike.items()
+        }
         grown: list[Grown] = []
-        at = 0
-        for index, (one, about) in enumerate(zip(found, asked, strict=True)):
-            middle = at + len(about.left)
-            first, _final = self._reach(odds[at:middle], about.before, one.start)
-            at = middle + len(about.right)
-            last, final = self._reach(odds[middle:at], about.after, one.end)
+        for index, (one, place) in enumerate(zip(found, places, strict=True)):
+            (before, _final), (after, final) = reaches[place]
             floor = grown[-1].end if grown else start
             ceiling = found[index + 1].start if index + 1 < len(found) else len(text)
-            grown.append(Grown(min(max(first, floor), one.start), max(min(last, ceiling), one.end), final))
+            first, last = max(one.start - before, floor), min(one.end + after, ceiling)
+            grown.append(Grown(min(first, one.start), max(last, one.end), final))
         return grown
 
-    def _reach(self, odds: Sequence[float], side: Side, edge: int) -> tuple[int, bool]:
-        """Up to where it is most likely that all belongs to the finding; and whether that is final."""
+    def _reach(self, odds: Sequence[float], side: Side) -> tuple[int, bool]:
+        """How many characters most likely belong to the finding; and whether that is final."""
+        reach = 0
         best = total = 0.0
         for step, one in enumerate(odds):
             if not side.bounded and step + _AHEAD >= len(side.words):
-                return edge, False
+                return reach, False
             total += one + self._eagerness
             if total > best:
-                best, edge = total, side.edges[step]
+                best, reach = total, side.reaches[step]
             if total < best - _GIVES_UP:
-                return edge, True
-        return edge, side.bounded or len(side.words) >= self.right + _AHEAD
+                return reach, True
+        return reach, side.bounded or len(side.words) >= self.right + _AHEAD
 
     def settled(self, text: bytes, end: int, floor: int) -> int:
         """Up to where a text is settled whose rules are up to `end`: what begins later may still grow before it."""
         last = end
-        while last and last < end + LEFT and _is_word(text, last - 1) and _is_word(text, last):
+        while last < end + LEFT and _in_word(text, last):
             last += 1  # a word that this cuts may be grown over
         words = _before(text, last)
         count = _steps(words, self.left)
-        return max(floor, min(end, words.edges[count - 1])) if count else end
+        return max(floor, min(end, last - words.reaches[count - 1])) if count else end
 
 
 class Questions(NamedTuple):
@@ -182,51 +200,48 @@ def _steps(side: Side, most: int) -> int:
 
 def _before(text: bytes, start: int) -> Side:
     """What stands before a finding, up to the mark that ends it."""
+    side = Side([], [], [], bounded=True)
     low = max(0, start - LEFT)
-    words: list[bytes] = []
-    edges: list[int] = []
-    ends = [start]
-    gaps: list[int] = []
-    if start and not (_is_word(text, start - 1) and _is_word(text, start)):
+    last = start
+    if not _in_word(text, start):
         for match in reversed(list(TOKEN.finditer(text, low, start))):
-            if match.start() == low and low and _is_word(text, low - 1) and _is_word(text, low):
+            if match.start() == low and _in_word(text, low):
                 break  # the window cuts this word
-            gaps.append(between(text[match.end() : ends[-1]]))
-            words.append(match.group())
-            edges.append(match.start())
-            ends.append(match.start())
-            if words[-1] in HARD:
+            side.add(match.group(), start - match.start(), text[match.end() : last])
+            last = match.start()
+            if side.words[-1] in HARD:
                 break
-    return Side(words, edges, gaps, bounded=True)
+    return side
 
 
 def _after(text: bytes, end: int, closed: bool) -> Side:
     """What stands after a finding, up to the mark that ends it."""
     high = end + RIGHT
-    words: list[bytes] = []
-    edges: list[int] = []
-    gaps: list[int] = []
-    bounded = closed or high < len(text)
-    if end and _is_word(text, end - 1) and _is_word(text, end):
-        return Side(words, edges, gaps, bounded=True)
+    side = Side([], [], [], bounded=closed or high < len(text))
+    if _in_word(text, end):
+        return side._replace(bounded=True)
     last = end
     for match in TOKEN.finditer(text, end, high):
-        if match.end() == high and _is_word(text, high) and _is_word(text, high - 1):
+        if match.end() == high and _in_word(text, high):
             break
-        if not bounded and match.end() == len(text) and match.group() not in HARD:
+        if not side.bounded and match.end() == len(text) and match.group() not in HARD:
             break  # more of it may come
-        gaps.append(between(text[last : match.start()]))
-        words.append(match.group())
+        side.add(match.group(), match.end() - end, text[last : match.start()])
         last = match.end()
-        edges.append(last)
-        if words[-1] in HARD:
-            bounded = True
-            break
-    return Side(words, edges, gaps, bounded)
+        if side.words[-1] in HARD:
+            return side._replace(bounded=True)
+    return side
 
 
-def _is_word(text: bytes, at: int) -> bool:
-    return _WORD.match(text, at) is not None
+def _in_word(text: bytes, at: int) -> bool:
+    """Whether a word goes on over this place."""
+    return at > 0 and _WORD.match(text, at - 1) is not None and _WORD.match(text, at) is not None
+
+
+def _place(text: bytes, one: Found, closed: bool) -> tuple[int, int, Category, bool, bytes]:
+    """All that decides how far a finding grows: what is equal here grows alike."""
+    low, high = max(0, one.start - LEFT - 1), one.end + RIGHT + 1
+    return one.start - low, one.end - low, one.category, closed or high <= len(text), text[low:high]
 
 
 # --- the file ---

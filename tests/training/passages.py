@@ -16,7 +16,11 @@ from gateway.redaction.inprocess import InProcess
 from tests.scores import Row
 
 HERE = Path(__file__).parent
-CORPORA = (HERE / "sales_dev.jsonl", HERE.parent / "corpora/own_dev.jsonl", HERE.parent / "corpora/second_dev.jsonl")
+CORPORA = (
+    HERE.parent / "data/sales_dev.jsonl",
+    HERE.parent / "corpora/own_dev.jsonl",
+    HERE.parent / "corpora/second_dev.jsonl",
+)
 """Corpora to tune on; the rules were made with them in sight."""
 
 _HEAD = re.compile(r"#\s*(en|fr)\s+(clean|asr|notes|prompt)\s*")

@@ -62,8 +62,9 @@ def lesson(learned: Sequence[Passage]) -> Lesson:
     for owner, passage in enumerate(learned):
         for found, start, end, weight in _cases(passage, dice):
             asked = questions(lexicon, passage.text, found, (LEFT, RIGHT), closed=True)
-            for side, listed, right in ((asked.before, asked.left, 0), (asked.after, asked.right, 1)):
-                for row, answer in _answered(side, listed, start, end, right):
+            left, right = found.start - start, end - found.end
+            for side, listed, reach in ((asked.before, asked.left, left), (asked.after, asked.right, right)):
+                for row, answer in _answered(side, listed, reach):
                     rows.append(row)
                     answers.append(answer)
                     weights.append(weight)
@@ -73,10 +74,10 @@ def lesson(learned: Sequence[Passage]) -> Lesson:
     return Lesson(features, np.array(answers), np.array(weights), np.array(owners))
 
 
-def _answered(side: Side, listed: Sequence[Row], start: int, end: int, right: int) -> Iterator[tuple[Row, float]]:
+def _answered(side: Side, listed: Sequence[Row], reach: int) -> Iterator[tuple[Row, float]]:
     outside = 0
-    for row, edge in zip(listed, side.edges, strict=False):
-        belongs = edge <= end if right else edge >= start
+    for row, far in zip(listed, side.reaches, strict=False):
+        belongs = far <= reach
         outside += not belongs
         if outside > _BEYOND + 1:
             return
