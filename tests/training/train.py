@@ -6,6 +6,7 @@ With `--folds N` it prints what that is worth on passages that were not learned 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import sys
 from collections.abc import Iterator, Sequence
@@ -186,7 +187,7 @@ def document(model: dict[str, object]) -> str:
     """`growth.yaml`."""
     weights = str(model["weights"])
     lines = [weights[at : at + 112] for at in range(0, len(weights), 112)]
-    head = "\n".join(f"{key}: {value}" for key, value in model.items() if key != "weights")
+    head = "\n".join(f"{key}: {json.dumps(value)}" for key, value in model.items() if key != "weights")
     return f"{_HEAD}{head}\nweights: |\n" + "".join(f"  {line}\n" for line in lines)
 
 
