@@ -133,14 +133,14 @@ class Growth:
                 best, reach = total, side.reaches[step]
             if total < best - _GIVES_UP:
                 return reach, True
-        return reach, side.bounded or len(side.words) >= self.right + _AHEAD
+        return reach, side.bounded
 
     def settled(self, text: bytes, end: int, floor: int) -> int:
         """Up to where a text is settled whose rules are up to `end`: what begins later may still grow before it."""
         last = end
         while last < end + LEFT and _in_word(text, last):
             last += 1  # a word that this cuts may be grown over
-        words = _before(text, last)
+        words = _before(text, last, self.left)
         count = _steps(words, self.left)
         return max(floor, min(end, last - words.reaches[count - 1])) if count else end
 
@@ -165,28 +165,20 @@ def questions(lexicon: Lexicon, text: bytes, one: Found, most: tuple[int, int], 
         closed: nothing comes after the text.
     """
     inside = TOKEN.findall(text, one.start, one.end) or [NOTHING]
-    before, after = _before(text, one.start), _after(text, one.end, closed)
+    left, right = most
+    before, after = _before(text, one.start, left + _AHEAD), _after(text, one.end, right + _AHEAD, closed)
     rows: list[list[Row]] = []
-    for right, (side, other, own) in enumerate(((before, after, inside), (after, before, inside[::-1]))):
-        beyond = own[1] if len(own) > 1 else other.words[0] if other.words else NOTHING
-        words = (beyond, own[0], *side.words[: most[right] + _AHEAD], NOTHING, NOTHING)
-        line = [lexicon.number(word) for word in words]
+    category, length = NUMBERS[one.category], len(inside)
+    for at, (side, other, own) in enumerate(((before, after, inside), (after, before, inside[::-1]))):
+        beyond = own[1] if length > 1 else other.words[0] if other.words else NOTHING
+        line = [*map(lexicon.number, (beyond, own[0], *side.words, NOTHING, NOTHING))]
+        edge = line[1]
         rows.append(
             [
-                Row(
-                    word=line[step + 2],
-                    next=line[step + 3],
-                    second=line[step + 4],
-                    last=line[step + 1],
-                    before=line[step],
-                    edge=line[1],
-                    between=gap,
-                    steps=step,
-                    category=NUMBERS[one.category],
-                    length=len(own),
-                    right=right,
+                Row(word, further, second, last, before_it, edge, gap, step, category, length, at)
+                for step, (before_it, last, word, further, second, gap) in enumerate(
+                    zip(line, line[1:], line[2:], line[3:], line[4:], side.gaps[: _steps(side, most[at])], strict=False)
                 )
-                for step, gap in enumerate(side.gaps[: _steps(side, most[right])])
             ]
         )
     return Questions(before, after, *rows)
@@ -198,8 +190,8 @@ def _steps(side: Side, most: int) -> int:
     return count - 1 if count and side.words[count - 1] in HARD else count
 
 
-def _before(text: bytes, start: int) -> Side:
-    """What stands before a finding, up to the mark that ends it."""
+def _before(text: bytes, start: int, most: int) -> Side:
+    """What stands before a finding, up to the mark that ends it, or to so many words."""
     side = Side([], [], [], bounded=True)
     low = max(0, start - LEFT)
     last = start
@@ -209,13 +201,13 @@ def _before(text: bytes, start: int) -> Side:
                 break  # the window cuts this word
             side.add(match.group(), start - match.start(), text[match.end() : last])
             last = match.start()
-            if side.words[-1] in HARD:
+            if side.words[-1] in HARD or len(side.words) == most:
                 break
     return side
 
 
-def _after(text: bytes, end: int, closed: bool) -> Side:
-    """What stands after a finding, up to the mark that ends it."""
+def _after(text: bytes, end: int, most: int, closed: bool) -> Side:
+    """What stands after a finding, up to the mark that ends it, or to so many words."""
     high = end + RIGHT
     side = Side([], [], [], bounded=closed or high < len(text))
     if _in_word(text, end):
@@ -228,7 +220,7 @@ def _after(text: bytes, end: int, closed: bool) -> Side:
             break  # more of it may come
         side.add(match.group(), match.end() - end, text[last : match.start()])
         last = match.end()
-        if side.words[-1] in HARD:
+        if side.words[-1] in HARD or len(side.words) == most:
             return side._replace(bounded=True)
     return side
 
