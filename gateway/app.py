@@ -79,7 +79,6 @@ from gateway.repeats import Repeats
 from gateway.routes import Routes
 from gateway.sequencing import Claim, Sequencing
 from gateway.suspensions import Suspending
-from gateway.targets import Targets
 from gateway.upstream import Upstream
 from gateway.vouching import Vouching
 from providers import PROVIDERS
