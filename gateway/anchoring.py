@@ -18,10 +18,8 @@ from gateway.audit.stamping import (
     ASKED_AS,
     NotStamped,
     Question,
-    Stamp,
-    keep_stamp,
-    last_stamped,
 )
+from gateway.audit.stamps import Stamp, keep_stamp, last_stamped
 from gateway.audit.store import StoreFault
 from gateway.config.settings import TimeStamps
 from gateway.errors import Unavailable

@@ -14,6 +14,7 @@ import struct
 import sys
 from collections.abc import Mapping
 from importlib import resources
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import orjson
@@ -54,7 +55,8 @@ class Kept:
         if self._path is None:
             return None
         try:
-            data = self._path.read_bytes()
+            with self._path.open("rb") as file:
+                data = memoryview(mmap(file.fileno(), 0, access=ACCESS_READ))
             if data[:_DIGEST] != _digest(data[_DIGEST:]):
                 return None
             graph = unpacked(data[_DIGEST:])
@@ -97,5 +99,5 @@ def _name(mappings: Mapping[str, Plain]) -> str:
     return name.hexdigest()
 
 
-def _digest(data: bytes) -> bytes:
+def _digest(data: bytes | memoryview) -> bytes:
     return hashlib.blake2b(data, digest_size=_DIGEST).digest()
