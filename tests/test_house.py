@@ -119,7 +119,17 @@ DOORS: dict[str, tuple[str, ...]] = {
     "jinja2": ("gateway.web.frame",),
     "joserfc": ("gateway.web.sign_in",),
     "markupsafe": ("gateway.web.charts", "gateway.web.frame"),
-    "numpy": ("gateway.audit.tallies", "gateway.redaction.edges", "gateway.redaction.growth"),
+    "numba": ("gateway.redaction.native",),
+    "numpy": (
+        "gateway.audit.tallies",
+        "gateway.redaction.anchors",
+        "gateway.redaction.automaton",
+        "gateway.redaction.edges",
+        "gateway.redaction.growth",
+        "gateway.redaction.tables",
+        "gateway.redaction.vocabulary",
+        "gateway.redaction.walk",
+    ),
     "presidio_analyzer": (
         "gateway.redaction.engine",
         "gateway.redaction.recognizers",
