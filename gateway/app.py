@@ -49,6 +49,7 @@ from gateway.config.shelf import Shelf
 from gateway.delivery import ECHOES
 from gateway.erasing import Desk
 from gateway.errors import Code, ConfigurationError, Fault, Unavailable
+from gateway.force import in_force, patience_of
 from gateway.keys import KeyFault, Keyring
 from gateway.limits import Limits
 from gateway.listener import Listener
@@ -67,25 +68,21 @@ from gateway.options import (
     upstream_options,
 )
 from gateway.part import ALONE, Part, Told
-from gateway.passage import InForce, Passage
+from gateway.passage import Passage
 from gateway.policy.entries import Entry
 from gateway.policy.halts import Halts
 from gateway.process import close_core_dumps, concerns
 from gateway.quotas import Counters, Quotas
 from gateway.redaction.detector import Detector
-from gateway.redaction.fields import FIELDS, Fields
-from gateway.redaction.patience import Patience
-from gateway.redaction.redactor import Redactor, typed, untyped
 from gateway.relay import Relay
 from gateway.repeats import Repeats
 from gateway.routes import Routes
 from gateway.sequencing import Claim, Sequencing
 from gateway.suspensions import Suspending
-from gateway.targets import Targets
 from gateway.upstream import Upstream
-from gateway.vocabulary import vocabulary_of
 from gateway.vouching import Vouching
 from providers import PROVIDERS
+from providers.credentials import prepare
 
 if TYPE_CHECKING:
     from gateway.config.settings import Carriage
@@ -244,7 +241,7 @@ class Application:
             bundle.registry.entries,
         )
         self._metrics.orphan_intents.inc(self._journal.orphans)
-        self._force = self._derive(bundle, self._detector)
+        self._force = in_force(bundle, self._detector)
         self._upstream = Upstream(upstream_options(bundle), endpoints(bundle))
         limits = Limits(-(-settings.limits.in_flight // part.workers), monotonic)
         self._quotas = await self._count_quotas(bundle)
@@ -534,7 +531,7 @@ class Application:
                 detector = await self._detect(bundle)
             if self._joined is not None:
                 await self._joined.meet(bundle.tenants)
-            force = await aside(lambda: self._derive(bundle, detector))
+            force = await aside(lambda: in_force(bundle, detector))
             for listener in (self._listener, self._operations):
                 listener.renew()  # one that this part has not started has nothing to renew
             keep_configuration((self._state or bundle.state) / "log", bundle.digest, bundle.preimage)
@@ -576,6 +573,7 @@ class Application:
     def _load(self) -> Bundle:
         bundle = self._read()
         require_approval(bundle, self._state or bundle.state, PROVIDERS)
+        prepare(bundle.registry.schemes)
         if self._part.workers > 1:
             bundle.callers.share()
         return bundle
@@ -602,35 +600,12 @@ class Application:
             self._log.event("unsafe_redaction_off")
             return None
         redaction = bundle.settings.redaction
-        patience = Patience(redaction.patience_seconds, redaction.patience_seconds_per_mebibyte / 1024)
+        patience = patience_of(bundle)
         mother, workers = self._part.mother, self._part.workers
         patience = patience if mother is None else patience.shared(workers)
         detector = Detector(bundle.recognizers, redaction.workers, patience, redaction.remembered, mother)
         await detector.start()
         return detector
-
-    def _derive(self, bundle: Bundle, detector: Detector | None) -> InForce:
-        surfaces = tuple(bundle.surfaces.values())
-        known_keys = frozenset[str]().union(*(surface.vocabulary for surface in surfaces))
-        placeholder = typed if bundle.settings.redaction.typed_placeholder else untyped
-        return InForce(
-            bundle=bundle,
-            vocabulary=vocabulary_of(
-                wires=PROVIDERS.values(),
-                surfaces=surfaces,
-                registry=bundle.registry,
-                tenants=bundle.tenants,
-                callers=bundle.callers.services,
-                purposes=bundle.settings.purposes,
-            ),
-            digest=Sha(bundle.digest),
-            redactor=None
-            if detector is None
-            else Redactor(detector, known_keys, placeholder, fields=Fields(bundle.recognizers.get(FIELDS))),
-            targets=Targets(PROVIDERS),
-            host_names=listener_options(bundle).allowed_names,
-            book=bundle.settings.limits.book(),
-        )
 
     # what it says of itself
 

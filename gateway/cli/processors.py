@@ -32,7 +32,8 @@ def _new(options: argparse.Namespace) -> int:
     entry_id = options.id or f"{options.wire}-draft"
     if not entry_id.isascii() or not _is_id(entry_id):
         raise Unusable("--id is lower-case letters, digits, - and _")
-    granted = bundle.surfaces[options.wire].operations
+    surface = bundle.surfaces[options.wire]
+    granted = surface.operations
     operations = [
         operation.name
         for operation in PROVIDERS[options.wire].operations
@@ -41,7 +42,9 @@ def _new(options: argparse.Namespace) -> int:
         and not isinstance(granted[operation.name], Conditional)
     ]
     try:
-        path = draft(bundle.directory, entry_id, options.wire, operations, bundle.settings.notice_days)
+        needed = {trait for name in operations for trait in surface.traits_needed.get(name, ())}
+        traits = {trait: surface.traits[trait] for trait in needed}
+        path = draft(bundle.directory, entry_id, options.wire, operations, bundle.settings.notice_days, traits)
     except NotDrafted as fault:
         raise Unusable(str(fault)) from None
     complain(f"{path}: a draft, which takes no traffic. The evidence that is still missing:")

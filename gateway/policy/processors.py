@@ -96,6 +96,14 @@ class Registry:
             (item.form.base_url, item.form.unsafe_plaintext) for item in self.entries.values() if not item.is_example
         )
 
+    @property
+    def schemes(self) -> frozenset[str]:
+        """How the credentials of those entries are shown, that of a read-back among them."""
+        forms = [item.form for item in self.entries.values() if not item.is_example]
+        shown = [form.credential for form in forms]
+        shown += [form.read_back.credential for form in forms if form.read_back and form.read_back.credential]
+        return frozenset(credential.scheme for credential in shown)
+
     def route(
         self,
         *,

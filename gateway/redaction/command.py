@@ -62,7 +62,8 @@ def _write_plain(text: str, findings: list[Finding], out: TextIO, explainer: Exp
     if explainer is not None:
         for one in explainer.explain(text, findings):
             found = one.finding
-            out.write(f"{found.start}-{found.end}  {found.score:.2f}  {one.evidence.value}  {one.rule}\n")
+            grown = f"  grown by {'+'.join(map(str, one.grown))} characters" if any(one.grown) else ""
+            out.write(f"{found.start}-{found.end}  {found.score:.2f}  {one.evidence.value}  {one.rule}{grown}\n")
         return
     done = 0
     for finding in findings:

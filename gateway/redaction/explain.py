@@ -30,16 +30,20 @@ class Evidence(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A finding and why. `rule` is the name in the category's file; it quotes no text."""
+    """A finding and why. `rule` is the name in the category's file; it quotes no text.
+
+    `grown` is how many code points before and after it went along because the model of `growth` says so.
+    """
 
     finding: Finding
     rule: str
     evidence: Evidence
+    grown: tuple[int, int] = (0, 0)
 
     def shown(self) -> dict[str, str | int | float]:
-        """As `--explain` prints it: offsets in code points, end exclusive."""
+        """As `--explain` prints it: offsets in code points, end exclusive; `grown_...` only where there is any."""
         one = self.finding
-        return {
+        shown: dict[str, str | int | float] = {
             "start": one.start,
             "end": one.end,
             "category": one.category.value,
@@ -47,6 +51,8 @@ class Explained:
             "rule": self.rule,
             "evidence": self.evidence.value,
         }
+        before, after = self.grown
+        return {**shown, "grown_before": before, "grown_after": after} if before or after else shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,9 @@ class Explainer:
             return Explained(finding, "other", Evidence.OTHER)
         same = [one for one in touching if one.score == finding.score] or touching
         best = max(same, key=lambda one: (one.score, one.end - one.start))
-        return Explained(finding, best.rule, best.evidence)
+        before = min(one.start for one in touching) - finding.start
+        after = finding.end - max(one.end for one in touching)
+        return Explained(finding, best.rule, best.evidence, (max(before, 0), max(after, 0)))
 
     def _reasons(self, piece: str, shift: int) -> Iterator[_Reason]:
         folded = fold(piece)

@@ -12,12 +12,14 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from gateway.categories import Category
 from gateway.redaction.automaton import Text
 from gateway.redaction.beginnings import Beginnings
 from gateway.redaction.evidence import Beside
 from gateway.redaction.findings import Ends, Finding, Settled, Window, add
 from gateway.redaction.folding import fold, unsettled
 from gateway.redaction.grammar import Unread
+from gateway.redaction.growth import Found, Growth
 from gateway.redaction.recognizers import Linear
 from gateway.redaction.rules import Around, Compiled, Rule
 from gateway.redaction.scanner import AFTER, BEFORE, candidates, judge
@@ -52,10 +54,14 @@ class Horizon:
         lower = cased.lower()
         start = folded.shadowed(window.start)
         spans, end = self._rules(cased, lower, start, ends)
+        others: list[_Span] = []
         for own in self._own:
             more, settled = self._own_of(own, cased, start, ends)
-            spans.extend(more)
+            others.extend(more)
             end = min(end, settled)
+        if self._compiled.growth is not None:
+            spans, end = _grown(self._compiled.growth, lower, start, ends, spans, end)
+        spans.extend(others)
         spans.sort()
         while any(one.start < end < one.end for one in spans):
             end = min(one.start for one in spans if one.start < end < one.end)
@@ -153,6 +159,28 @@ class Horizon:
             if first < end
         ]
         return spans, end
+
+
+def _grown(
+    growth: Growth, lower: bytes, start: int, ends: Ends, spans: list[_Span], end: int
+) -> tuple[list[_Span], int]:
+    """The rules' spans with what belongs to each finding, and up to where they are final."""
+    found = [Found(one.start, one.end, Category(one.finding.category)) for one in spans if one.finding is not None]
+    grown = iter(growth.grow(lower, found, start, closed=ends is not Ends.OPEN))
+    made: list[_Span] = []
+    floor = start
+    for one in spans:
+        if one.finding is None:
+            made.append(one)
+            continue
+        first, last, final = next(grown)
+        if not final:
+            end = min(end, one.start)
+            break
+        made.append(_Span(first, last, one.finding._replace(start=first, end=last)))
+        if last <= end:
+            floor = last
+    return made, growth.settled(lower, end, floor) if ends is Ends.OPEN else end
 
 
 def _beginnings(sources: Iterable[str]) -> Beginnings | None:

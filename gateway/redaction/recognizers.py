@@ -9,7 +9,8 @@ from presidio_analyzer import EntityRecognizer, Pattern, PatternRecognizer, Reco
 from presidio_analyzer.nlp_engine import NlpArtifacts
 
 from gateway.categories import Category
-from gateway.redaction.rules import Compiled, Custom, gapped, linear_options
+from gateway.redaction.growth import Found
+from gateway.redaction.rules import Compiled, Custom, Rule, gapped, linear_options
 from gateway.redaction.scanner import scan
 
 LANGUAGE = "any"
@@ -56,9 +57,20 @@ class SpecialCategories(EntityRecognizer):
         wanted = frozenset(entities)
         return [
             RecognizerResult(rule.category.value, start, end, rule.score, recognition_metadata=self._metadata)
-            for start, end, rule in scan(self._compiled, text)
+            for start, end, rule in self._found(text)
             if rule.category.value in wanted
         ]
+
+    def _found(self, text: str) -> list[tuple[int, int, Rule]]:
+        """What the rules find, each with what belongs to it."""
+        found = list(scan(self._compiled, text))
+        growth = self._compiled.growth
+        if not found or growth is None:
+            return found
+        grown = growth.grow(
+            text.lower().encode("ascii", "replace"), [Found(start, end, rule.category) for start, end, rule in found]
+        )
+        return [(one.start, one.end, rule) for one, (_start, _end, rule) in zip(grown, found, strict=True)]
 
 
 class Linear(PatternRecognizer):

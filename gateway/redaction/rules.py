@@ -26,6 +26,7 @@ from gateway.redaction.automaton import Automaton
 from gateway.redaction.evidence import Around, Custom, Example, Path, Phrase, Report, Rule, RulesInvalid
 from gateway.redaction.fields import FIELDS
 from gateway.redaction.grammar import Unread
+from gateway.redaction.growth import GROWTH, Growth, read_growth
 from gateway.redaction.kept import Kept
 from gateway.redaction.patterns import GAP, canonical, gapped
 from gateway.redaction.phrases import Phrases
@@ -57,7 +58,7 @@ class Compiled:
     """Everything a worker needs, made once. `examples` are for the tests and the self-test.
 
     `phrases` are what the automaton's numbers stand for. `terms` are what the rules spell out, and whose it is
-    (None: an idiom).
+    (None: an idiom). `growth` says how far findings reach; None: as far as the rules say.
     """
 
     automaton: Automaton
@@ -65,6 +66,7 @@ class Compiled:
     terms: dict[str, tuple[Rule | None, ...]]
     custom: tuple[Custom, ...]
     examples: tuple[Example, ...]
+    growth: Growth | None = None
 
 
 def ignore(_path: Path, _reason: str) -> None:
@@ -80,7 +82,7 @@ def compile_rules(mappings: Mapping[str, Plain], report: Report = ignore, where:
     Raises:
         RulesInvalid: there was a fault; nothing may be scanned with such rules.
     """
-    kept = Kept(where, mappings)
+    kept = Kept(where, {stem: mapping for stem, mapping in mappings.items() if stem != GROWTH})
     draft = Draft(report, kept.read())
     shared = mappings.get(CONTEXT)
     if shared is not None:
@@ -91,24 +93,31 @@ def compile_rules(mappings: Mapping[str, Plain], report: Report = ignore, where:
     for stem, mapping in mappings.items():
         if stem == FIELDS:
             check_fields(draft, mapping)
-        if stem in {CONTEXT, FIELDS, PERSONAL_DATA}:
+        if stem in {CONTEXT, FIELDS, GROWTH, PERSONAL_DATA}:
             continue
         if stem in Category.__members__:
             read_category(draft, Category(stem), mapping)
         else:
             read_own(draft, stem, mapping)
+    growth = _growth(draft, mappings)
     if draft.faults:
         raise RulesInvalid("the recognisers have faults")
     collects = gc.isenabled()
     gc.disable()  # hundreds of thousands of small objects, none of them garbage: to look for it takes a third longer
     try:
-        return _assemble(draft, kept)
+        return _assemble(draft, kept, growth)
     finally:
         if collects:
             gc.enable()
 
 
-def _assemble(draft: Draft, kept: Kept) -> Compiled:
+def _growth(draft: Draft, mappings: Mapping[str, Plain]) -> Growth | None:
+    if GROWTH not in mappings:
+        return None
+    return read_growth(mappings[GROWTH], lambda key, reason: draft.fault((GROWTH, key) if key else (GROWTH,), reason))
+
+
+def _assemble(draft: Draft, kept: Kept, growth: Growth | None) -> Compiled:
     terms: dict[str, tuple[Rule | None, ...]] = {term.decode(): tuple(rules) for term, rules in draft.literals.items()}
     for idiom in draft.idioms:
         terms[idiom.decode()] = (*terms.get(idiom.decode(), ()), None)
@@ -125,6 +134,7 @@ def _assemble(draft: Draft, kept: Kept) -> Compiled:
         terms=terms,
         custom=tuple(draft.custom),
         examples=tuple(draft.examples),
+        growth=growth,
     )
 
 

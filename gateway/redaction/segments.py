@@ -13,7 +13,7 @@ from typing import NamedTuple
 from gateway.redaction.findings import Finding, add
 
 REACH = 384
-"""Characters on either side that can decide a candidate: its own length, and its context."""
+"""Characters on either side that can decide a finding: its own length, its context, and what it may grow by."""
 SIZE = 4_096
 """A cut falls at the first line end after this many characters, or at a space, or at twice as many."""
 

@@ -40,7 +40,7 @@ class Lists(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Numbers by row and key: keys[starts[r]:starts[r + 1]], and of key k numbers[offsets[k]:offsets[k + 1]]; ordered."""
+    """Numbers by row and key, in order: keys[starts[r]:starts[r + 1]]; of key k numbers[offsets[k]:offsets[k + 1]]."""
 
     starts: Numbers
     keys: Numbers
