@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import pytest
+
 from gateway.audit.gathering import Carried
+from gateway.replicas.carriage import Line
 from gateway.replicas.carrying import OnDisk
+from gateway.replicas.door import Away, DoorOptions
 
 
 class SlowSpool:
@@ -56,3 +60,15 @@ async def test_a_journal_is_closed_once_nothing_reads_it() -> None:
 
     assert await second == 7
     assert (spool.overlapped, spool.closed_busy) == (False, False)
+
+
+async def test_a_command_that_the_library_cancels_is_one_that_failed() -> None:
+    """Who carries tries again; a cancellation that is not ours would end it for good, unnoticed."""
+    line = Line(DoorOptions(hosts=(("127.0.0.1", 1),)))
+
+    async def cancelled() -> object:
+        raise asyncio.CancelledError
+
+    with pytest.raises(Away):
+        await line._bounded(cancelled())
+    await line.close()
