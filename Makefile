@@ -39,7 +39,7 @@ check: $(BIN)/.test
 	$(BIN)/mypy
 
 test: check browser  ## the whole check, in under 15 minutes
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 tour: $(BIN)/.browser  ## the screenshots of the README, taken anew
 	$(BIN)/python -m tests.tour

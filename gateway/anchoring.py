@@ -18,10 +18,8 @@ from gateway.audit.stamping import (
     ASKED_AS,
     NotStamped,
     Question,
-    Stamp,
-    keep_stamp,
-    last_stamped,
 )
+from gateway.audit.stamps import Stamp, keep_stamp, last_stamped
 from gateway.audit.store import StoreFault
 from gateway.config.settings import TimeStamps
 from gateway.errors import Unavailable
@@ -120,8 +118,12 @@ class Anchoring:
         if answer.status != 200 or answer.content_type != ANSWERED_AS:
             raise NotStamped(f"it answered with status {answer.status}, and no token")
         stamp = await asyncio.to_thread(question.answered, answer.body, self._roots)
-        await asyncio.to_thread(keep_stamp, self._log, stamp)
-        self._unnoted.append(stamp)
+        keeping = asyncio.get_running_loop().create_task(asyncio.to_thread(keep_stamp, self._log, stamp))
+        try:
+            await asyncio.shield(keeping)
+        finally:  # ended meanwhile, too: what is kept is recorded
+            await keeping
+            self._unnoted.append(stamp)
         if abs(stamp.time - self._clock()) > _DOUBT:
             self._tell("time stamps: the authority's clock and ours differ by more than a minute")
         return stamp

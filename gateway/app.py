@@ -35,19 +35,21 @@ from gateway.audit.retention.erasure import Erasing
 from gateway.audit.retention.restoring import reapply
 from gateway.audit.store import StoreFault
 from gateway.audit.totals import Taken
-from gateway.audit.words import Act
+from gateway.audit.words import Act, Processor
 from gateway.canary.canary import Canary
 from gateway.canary.round import Parts
-from gateway.change.chain import Chain
+from gateway.change.chain import Chain, ChainBroken, NotApplied
 from gateway.change.control import require_approval
 from gateway.change.control import warnings as change_warnings
+from gateway.change.statement import NotAProposal, parse
 from gateway.clock import Clock
 from gateway.config import Bundle, load, schemas_mark
 from gateway.config.outlook import expiry_warnings
 from gateway.config.shelf import Shelf
 from gateway.delivery import ECHOES
 from gateway.erasing import Desk
-from gateway.errors import Code, ConfigurationError, Unavailable
+from gateway.errors import Code, ConfigurationError, Fault, Unavailable
+from gateway.force import in_force, patience_of
 from gateway.keys import KeyFault, Keyring
 from gateway.limits import Limits
 from gateway.listener import Listener
@@ -66,27 +68,29 @@ from gateway.options import (
     upstream_options,
 )
 from gateway.part import ALONE, Part, Told
-from gateway.passage import InForce, Passage
+from gateway.passage import Passage
 from gateway.policy.entries import Entry
 from gateway.policy.halts import Halts
 from gateway.process import close_core_dumps, concerns
 from gateway.quotas import Counters, Quotas
 from gateway.redaction.detector import Detector
-from gateway.redaction.fields import FIELDS, Fields
-from gateway.redaction.patience import Patience
-from gateway.redaction.redactor import Redactor, typed, untyped
 from gateway.relay import Relay
+from gateway.repeats import Repeats
 from gateway.routes import Routes
 from gateway.sequencing import Claim, Sequencing
-from gateway.targets import Targets
+from gateway.suspensions import Suspending
 from gateway.upstream import Upstream
-from gateway.vocabulary import vocabulary_of
 from gateway.vouching import Vouching
 from providers import PROVIDERS
+from providers.credentials import prepare
 
 if TYPE_CHECKING:
+    from gateway.config.settings import Carriage
     from gateway.replicas.carrying import Home, Outpost
+    from gateway.replicas.changes import Changes
+    from gateway.replicas.door import Door
     from gateway.replicas.shared import Shared
+    from gateway.replicas.suspended import Suspended
 
 _LAST_WORDS_SECONDS = 5.0
 """How long a host that ends waits for the log to have all that it wrote; what is not there by then is sent later."""
@@ -134,6 +138,8 @@ class Application:
         self._stream = stream or sys.stdout.buffer
         self._tasks: list[asyncio.Task[None]] = []
         self._strangers = 0
+        self._repeats = Repeats()
+        self._links: tuple[object, list[bytes]] = (None, [])
         self._clock = Clock()
         self._halts = Halts()
         self._refused: str | None = None
@@ -214,6 +220,7 @@ class Application:
         keyring = self._keyring = Keyring.open(state / "keys", master=bundle.master_key, create=True)
         if part.keeps:
             await asyncio.to_thread(reapply, state, keyring, bundle.guard(state), bundle.tenants)
+        self._suspending = Suspending(state, self._halts)
         self._detector, self._journal = await asyncio.gather(
             self._detect(bundle),
             Journal.open(
@@ -234,7 +241,7 @@ class Application:
             bundle.registry.entries,
         )
         self._metrics.orphan_intents.inc(self._journal.orphans)
-        self._force = self._derive(bundle, self._detector)
+        self._force = in_force(bundle, self._detector)
         self._upstream = Upstream(upstream_options(bundle), endpoints(bundle))
         limits = Limits(-(-settings.limits.in_flight // part.workers), monotonic)
         self._quotas = await self._count_quotas(bundle)
@@ -252,6 +259,7 @@ class Application:
                 seconds=settings.upstream.pause_seconds,
                 heeds=settings.upstream.heed_retry_after,
             ),
+            repeats=self._repeats,
             report=self._report,
             clock=self._clock,
         )
@@ -284,18 +292,20 @@ class Application:
             await self._operate(state)
         if part.keeps:
             await self._keep(bundle, state)
-        self._tasks += [
-            loop.create_task(self._watch(), name="watch"),
-            loop.create_task(self._count(), name="strangers"),
-            loop.create_task(Mending(self._journal, self._mended).run(), name="mending"),
-        ]
-        if part.serves:  # what they halt is halted in this process alone
-            self._tasks += [
-                loop.create_task(self._attester.run(), name="attester"),
-                loop.create_task(self._canary.run(), name="canary"),
-            ]
+        self._begin(part)
         if part.serves and part.operates:
             self.say_started(self.port)
+
+    def _begin(self, part: Part) -> None:
+        """Begin what goes on until the end."""
+        make = asyncio.get_running_loop().create_task
+        self._tasks += [
+            make(self._watch(), name="watch"),
+            make(self._count(), name="strangers"),
+            make(Mending(self._journal, self._mended).run(), name="mending"),
+        ]
+        if part.serves:  # what they halt is halted in this process alone
+            self._tasks += [make(self._attester.run(), name="attester"), make(self._canary.run(), name="canary")]
 
     async def _count_quotas(self, bundle: Bundle) -> Quotas:
         """Whoever counts quotas: Redis for all replicas, the parent for its workers, or this process."""
@@ -306,10 +316,60 @@ class Application:
 
         sharing = replicas.count * part.workers
         shared = self._shared = Shared(
-            door_options(bundle), replicas, sharing, counters, lambda: self._force.bundle.callers
+            door_options(bundle),
+            replicas,
+            sharing,
+            counters,
+            lambda: self._force.bundle.callers,
+            self._exchanges,
+            self._suspending.look,
         )
         await shared.start()
         return shared.quotas
+
+    def _exchanges(self, door: Door) -> tuple[Suspended, Changes | None]:
+        """What replicas tell each other beside keys and quotas; hosts with carriage differ in their bundles."""
+        from gateway.replicas.changes import Changes  # noqa: PLC0415  # `redis` is an optional package
+        from gateway.replicas.suspended import Suspended  # noqa: PLC0415
+
+        keyring = self._keyring if self._keyring.shared else None
+        suspended = Suspended(door, self._suspending.suspensions, self._entries, keyring)
+        changes = None if self._keyring.shared else Changes(door, self._applied, self._adopt)
+        return suspended, changes
+
+    def _entries(self) -> frozenset[str]:
+        return frozenset(self._force.bundle.registry.entries)
+
+    def _applied(self) -> list[bytes]:
+        """The changes that are in force here, each in one line; none where they do not hold."""
+        chain = Chain(self.state, PROVIDERS)
+        mark = chain.mark()
+        if mark != self._links[0]:
+            try:
+                self._links = mark, [link.written for link in chain.links()]
+            except ChainBroken:
+                self._links = mark, []  # the reload says so
+        return self._links[1]
+
+    async def _adopt(self, written: bytes) -> bool | None:
+        """See `replicas.changes.Adopt`."""
+        chain = Chain(self.state, PROVIDERS)
+        try:
+            link = parse(written)
+            # The first link of all is signed by whom its own bundle names, so nobody is behind for want of that.
+            first = not self._applied()
+            if not first and not await asyncio.to_thread(chain.follows, link):
+                return None
+            async with self._reloading:
+                bundle = await aside(self._read)
+                if bundle.digest != link.statement.digest:
+                    return None if first else False
+                await asyncio.to_thread(chain.adopt, link, bundle.preimage)
+                return await self._reload()
+        except (NotAProposal, NotApplied, ChainBroken):
+            return None
+        except (ConfigurationError, StoreFault, OSError):
+            return False  # files that are being replaced, perhaps
 
     async def _operate(self, state: Path) -> None:
         """Answer the operator; a tenant's wishes are carried out where the record is made."""
@@ -324,7 +384,7 @@ class Application:
     def _current(self) -> bool:
         """Whether this process knows enough of what others decided, and wrote, to go on granting."""
         behind = self.behind_log or (self.outpost is not None and self.outpost.older)
-        return not behind and (self._shared is None or self._shared.current)
+        return not behind and self._suspending.sure and (self._shared is None or self._shared.current)
 
     async def _join_region(self, bundle: Bundle, state: Path) -> Claim | None:
         """Where several hosts make one log: carry ours there, or take theirs in; who grants what we sign."""
@@ -351,10 +411,30 @@ class Application:
             joined.start()
             return joined.heads.claim
         self.outpost = joined
+        copies = await self._copies(joined, replicas.carriage)
         joined.start()
         spool = Spool(state / self._part.journal, self._keyring.journal_key())
-        joined.carry(name, OnDisk(spool, self._forget_signed))
+        carrier = joined.carry(name, OnDisk(spool, self._forget_signed), copies)
+        if copies is not None:
+            self._ledger.copied = carrier.copied
         return None
+
+    async def _copies(self, outpost: Outpost, carriage: Carriage) -> int | None:
+        """How many replicas of Redis have a row before its call leaves; None where this disk is enough.
+
+        Raises:
+            ConfigurationError: Redis cannot say so.
+        """
+        if carriage.durability == "local":
+            return None
+        why = await outpost.unfit()
+        if self._part.workers > 1:
+            why = "several workers do not wait for each other's rows: serve with --workers 1"
+        if why is not None:
+            await outpost.stop()
+            where = str(self._directory / "gateway.yaml")
+            raise ConfigurationError([Fault(where, 0, "replicas.carriage.durability", why)])
+        return carriage.copies
 
     async def _forget_signed(self, through: int) -> None:
         await self._journal.trim(through)
@@ -394,6 +474,9 @@ class Application:
     async def stop(self) -> None:
         """Take no more calls, let those in progress end within their bound, close what is left, and end every part."""
         await self.hand_over()
+        with contextlib.suppress(TimeoutError):  # a configuration that is in force is in the record, too
+            async with asyncio.timeout(_LAST_WORDS_SECONDS), self._reloading:
+                pass
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -448,7 +531,7 @@ class Application:
                 detector = await self._detect(bundle)
             if self._joined is not None:
                 await self._joined.meet(bundle.tenants)
-            force = await aside(lambda: self._derive(bundle, detector))
+            force = await aside(lambda: in_force(bundle, detector))
             for listener in (self._listener, self._operations):
                 listener.renew()  # one that this part has not started has nothing to renew
             keep_configuration((self._state or bundle.state) / "log", bundle.digest, bundle.preimage)
@@ -482,11 +565,15 @@ class Application:
 
     # parts
 
-    def _load(self) -> Bundle:
-        bundle = load(
+    def _read(self) -> Bundle:
+        return load(
             self._directory, self._environment, wires=PROVIDERS, state=self._state, halts=self._halts, shelf=self._shelf
         )
+
+    def _load(self) -> Bundle:
+        bundle = self._read()
         require_approval(bundle, self._state or bundle.state, PROVIDERS)
+        prepare(bundle.registry.schemes)
         if self._part.workers > 1:
             bundle.callers.share()
         return bundle
@@ -513,35 +600,12 @@ class Application:
             self._log.event("unsafe_redaction_off")
             return None
         redaction = bundle.settings.redaction
-        patience = Patience(redaction.patience_seconds, redaction.patience_seconds_per_mebibyte / 1024)
+        patience = patience_of(bundle)
         mother, workers = self._part.mother, self._part.workers
         patience = patience if mother is None else patience.shared(workers)
         detector = Detector(bundle.recognizers, redaction.workers, patience, redaction.remembered, mother)
         await detector.start()
         return detector
-
-    def _derive(self, bundle: Bundle, detector: Detector | None) -> InForce:
-        surfaces = tuple(bundle.surfaces.values())
-        known_keys = frozenset[str]().union(*(surface.vocabulary for surface in surfaces))
-        placeholder = typed if bundle.settings.redaction.typed_placeholder else untyped
-        return InForce(
-            bundle=bundle,
-            vocabulary=vocabulary_of(
-                wires=PROVIDERS.values(),
-                surfaces=surfaces,
-                registry=bundle.registry,
-                tenants=bundle.tenants,
-                callers=bundle.callers.services,
-                purposes=bundle.settings.purposes,
-            ),
-            digest=Sha(bundle.digest),
-            redactor=None
-            if detector is None
-            else Redactor(detector, known_keys, placeholder, fields=Fields(bundle.recognizers.get(FIELDS))),
-            targets=Targets(PROVIDERS),
-            host_names=listener_options(bundle).allowed_names,
-            book=bundle.settings.limits.book(),
-        )
 
     # what it says of itself
 
@@ -565,6 +629,11 @@ class Application:
         away = self._shared is not None and not self._shared.up
         alone = ["Redis is away: limits are granted by this replica's share"] if away else []
         alone += self._carriage_warnings()
+        alone += self._suspending.warnings()
+        if self._shared is not None and self._shared.behind_seconds:
+            alone.append(
+                "a change that was applied at another replica is not in force here: its files are not here yet"
+            )
         return [
             *doubt,
             *refused,
@@ -647,9 +716,10 @@ class Application:
             self._attester.contradicted(grant.route.processor)
         if passage.code is Code.AUDIT_UNAVAILABLE:
             metrics.journal_failures.inc()
+        for each in passage.attempts:
+            if each.result is not None:
+                metrics.upstream(each.intent.processor, each.result)
         result = None if attempt is None else attempt.result
-        if grant is not None and result is not None:
-            metrics.upstream(grant.route.processor, result)
         entry = None if passage.opened is None else passage.opened.entry
         self._log.call(
             CallLine(
@@ -679,6 +749,11 @@ class Application:
         looked = None
         keeps = self._part.keeps
         while True:
+            self._suspending.look()
+            for processor, suspended in self._suspending.taken():
+                self._log.event("suspended" if suspended else "resumed", processor=processor)
+                if keeps:
+                    await self._note_suspension(processor, suspended=suspended)
             await asyncio.sleep(WATCH_SECONDS)
             if keeps and looked != (mark := access_mark(self._state or self._force.bundle.state)):
                 looked = mark
@@ -692,6 +767,11 @@ class Application:
             if now != seen:
                 seen = now  # one that fails is not tried again until something differs, or SIGHUP says so
                 await self.reload()
+
+    async def _note_suspension(self, processor: str, *, suspended: bool) -> None:
+        word = self._force.vocabulary.word(Processor, processor)
+        with contextlib.suppress(Unavailable):
+            await self._ledger.note(Operator(time=_now(), act=Act.SUSPENSION, processor=word, enabled=not suspended))
 
     async def _count(self) -> None:
         while True:
@@ -722,6 +802,18 @@ class Application:
             )
             with contextlib.suppress(Unavailable):
                 await self._ledger.note(act)
+        end = _now()
+        for key, count in self._repeats.taken():
+            limited = Operator(
+                time=end,
+                act=Act.LIMITED,
+                key=Id(key),
+                refused=count,
+                start=end - STRANGERS_SECONDS * 1_000_000,
+                end=end,
+            )
+            with contextlib.suppress(Unavailable):
+                await self._ledger.note(limited)
 
 
 def serve(directory: Path, environment: Mapping[str, str], workers: int = 1) -> int:

@@ -29,7 +29,7 @@ PROCESSOR: Final = "x-gateway-processor"
 
 _LONGEST_SUBJECT = 256
 _LONGEST_KEY = 256
-_LOOK_AGAIN_SECONDS = 1.0
+_LOOK_AGAIN_SECONDS = 0.25
 _NO_KEY = "0" * 16
 _PROVIDER_KEYS = ("sk-",)
 _HINT = (

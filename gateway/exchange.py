@@ -30,7 +30,7 @@ class Entry(Struct, frozen=True):
     """Step 1, open. A known caller asked something for a known tenant and purpose.
 
     `subject` is already a keyed hash. `now` is the instant of judgement (aware, UTC); where the clock is in doubt it
-    is the earliest that it may be, and `latest` the latest.
+    is the earliest that it may be, and `latest` the latest. `tried` are the processors that it has been to.
     """
 
     call_id: str
@@ -44,6 +44,7 @@ class Entry(Struct, frozen=True):
     subject: str | None = None
     narrowed_to: str | None = None
     latest: datetime | None = None
+    tried: frozenset[str] = frozenset()
 
 
 class Call(Struct, frozen=True):

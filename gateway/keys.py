@@ -19,6 +19,7 @@ import stat
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
@@ -405,6 +406,16 @@ def read_certificates(pem: bytes) -> Certificates:
         return load_pem_x509_certificates(pem)
     except ValueError:
         raise KeyFault("no certificates in PEM") from None
+
+
+def certificate_spans(pem: bytes) -> list[tuple[str, datetime, datetime]]:
+    """(subject, from when, until when it is good) of each certificate of a PEM file, UTC.
+
+    Raises:
+        KeyFault: there is none, or something else is in it.
+    """
+    found = read_certificates(pem)
+    return [(each.subject.rfc4514_string(), each.not_valid_before_utc, each.not_valid_after_utc) for each in found]
 
 
 def public_key_id(public: bytes) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from gateway.audit.journal import Settings as JournalSettings
 from gateway.audit.sequencing import Plan
 from gateway.config import Bundle
+from gateway.config.settings import Tls
 from gateway.endpoints import Endpoint
 from gateway.listener import ListenerOptions
 from gateway.part import ALONE, Part
@@ -45,13 +46,14 @@ def endpoints(bundle: Bundle) -> list[Endpoint]:
 def listener_options(bundle: Bundle, part: Part = ALONE) -> ListenerOptions:
     """The port of callers, for one of the processes that share it."""
     listen, limits = bundle.settings.listen, bundle.settings.limits
+    certificate, private_key = _pair(bundle, listen.tls)
     return ListenerOptions(
         host=listen.host,
         port=listen.port if part.port is None else part.port,
         shared_port=part.workers > 1,
         names=frozenset(listen.names),
-        certificate=None if listen.tls is None else bundle.path(listen.tls.certificate),
-        private_key=None if listen.tls is None else bundle.path(listen.tls.private_key),
+        certificate=certificate,
+        private_key=private_key,
         unsafe_plaintext=listen.unsafe_plaintext,
         client_max_size=limits.body_bytes,
         write_seconds=limits.write_seconds,
@@ -63,14 +65,38 @@ def listener_options(bundle: Bundle, part: Part = ALONE) -> ListenerOptions:
 def operations_options(bundle: Bundle) -> ListenerOptions:
     """The port of the operator."""
     operations = bundle.settings.operations
+    certificate, private_key = _pair(bundle, operations.tls)
     return ListenerOptions(
         host=operations.host,
         port=operations.port,
         any_name=True,
-        certificate=None if operations.tls is None else bundle.path(operations.tls.certificate),
-        private_key=None if operations.tls is None else bundle.path(operations.tls.private_key),
+        certificate=certificate,
+        private_key=private_key,
         unsafe_plaintext=operations.unsafe_plaintext,
     )
+
+
+def pages_options(bundle: Bundle) -> ListenerOptions:
+    """The port of the auditor's pages."""
+    pages = bundle.settings.web
+    certificate, private_key = _pair(bundle, pages.tls)
+    return ListenerOptions(
+        host=pages.host,
+        port=pages.port,
+        names=frozenset(pages.names),
+        certificate=certificate,
+        private_key=private_key,
+        unsafe_plaintext=pages.unsafe_plaintext,
+        client_max_size=65_536,
+        max_connections=512,
+        max_connections_per_peer=128,
+        max_line_size=8190,
+    )
+
+
+def _pair(bundle: Bundle, tls: Tls | None) -> tuple[Path | None, Path | None]:
+    """Where a port's certificate and its key are; nothing for one in plain text."""
+    return (None, None) if tls is None else (bundle.path(tls.certificate), bundle.path(tls.private_key))
 
 
 def upstream_options(bundle: Bundle) -> UpstreamOptions:

@@ -66,8 +66,8 @@ class Passage(Struct, eq=False):
     opened: Opened | None = None
     grant: Grant | None = None
     clean: CleanCall | None = None
-    attempt: Attempt | None = None
-    held: Held | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
     overhead: float | None = None
     redaction_seconds: float | None = None
     journal_seconds: float | None = None
@@ -77,6 +77,11 @@ class Passage(Struct, eq=False):
     where: str | None = None
     answer_redactions: Mapping[Category, int] = field(default_factory=dict)
     scores_dropped: bool = False
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The last one: mostly there is one, and none where the call never left."""
+        return self.attempts[-1] if self.attempts else None
 
     @property
     def milliseconds(self) -> float:
@@ -137,8 +142,8 @@ class Passage(Struct, eq=False):
     def answer_headers(self, received: Mapping[str, str]) -> dict[str, str]:
         """The headers of a provider's answer: the wire's list of its own, and ours."""
         headers = {**passed_on(self.target.wire, received), **self._headers()}
-        if self.held is not None and self.held.rates:  # ours bind this caller; the provider's, all of us together
-            headers.update(self.target.wire.show_rates(self.held.rates, datetime.now(UTC)))
+        if self.held and self.held[0].rates:  # ours bind this caller; the provider's, all of us together
+            headers.update(self.target.wire.show_rates(self.held[0].rates, datetime.now(UTC)))
         return headers
 
     def _headers(self) -> dict[str, str]:

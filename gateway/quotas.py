@@ -84,6 +84,10 @@ class Held(Protocol):
         """Give places back and count the tokens that were really used (None: unknown). Twice is once."""
         ...
 
+    def leave(self, scope: str) -> None:
+        """Give back the places of one scope before the others, and its tokens: none were used there."""
+        ...
+
 
 class Quotas(Protocol):
     """Whoever counts. `claim` is all or nothing: a refused call uses nothing up."""
@@ -249,6 +253,13 @@ class Taken:
         self._stream = stream
         self.rates = rates
 
+    def leave(self, scope: str) -> None:
+        """See `Held`."""
+        gone, self._claims = parted(self._claims, scope)
+        if self._counters is not None and gone:
+            self._counters.leave(gone, stream=self._stream)
+            self._counters.adjust(gone, -self._tokens)
+
     def release(self, tokens: int | None) -> None:
         """See `Held`."""
         counters, self._counters = self._counters, None
@@ -257,6 +268,11 @@ class Taken:
         counters.leave(self._claims, stream=self._stream)
         if tokens is not None and tokens != self._tokens:
             counters.adjust(self._claims, tokens - self._tokens)
+
+
+def parted(claims: Sequence[Claim], scope: str) -> tuple[list[Claim], list[Claim]]:
+    """Those of a scope, and the others."""
+    return [claim for claim in claims if claim.scope == scope], [claim for claim in claims if claim.scope != scope]
 
 
 def refusal(claim: Claim, kind: str, wait: float, rates: tuple[Rate, ...] = ()) -> OverQuota:

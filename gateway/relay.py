@@ -20,11 +20,11 @@ from gateway.attempt import Attempt
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Intent
 from gateway.audit.words import Result, Tls
-from gateway.callers import Caller
 from gateway.clock import Clock
 from gateway.delivery import Delivery, StreamCheck, check_headers, check_whole, read_answer
 from gateway.errors import Code, GatewayError, Refused, Unavailable, UpstreamError
 from gateway.exchange import CleanCall, Grant
+from gateway.failover import Elsewhere
 from gateway.intake import check_head, invite, read_body
 from gateway.keys import Keyring, new_call_id
 from gateway.limits import Limits
@@ -32,6 +32,7 @@ from gateway.listener import stalled
 from gateway.passage import InForce, Passage
 from gateway.policy.judge import judge
 from gateway.quotas import BYTES_A_TOKEN, OverQuota, Quotas
+from gateway.repeats import Repeats
 from gateway.routes import Routes
 from gateway.steps import Opened, clean_call, open_call, read_call
 from gateway.targets import read_query
@@ -64,6 +65,7 @@ class Relay:
         limits: Limits,
         quotas: Quotas,
         routes: Routes,
+        repeats: Repeats,
         current: Callable[[], bool],
         report: Callable[[Passage], None],
         clock: Clock,
@@ -75,6 +77,7 @@ class Relay:
         self._limits = limits
         self._quotas = quotas
         self._routes = routes
+        self._repeats = repeats
         self._current = current
         self._report = report
         self._clock = clock
@@ -92,8 +95,8 @@ class Relay:
         except GatewayError as error:
             return await self._refuse(passage, error)
         finally:
-            if passage.held is not None:
-                passage.held.release(0 if passage.attempt is None else passage.attempt.tokens)
+            for held in passage.held:
+                held.release(0 if passage.attempt is None else passage.attempt.tokens)
             self._report(passage)
 
     async def _pass(self, request: web.BaseRequest, passage: Passage) -> web.StreamResponse:
@@ -124,56 +127,87 @@ class Relay:
             passage.size = len(body)
             call = read_call(opened.entry, headers, body)  # 2 read
             grant = passage.grant = judge(call, opened.policy)  # 3 judge
-            self._routes.check(grant.route)
-            if caller.quota.bounded or not force.book.empty:
-                await self._claim(passage, caller, grant)
-            began = perf_counter()
-            clean = passage.clean = await clean_call(grant, passage.redactor)  # 4 clean
-            passage.redaction_seconds = perf_counter() - began
-            intent = Intent.of(
-                clean,
-                0,
-                vocabulary=force.vocabulary,
-                configuration=force.digest,
-                time=time_ns() // 1000,
-                tls=_tls(grant),
-            )
-            began = perf_counter()
-            admission = await self._ledger.admit(intent)  # 5 admit
-            passage.journal_seconds = perf_counter() - began
-            attempt = passage.attempt = Attempt(self._ledger, self._keyring, force.vocabulary, intent, admission)
+            after = bundle.elsewhere(opened.entry.purpose, opened.entry.tenant)
+            elsewhere = Elsewhere(call, opened.policy, after, self._routes, self._clock)
             try:
-                return await self._send(request, passage, clean, attempt)
-            except GatewayError as error:
-                if error.code in _PROVIDER_TROUBLE and not isinstance(error, Truncated):
-                    self._routes.failed(grant.route)
-                await attempt.conclude_error(error)  # 8 close
-                raise
-            except (asyncio.CancelledError, ConnectionError):  # the caller is gone, or we are
-                cut = self.stopping or stalled(request)
-                attempt.abandon(Result.CUT_OFF if cut else Result.ABORTED_BY_CALLER)  # 8 close
-                raise
-            finally:  # 8 close, whatever else happened: the first outcome of an attempt wins
-                attempt.abandon(Result.CUT_OFF)
+                self._routes.check(grant.route)
+            except GatewayError:
+                other = elsewhere.instead_of(grant)
+                if other is None:
+                    raise
+                grant = other
+            while True:
+                answer = await self._attempt(request, passage, grant, elsewhere)
+                if not isinstance(answer, Grant):
+                    return answer
+                grant = answer
 
-    async def _claim(self, passage: Passage, caller: Caller, grant: Grant) -> None:
-        """Take what the call needs of its caller's, tenant's and processor's quotas."""
-        book, entry = passage.force.book, grant.call.entry
+    async def _attempt(
+        self, request: web.BaseRequest, passage: Passage, grant: Grant, elsewhere: Elsewhere
+    ) -> web.StreamResponse | Grant:
+        """Steps 4 to 8 at one entry: the answer, or the grant under which the call goes to another instead."""
+        force, passage.grant = passage.force, grant
+        await self._claim(passage, grant)
+        began = perf_counter()
+        clean = passage.clean = await clean_call(grant, passage.redactor)  # 4 clean
+        passage.redaction_seconds = perf_counter() - began
+        intent = Intent.of(
+            clean,
+            len(passage.attempts),
+            vocabulary=force.vocabulary,
+            configuration=force.digest,
+            time=time_ns() // 1000,
+            tls=_tls(grant),
+        )
+        began = perf_counter()
+        admission = await self._ledger.admit(intent)  # 5 admit
+        passage.journal_seconds = perf_counter() - began
+        attempt = Attempt(self._ledger, self._keyring, force.vocabulary, intent, admission)
+        passage.attempts.append(attempt)
+        try:
+            return await self._send(request, passage, clean, attempt, elsewhere)
+        except GatewayError as error:
+            if error.code in _PROVIDER_TROUBLE and not isinstance(error, Truncated):
+                self._routes.failed(grant.route)
+            await attempt.conclude_error(error)  # 8 close
+            other = elsewhere.after(grant, error)
+            if other is None:
+                raise
+            return other
+        except (asyncio.CancelledError, ConnectionError):  # the caller is gone, or we are
+            cut = self.stopping or stalled(request)
+            attempt.abandon(Result.CUT_OFF if cut else Result.ABORTED_BY_CALLER)  # 8 close
+            raise
+        finally:  # 8 close, whatever else happened: the first outcome of an attempt wins
+            attempt.abandon(Result.CUT_OFF)
+
+    async def _claim(self, passage: Passage, grant: Grant) -> None:
+        """Take what the call needs of its caller's, tenant's and processor's quotas; of another processor's later."""
+        book, entry, caller = passage.force.book, grant.call.entry, passage.caller
+        if caller is None or (book.empty and not caller.quota.bounded):
+            return
         claims = book.claims(caller.id, caller.quota, entry.tenant, grant.route.processor)
+        if passage.attempts:
+            for held in passage.held:
+                held.leave("processor")
+            claims = [claim for claim in claims if claim.scope == "processor"]
         if claims:
             estimate = 1 + grant.call.size // BYTES_A_TOKEN
-            passage.held = await self._quotas.claim(claims, estimate, stream=grant.stream)
+            passage.held.append(await self._quotas.claim(claims, estimate, stream=grant.stream))
 
     async def _send(
-        self, request: web.BaseRequest, passage: Passage, clean: CleanCall, attempt: Attempt
-    ) -> web.StreamResponse:
+        self, request: web.BaseRequest, passage: Passage, clean: CleanCall, attempt: Attempt, elsewhere: Elsewhere
+    ) -> web.StreamResponse | Grant:
         secret = passage.force.bundle.secret(clean.grant.route.credential)
-        passage.overhead = perf_counter() - passage.started
+        if passage.overhead is None:
+            passage.overhead = perf_counter() - passage.started
         async with self._upstream.send(clean, attempt.admission, secret) as reply:  # 6 send
             attempt.answered(reply.status, _request_id(clean.grant.call.entry.wire, reply))
             self._routes.answered(clean.grant.route, reply.status, reply.headers.get("retry-after"))
             if reply.status >= 400:
-                return await self._deliver_error(passage, reply, attempt)
+                document = await self._read_error(passage, reply, attempt)
+                other = elsewhere.after_answer(clean.grant, reply.status)
+                return await self._deliver_error(passage, reply, document) if other is None else other
             check_headers(clean.grant, reply.headers)
             if clean.grant.stream:
                 return await self._deliver_stream(request, passage, clean.grant, reply, attempt)
@@ -259,9 +293,8 @@ class Relay:
         assert passage.target.operation is not None  # noqa: S101  # it was opened
         return passage.target.wire.shape_stream_error(passage.target.operation, passage.wire_refusal(error))
 
-    async def _deliver_error(self, passage: Passage, reply: Reply, attempt: Attempt) -> web.StreamResponse:
-        """A provider's own error keeps status, shape and code; its texts are cleaned, and go to the caller only."""
-        wire = passage.target.wire
+    async def _read_error(self, passage: Passage, reply: Reply, attempt: Attempt) -> Document:
+        """A provider's own error, which closes the attempt; empty if it is not of any form."""
         body = await reply.read()
         attempt.received(len(body))
         try:
@@ -270,8 +303,14 @@ class Relay:
             document = {}
         failed = reply.status >= 500
         await attempt.conclude(  # 8 close
-            Result.UPSTREAM_FAILED if failed else Result.REFUSED_BY_PROVIDER, error=wire.error_code(document)
+            Result.UPSTREAM_FAILED if failed else Result.REFUSED_BY_PROVIDER,
+            error=passage.target.wire.error_code(document),
         )
+        return document
+
+    async def _deliver_error(self, passage: Passage, reply: Reply, document: Document) -> web.StreamResponse:
+        """A provider's own error keeps status, shape and code; its texts are cleaned, and go to the caller only."""
+        wire = passage.target.wire
         passage.status = reply.status
         headers = passage.answer_headers(reply.headers)
         if document:
@@ -312,10 +351,13 @@ class Relay:
         return web.Response(body=body, headers=passage.own_headers(), content_type="application/json")
 
     async def _refuse(self, passage: Passage, error: GatewayError) -> web.StreamResponse:
-        """The one door by which every refusal and failure leaves. A known caller's refusal is recorded first."""
-        if passage.attempt is None and passage.caller is not None:
+        """The one door by which every refusal and failure leaves. A known caller's refusal is recorded first.
+
+        Of those for limits the first of a minute is, and the others are counted."""
+        caller = passage.caller
+        if passage.attempt is None and caller is not None and not self._repeats.again(caller.key_id, error.code):
             try:
-                await self._ledger.refuse(passage.refusal(error, passage.caller, time_ns() // 1000))
+                await self._ledger.refuse(passage.refusal(error, caller, time_ns() // 1000))
             except Unavailable as unrecorded:
                 error = unrecorded
         passage.code, passage.where, passage.status = error.code, error.where, error.status

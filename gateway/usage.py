@@ -6,24 +6,20 @@ redirect, no proxy of the environment. What is read is the answer as it came, no
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-import anthropic
-import httpx2
 import openai
 import orjson
 
-from gateway.outside import Outside, Unreached
-from providers import PROVIDERS, USAGE
+from gateway.clients import Through, anthropic_client, openai_client
+from gateway.outside import Outside
+from providers import USAGE
 from providers.document import Document
 from providers.usage import NotUsage, Used
 
-_SENT: Final = frozenset({"accept", "authorization", "x-api-key"})
-_SECONDS: Final = 10.0
 _DAY: Final = 86_400
 _AT_ONCE: Final = 31
 """Days of one question: the most that a report of days has on a page."""
@@ -40,25 +36,6 @@ class Usage:
 
     used: tuple[Used, ...]
     answers: tuple[bytes, ...]
-
-
-class _Transport(httpx2.AsyncBaseTransport):
-    """Carries a client's request by way of `Outside`, with what its wire needs and no more, and keeps the answer."""
-
-    def __init__(self, outside: Outside, wire: str) -> None:
-        self._outside = outside
-        self._sent = _SENT | {PROVIDERS[wire].telltale_header or ""}
-        self.last: tuple[int, bytes] = 0, b""
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        headers = {name: request.headers[name] for name in self._sent if name in request.headers}
-        try:
-            answer = await self._outside.ask(request.method, str(request.url), headers=headers)
-        except Unreached:
-            raise httpx2.ConnectError("no answer", request=request) from None
-        self.last = answer.status, answer.body
-        kind = {"content-type": "application/json"}
-        return httpx2.Response(answer.status, headers=kind, content=answer.body, request=request)
 
 
 Ask = Callable[[str, int, int, str | None], Awaitable[object]]
@@ -79,15 +56,15 @@ async def fetch(wire: str, outside: Outside, base_url: str, key: str, scope: Seq
     Raises:
         NotFetched: there is no answer, or none that can be read.
     """
-    report, transport = USAGE[wire], _Transport(outside, wire)
-    ask = _ASKED[wire](transport, base_url + report.prefix, key, scope)
+    report, through = USAGE[wire], Through(outside)
+    ask = _ASKED[wire](through, base_url + report.prefix, key, scope)
     used: list[Used] = []
     answers: list[bytes] = []
     for part in report.parts:
         for first in range(days.start, days.stop, _AT_ONCE):
             page, pages = None, 0
             while True:
-                body = await _answer(transport, ask(part, first, min(first + _AT_ONCE, days.stop), page))
+                body = await _answer(through, ask(part, first, min(first + _AT_ONCE, days.stop), page))
                 answers.append(body)
                 try:
                     read = report.read(part, _document(body))
@@ -102,13 +79,9 @@ async def fetch(wire: str, outside: Outside, base_url: str, key: str, scope: Seq
     return Usage(tuple(used), tuple(answers))
 
 
-async def _answer(transport: _Transport, asked: Awaitable[object]) -> bytes:
+async def _answer(through: Through, asked: Awaitable[object]) -> bytes:
     """The answer of a client's question."""
-    transport.last = 0, b""
-    # The clients' words quote what came, and a body that they cannot type can still be read.
-    with contextlib.suppress(openai.OpenAIError, anthropic.AnthropicError, ValueError, TypeError, AttributeError):
-        await asked
-    status, body = transport.last
+    status, body = await through.hear(asked)
     if status != 200:
         raise NotFetched(f"it answered with status {status}" if status else "there was no answer")
     return body
@@ -124,15 +97,8 @@ def _document(body: bytes) -> Document:
     return document
 
 
-def _by_project(transport: _Transport, base_url: str, key: str, scope: Sequence[str]) -> Ask:
-    client = openai.AsyncOpenAI(
-        api_key="",
-        admin_api_key=key,
-        base_url=base_url,
-        max_retries=0,
-        timeout=_SECONDS,
-        http_client=openai.DefaultAsyncHttpxClient(transport=transport, follow_redirects=False, trust_env=False),
-    )
+def _by_project(through: Through, base_url: str, key: str, scope: Sequence[str]) -> Ask:
+    client = openai_client(through, base_url, admin=key)
     usage = client.admin.organization.usage
     parts: dict[str, Callable[..., Awaitable[object]]] = {
         "completions": usage.completions,
@@ -155,14 +121,8 @@ def _by_project(transport: _Transport, base_url: str, key: str, scope: Sequence[
     return ask
 
 
-def _by_workspace(transport: _Transport, base_url: str, key: str, scope: Sequence[str]) -> Ask:
-    client = anthropic.AsyncAnthropic(
-        api_key=key,
-        base_url=base_url,
-        max_retries=0,
-        timeout=_SECONDS,
-        http_client=anthropic.DefaultAsyncHttpxClient(transport=transport, follow_redirects=False, trust_env=False),
-    )
+def _by_workspace(through: Through, base_url: str, key: str, scope: Sequence[str]) -> Ask:
+    client = anthropic_client(through, base_url, key)
 
     def ask(_part: str, first: int, end: int, page: str | None) -> Awaitable[object]:
         query: dict[str, object] = {
@@ -186,7 +146,7 @@ def _instant(day: int) -> str:
 
 
 _PROJECTS, _WORKSPACES = USAGE
-_ASKED: dict[str, Callable[[_Transport, str, str, Sequence[str]], Ask]] = {
+_ASKED: dict[str, Callable[[Through, str, str, Sequence[str]], Ask]] = {
     _PROJECTS: _by_project,
     _WORKSPACES: _by_workspace,
 }

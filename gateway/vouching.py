@@ -9,7 +9,7 @@ from pathlib import Path
 from gateway.anchoring import Anchoring
 from gateway.audit.cosigning import keep_trust
 from gateway.audit.record import Operator
-from gateway.audit.stamping import keep_roots
+from gateway.audit.stamps import keep_roots
 from gateway.config import Bundle
 from gateway.errors import Unavailable
 from gateway.keys import KeyFault, Keyring, read_certificates

@@ -1,18 +1,17 @@
 """How a secret is shown to a provider, where it is not as the wire itself does: as a bearer, or as a signature.
 
-Signature: AWS Signature Version 4 (IAM User Guide, create a signed request) for what is sent here: no query, and a path
-whose segments are encoded twice in the canonical form, as every service but S3 does it. Pure: the instant is an
-argument. Held against the signatures of botocore 1.44.8 in `tests/vectors/sigv4.json`.
+Signature: AWS Signature Version 4 (IAM User Guide, create a signed request), by the vendor's own botocore. Of it only
+the signer is used: no session, no configuration file, no environment, no socket, and not its `add_auth`, which reads
+the clock and writes what it signs, session token included, to a log. So the instant is an argument, and this is pure.
+Importing it takes a quarter of a second, so it is imported where a signature is to be made: `prepare` does it before.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
-from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -22,7 +21,8 @@ Scheme: TypeAlias = Literal["wire", "bearer", "api_key", "aws_sigv4"]
 BEDROCK: Final = "bedrock"
 """The signing name of the only service that is signed for (botocore 1.44: `signingName` of all its endpoints)."""
 
-_ALGORITHM: Final = "AWS4-HMAC-SHA256"
+_SIGNED: Final = "aws_sigv4"
+_SIGNER: Final = ("botocore.auth", "botocore.awsrequest", "botocore.credentials")
 
 
 class NotAKeyPair(ValueError):
@@ -55,33 +55,35 @@ SHOWN: Final[Mapping[str, Callable[[str], Mapping[str, str]]]] = {"bearer": bear
 """How a secret is shown that needs nothing of the request. `wire` is the wire's own way."""
 
 
+def prepare(schemes: Iterable[str]) -> None:
+    """Import what these schemes need, so that no call waits for it."""
+    if _SIGNED in schemes:
+        for name in _SIGNER:
+            importlib.import_module(name)
+
+
 def signature(request: Signed, secret: str, at: datetime) -> dict[str, str]:
     """The headers that sign a request with a key pair at an instant (aware, UTC).
 
     Raises:
         NotAKeyPair: the secret is not one.
     """
+    from botocore.auth import SigV4Auth  # noqa: PLC0415  # only where something is signed
+    from botocore.awsrequest import AWSRequest  # noqa: PLC0415
+    from botocore.credentials import ReadOnlyCredentials  # noqa: PLC0415
+
     identity, key, token = _pair(secret)
-    stamp = f"{at:%Y%m%dT%H%M%SZ}"
-    scope = f"{at:%Y%m%d}/{request.region}/{request.service}/aws4_request"
-    own = {"X-Amz-Date": stamp} | ({"X-Amz-Security-Token": token} if token else {})
-    named = {
-        name.lower(): " ".join(value.split())
-        for name, value in {"host": request.host, **request.headers, **own}.items()
-    }
-    names = ";".join(sorted(named))
-    lines = "".join(f"{name}:{named[name]}\n" for name in sorted(named))
-    path = quote(request.path, safe="/-_.~")
-    canonical = f"{request.method}\n{path}\n\n{lines}\n{names}\n{hashlib.sha256(request.body).hexdigest()}"
-    text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    signing = f"AWS4{key}".encode()
-    for part in scope.split("/"):
-        signing = _mac(signing, part)
-    proof = _mac(signing, text).hex()
-    return {
-        **own,
-        "Authorization": f"{_ALGORITHM} Credential={identity}/{scope}, SignedHeaders={names}, Signature={proof}",
-    }
+    own = {"X-Amz-Date": f"{at:%Y%m%dT%H%M%SZ}"} | ({"X-Amz-Security-Token": token} if token else {})
+    # Over https the library may leave the body out, if told so; we never tell. The address is for host and path alone.
+    address = f"https://{request.host}{request.path}"
+    headers = {"Host": request.host, **request.headers, **own}
+    asked = AWSRequest(request.method, address, headers=headers, data=request.body)
+    asked.context["timestamp"] = own["X-Amz-Date"]
+    signer = SigV4Auth(ReadOnlyCredentials(identity, key, token or None), request.service, request.region)
+    proof = signer.signature(signer.string_to_sign(asked, signer.canonical_request(asked)), asked)
+    names = signer.signed_headers(signer.headers_to_sign(asked))
+    shown = f"AWS4-HMAC-SHA256 Credential={signer.scope(asked)}, SignedHeaders={names}, Signature={proof}"
+    return {**own, "Authorization": shown}
 
 
 def _pair(secret: str) -> tuple[str, str, str]:
@@ -90,7 +92,3 @@ def _pair(secret: str) -> tuple[str, str, str]:
     if not (identity.isalnum() and len(identity) >= 16 and key) or ":" in token:
         raise NotAKeyPair
     return identity, key, token
-
-
-def _mac(key: bytes, text: str) -> bytes:
-    return hmac.new(key, text.encode(), hashlib.sha256).digest()

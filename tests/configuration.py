@@ -12,6 +12,7 @@ import yaml
 
 from gateway.caller_keys import KeyFile
 from gateway.keys import mint_caller_key
+from gateway.redaction.plain import Plain
 from gateway.simulator.small import ANTHROPIC_MODELS, OPENAI_MODELS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -140,6 +141,14 @@ def write_configuration(
     for wire, models in (("openai", openai_models), ("anthropic", ANTHROPIC_MODELS)):
         _write(directory / "processors" / f"simulated-{wire}.yaml", entry(wire, base_url, models))
     return directory
+
+
+def rules() -> dict[str, Plain]:
+    """The shipped recognisers, as the configuration reader hands them over."""
+    return {
+        path.stem: yaml.load(path.read_text("utf-8"), yaml.CSafeLoader)  # it is the safe one
+        for path in sorted((ROOT / "config/recognizers").glob("*.yaml"))
+    }
 
 
 def issue_key(state: Path, caller: str = CALLER) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import subprocess
 import sys
@@ -14,11 +15,44 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
+from gateway.config.documents import Complain, Document, parse_document
 from gateway.policy.schemas import canonical_digest
 from gateway.simulator import CREDENTIAL, Simulator
-from providers.document import Document, serialise
-from tests.configuration import ALL_GRANTS, CALLER, issue_key, write_configuration
+from providers.document import Document as Tree
+from providers.document import serialise
+from tests.configuration import ALL_GRANTS, CALLER, ROOT, issue_key, write_configuration
 from tests.redis_server import RedisServer
+
+LONGEST = (
+    "tests/gateway/replicas/test_carriage.py",
+    "tests/gateway/redaction/test_scanner.py",
+    "tests/gateway/redaction/test_stream.py",
+    "tests/gateway/attest/test_attester.py",
+    "tests/test_crash.py",
+    "tests/test_auditor.py",
+    "tests/test_workers.py",
+    "tests/gateway/test_cli.py",
+    "tests/test_reload.py",
+    "tests/test_official_sdks_openai.py",
+    "tests/test_canary.py",
+    "tests/gateway/test_quotas.py",
+    "tests/gateway/redaction/test_evasion.py",
+    "tests/test_cloud.py",
+    "tests/gateway/redaction/test_command.py",
+    "tests/test_answers.py",
+    "tests/test_official_sdks_anthropic.py",
+    "tests/test_readme.py",
+)
+"""The files that take longest, in that order. They begin: whichever ran last by itself would leave the other processor idle."""
+
+LONG_BYTES = 8_000
+"""Of a file that takes long to parse."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; within a file, and among the others, as they were."""
+    rank = {ROOT / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -28,11 +62,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             "from gateway.redaction import lean; lean.install()\n"
             "from gateway.redaction.kept import folder\n"
             "from gateway.redaction.rules import compile_rules\n"
-            "from tests.evaluate import rules\n"
+            "from tests.configuration import rules\n"
             "compile_rules(rules(), where=folder())"
         )
-        root = Path(__file__).parents[1]
-        subprocess.run([sys.executable, "-c", script], cwd=root, check=False, timeout=300)
+        subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, timeout=300)
 
 
 if TYPE_CHECKING:
@@ -57,6 +90,28 @@ class Gateway:
     def url(self) -> str:
         """The root: the base URL of the Anthropic wire; `/v1` below it is OpenAI's."""
         return f"http://127.0.0.1:{self.application.port}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _long_files_are_parsed_once() -> Iterator[None]:
+    """The shipped surfaces and recognisers, of which hundreds of tests load a copy: the same bytes are the same document.
+
+    A gateway that reloads relies on the same (`gateway.config.shelf`); what one file alone takes is most of a load.
+    """
+    known: dict[tuple[str, bytes], Document | None] = {}
+
+    def parsed(data: bytes, name: str, complain: Complain) -> Document | None:
+        key = name, hashlib.sha256(data).digest()
+        if key not in known:
+            document = parse_document(data, name, complain)
+            if document is None or len(data) < LONG_BYTES:
+                return document
+            known[key] = document
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("gateway.config.shelf.parse_document", parsed)
+        yield
 
 
 @pytest.fixture
@@ -102,11 +157,12 @@ async def lasting_gateway(
 async def serving(simulator: Simulator, tmp_path: Path) -> AsyncIterator[Gateway]:
     """Start the application with a private configuration and state under `tmp_path`, and stop it."""
     from gateway.app import Application  # noqa: PLC0415  # the tests that need no gateway must not load one
+    from tests.detectors import shared  # noqa: PLC0415
 
     configuration = example_configuration(tmp_path, simulator.port)
     state = tmp_path / "state"
     key, granted_key = caller_key(state, CALLER), caller_key(state, ALL_GRANTS)
-    application = Application(configuration, state, stream=io.BytesIO())
+    application = Application(configuration, state, stream=io.BytesIO(), part=shared())
     await application.start()
     try:
         yield Gateway(application, configuration, state, key, granted_key)
@@ -124,7 +180,7 @@ def caller_key(state: Path, caller: str) -> str:
     return issue_key(state, caller)
 
 
-async def approve_schema(gateway: Gateway, schema: Document) -> None:
+async def approve_schema(gateway: Gateway, schema: Tree) -> None:
     """Approve a structured-output schema, as `gateway schemas approve` does, and wait until it is in force."""
     path = gateway.configuration / "schemas" / f"{canonical_digest(schema)[:16]}.json"
     if not path.exists():

@@ -19,8 +19,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-import yaml
-
 from gateway.redaction import lean
 
 lean.install()
@@ -28,7 +26,7 @@ lean.install()
 from gateway.redaction.engine import Engine  # noqa: E402
 from gateway.redaction.inprocess import InProcess  # noqa: E402
 from gateway.redaction.kept import folder  # noqa: E402
-from gateway.redaction.plain import Plain  # noqa: E402
+from tests.configuration import rules  # noqa: E402
 from tests.scores import Row, Score, Span, score  # noqa: E402
 from tests.stock import Stock  # noqa: E402
 
@@ -39,14 +37,6 @@ _ERRORS_HELP = (
     "write every miss, leak, wrong category and false alarm to FILE, as JSON lines that QUOTE THE TEXT: only for corpora "
     "that belong to the project; never make such a list from customers' text"
 )
-
-
-def rules() -> dict[str, Plain]:
-    """The shipped recognisers, as the configuration reader hands them over."""
-    return {
-        path.stem: yaml.load(path.read_text(), yaml.CSafeLoader)
-        for path in sorted((ROOT / "config/recognizers").glob("*.yaml"))
-    }
 
 
 def read(path: Path) -> list[Row]:

@@ -26,6 +26,7 @@ from gateway.keys import Keyring
 from gateway.simulator import CREDENTIAL, Simulator
 from tests.configuration import ALL_GRANTS, CALLER, ROOT, issue_key, write_configuration
 from tests.conftest import Gateway
+from tests.detectors import detecting
 
 LIMITS: dict[str, object] = {
     "caller_per_minute": 1_000_000,
@@ -36,7 +37,7 @@ LIMITS: dict[str, object] = {
 UNSCANNED: dict[str, object] = {"redaction": {"unsafe_redaction_off": True}}
 """For tests of what is recorded, not of what is cleaned: such a gateway starts at once."""
 
-READY_SECONDS = 90.0
+READY_SECONDS = 110.0  # longer than a parent waits for its workers, so that it says which did not start
 
 
 def settings(*, limits: Mapping[str, object] | None = None, **more: object) -> dict[str, object]:
@@ -52,7 +53,7 @@ async def house(
     configuration = write_configuration(folder, simulator.port, credential, settings=chosen)
     state = folder / "state"
     key, granted_key = issue_key(state, CALLER), issue_key(state, ALL_GRANTS)
-    application = Application(configuration, state, stream=io.BytesIO())
+    application = Application(configuration, state, stream=io.BytesIO(), part=detecting(chosen))
     await application.start()
     try:
         yield Gateway(application, configuration, state, key, granted_key)
@@ -101,12 +102,12 @@ async def serve(configuration: Path, folder: Path, *more: str) -> Served:
     """Start a gateway, with more arguments; returns once it listens.
 
     Raises:
-        RuntimeError: it ended, or did not listen in time.
+        RuntimeError: it ended, or did not listen in time; with what it wrote to standard error.
     """
     out, errors = folder / "stdout", folder / "stderr"
     temporary = folder / "temporary"
     temporary.mkdir(exist_ok=True)
-    seen = out.stat().st_size if out.exists() else 0
+    seen, said_before = (path.stat().st_size if path.exists() else 0 for path in (out, errors))
     with out.open("ab") as out_file, errors.open("ab") as error_file:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "gateway", "serve", "--config", str(configuration), *more,
@@ -121,12 +122,15 @@ async def serve(configuration: Path, folder: Path, *more: str) -> Served:
                         if said["event"] == "start":
                             return Served(process, said["port"], said["operations"])
                 await asyncio.sleep(0.02)  # another process's file: there is no event to wait for
+        how = f"ended with {process.returncode}"
     except (TimeoutError, asyncio.CancelledError) as why:
-        process.kill()
+        with suppress(ProcessLookupError):
+            process.kill()
         await process.wait()
         if isinstance(why, asyncio.CancelledError):
             raise
-    raise RuntimeError("the gateway does not serve")
+        how = f"does not serve after {READY_SECONDS:.0f} s"
+    raise RuntimeError(f"the gateway {how}: {errors.read_bytes()[said_before:].decode()[-2000:]}")
 
 
 def records(state: Path) -> list[Line]:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
+from typing import cast
 
 import aiohttp
 import pytest
 
+from gateway.audit.evidence import open_evidence
+from gateway.audit.log_store import LOG_FILE, LogReader
 from gateway.audit.reader import Line
+from gateway.audit.store import FILE_NAME, reading
+from gateway.audit.verify import Policy, verify
+from gateway.keys import Keyring
 from gateway.simulator import CREDENTIAL, Fault, Scenario, Simulator
 from tests.configuration import CALLER, TENANT, issue_key, write_configuration
 from tests.houses import UNSCANNED, Served, client, records, serve, settings, unaccounted, unwitnessed
@@ -97,16 +104,52 @@ def _broken(provider: Simulator, state: Path, whole: list[str], in_flight: int) 
     return found
 
 
+class Log:
+    """The signed log of a state, and the checkpoints that were seen of it: none of them may ever be denied."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._keyring = Keyring.open(state / "keys")
+        self._seen: list[str] = []
+        self.size = 0
+
+    async def caught_up(self) -> None:
+        """Wait until what the journal holds now, recovery and start included, is signed."""
+        with contextlib.closing(reading(self._state / "journal" / FILE_NAME, self._keyring.journal_key())) as journal:
+            (last,) = cast(tuple[int], journal.execute("SELECT max(seq) FROM record").fetchone())
+        async with asyncio.timeout(60):
+            while self._last_signed() < last:
+                await asyncio.sleep(0.05)  # another process's file
+
+    def faults(self) -> list[str]:
+        """What `gateway verify` finds wrong, also against every checkpoint seen before. Before the first: nothing."""
+        if self._last_signed() < 0:
+            return []
+        with open_evidence(self._state, self._keyring) as evidence:
+            run = verify(evidence, Policy(evidence.policy(self._keyring)), seen=self._seen)
+            self._seen.append(evidence.note_b)
+            self.size = evidence.end
+        return [f"{name}: {each.first}" for name, each in run.a.items() if each.failed]
+
+    def _last_signed(self) -> int:
+        if not (self._state / "log" / LOG_FILE).exists():
+            return -1
+        with LogReader.read(self._state / "log", self._keyring.log_key()) as log:
+            return -1 if log.latest() is None else log.last_seq
+
+
 def _result(outcomes: dict[object, Line], call: str) -> object:
     return outcomes[call]["result"] if call in outcomes else None
 
 
-async def _kills(provider: Simulator, folder: Path, kills: int, seed: int) -> None:
+async def _kills(provider: Simulator, folder: Path, kills: int, seed: int) -> str:
+    """Kill it so often, and look at the record and the log after each kill and each start; what there was, in words."""
     chance = random.Random(seed)
     configuration, key = _configured(provider, folder)
     state = folder / "state"
     in_flight, whole, arrived = 0, [], 0
     served = await serve(configuration, folder)
+    log = Log(state)
     try:
         for _ in range(kills):
             load = Load(served.url, key)
@@ -120,19 +163,24 @@ async def _kills(provider: Simulator, folder: Path, kills: int, seed: int) -> No
             whole += load.whole
             await provider.witness.until(lambda: provider.witness.open == 0)
             arrived = len(provider.arrivals)
+            killed = log.faults()
 
             served = await serve(configuration, folder)
+            await log.caught_up()
 
             assert _broken(provider, state, whole, in_flight) == []
+            assert (killed, log.faults()) == ([], [])
         assert set(load.statuses) <= {200}
         assert whole, "the load completed nothing, so nothing was held"
-        assert any(line["result"] == "indeterminate" for line in records(state)), "no kill met an open call"
+        guessed = sum(line["result"] == "indeterminate" for line in records(state))
+        assert guessed, "no kill met an open call"
+        return f"{kills} kills: {len(whole)} answers whole, {guessed} indeterminate, {log.size} leaves, all verified"
     finally:
         await served.kill()
 
 
 async def test_kill_9_under_load_leaves_no_call_unrecorded(provider: Simulator, tmp_path: Path) -> None:
-    """After each kill and start, every arrival has its intent and every intent exactly one outcome."""
+    """After each kill and start, every arrival has its intent, every intent exactly one outcome, and the log holds."""
     await _kills(provider, tmp_path, kills=6, seed=7)
 
 
@@ -140,7 +188,7 @@ async def test_kill_9_under_load_leaves_no_call_unrecorded(provider: Simulator, 
 @pytest.mark.parametrize("seed", range(8))
 async def test_kill_9_under_load_many_times(provider: Simulator, tmp_path: Path, seed: int) -> None:
     """The same, 25 kills for each seed."""
-    await _kills(provider, tmp_path, kills=25, seed=1000 + seed)
+    print(await _kills(provider, tmp_path, kills=25, seed=1000 + seed), flush=True)
 
 
 async def test_a_start_that_is_killed_too_loses_nothing(provider: Simulator, tmp_path: Path) -> None:

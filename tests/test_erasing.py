@@ -25,6 +25,7 @@ from gateway.simulator import Simulator
 from gateway.simulator.small import OPENAI_MODELS
 from tests.configuration import CALLER, MANY, TENANT
 from tests.conftest import caller_key, example_configuration
+from tests.detectors import shared
 
 
 class Running:
@@ -73,7 +74,7 @@ def configured(tmp_path: Path, simulator: Simulator) -> Path:
 async def running(simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr("gateway.app.PUMP_SECONDS", 0.1)
     configuration = configured(tmp_path, simulator)
-    application = Application(configuration, tmp_path / "state", stream=io.BytesIO())
+    application = Application(configuration, tmp_path / "state", stream=io.BytesIO(), part=shared())
     await application.start()
     try:
         yield Running(application, configuration, tmp_path / "state")

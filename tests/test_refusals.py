@@ -32,6 +32,7 @@ from gateway.simulator import CREDENTIAL, Fault, Scenario, Simulator
 from providers.document import Document, Value
 from tests.configuration import CALLER, EUROPEAN, MANY, PURPOSE, TENANT, entry, issue_key, write_configuration
 from tests.conftest import Gateway
+from tests.detectors import shared
 from tests.official_sdks import ANTHROPIC_MODEL, EMBEDDING_MODEL, OPENAI_MODEL
 from tests.raw_http import Answer, Connection, ask, request
 
@@ -129,7 +130,7 @@ async def running(simulator: Simulator, folder: Path) -> AsyncIterator[Strict]:
     await closed.wait_closed()
     directory, state = _configure(folder, simulator.port, closed_port), folder / "state"
     key, many, limited = (issue_key(state, caller) for caller in (CALLER, MANY, LIMITED))
-    application = Application(directory, state, stream=io.BytesIO())
+    application = Application(directory, state, stream=io.BytesIO(), part=shared())
     await application.start()
     try:
         yield Strict(application, directory, state, key, many, limited)

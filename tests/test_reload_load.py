@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 import yaml
 
+from gateway.force import in_force
 from gateway.passage import InForce
 from gateway.simulator import Simulator
 from tests.configuration import TENANT
@@ -99,13 +100,12 @@ async def test_a_mixture_would_show(simulator: Simulator, tmp_path: Path, monkey
     """A call whose digest is of another configuration than its route is found by the test above."""
     async with house(simulator, tmp_path, settings(**UNSCANNED)) as gateway:
         first = gateway.application._force.digest
-        derive = gateway.application._derive
 
         def stale(*arguments: object) -> InForce:
             from dataclasses import replace  # noqa: PLC0415
 
-            return replace(derive(*arguments), digest=first)  # type: ignore[arg-type]
+            return replace(in_force(*arguments), digest=first)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(gateway.application, "_derive", stale)
+        monkeypatch.setattr("gateway.app.in_force", stale)
         with pytest.raises(AssertionError):
             await reload_under_load(gateway, simulator, 1.0)

@@ -155,6 +155,8 @@ class Attester:
         registry = self._bundle.registry.entries
         halted: set[str] = set()
         for name, entry in registry.items():
+            if entry.is_example:  # it takes no traffic whatever is read, and nothing is read of it
+                continue
             standing = self._standing_of(name) or Standing()
             wanted = entry.form.read_back
             holds = wanted is None or (not standing.failed and standing.is_fresh(now, wanted.stale_after_seconds))

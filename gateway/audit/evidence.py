@@ -22,7 +22,7 @@ from gateway.audit.log_store import Leaf, LogReader, Signed
 from gateway.audit.merkle import HASH_BYTES, consistency, inclusion, leaf_hash, peaks
 from gateway.audit.reconciliation import kept_reports
 from gateway.audit.retention.spans import FOLDER
-from gateway.audit.stamping import kept_roots, kept_stamps
+from gateway.audit.stamps import kept_roots, kept_stamps
 from gateway.audit.store import FILE_NAME, RSEQ_BITS, Cipher, StoreFault, reading, translated
 from gateway.audit.tlog import TILE, verifier_key
 from gateway.audit.verify import Assertion, Policy
@@ -183,9 +183,10 @@ class Evidence:
         return cast(list[tuple[int, str]], found)
 
     def _stamps(self) -> list[tuple[str, bytes, list[bytes] | None]]:
-        """The tokens that records of the period name, or the last one before it, and the first that is over B or more.
+        """The tokens of the period, those its records name, the last one before it, and the first over B or more.
 
-        Each with its checkpoint and, where that is not within the period, the proof between it and B.
+        A token's record may have been lost with a disk, while the log still says that it was there. Each comes with its
+        checkpoint and, where that is not within the period, the proof between it and B.
         """
         kept = [each for each in kept_stamps(self._directory) if each.size <= self._log.size]
         if not kept:
@@ -194,7 +195,12 @@ class Evidence:
         within = self._anchored(self._log.last_seq_before(self.start) + 1, self._log.last_seq_before(self.end))
         named = {document for _seq, document in (*before, *within)}
         over = next((each.size for each in kept if each.size >= self.end), None)
-        chosen = [each for each in kept if each.size == over or each.digest in named]
+        last = max((each.size for each in kept if each.size < self.start), default=None)
+        chosen = [
+            each
+            for each in kept
+            if self.start <= each.size <= self.end or each.size in {last, over} or each.digest in named
+        ]
         return [(each.note, each.answer, self._between(each.size)) for each in chosen]
 
     def _between(self, size: int) -> list[bytes] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from gateway.audit.journal import Journal, now
 from gateway.audit.language import Id, NotRecordable
@@ -25,6 +25,8 @@ class Ledger:
         """`clock` gives microseconds since 1970, UTC."""
         self._journal = journal
         self._clock = clock
+        self.copied: Callable[[int], Awaitable[None]] | None = None
+        """Where this disk may be lost: waits until the row of this key is elsewhere, too, or is `Unavailable`."""
 
     @property
     def healthy(self) -> bool:
@@ -50,6 +52,8 @@ class Ledger:
         admission = Admission(intent.call, intent.attempt)
         try:
             await durable
+            if self.copied is not None:
+                await self.copied(self._journal.last_seq)
         except Unavailable:
             self._close(intent.call, intent.attempt, Result.CUT_OFF, Code.AUDIT_UNAVAILABLE, sent=False)
             raise

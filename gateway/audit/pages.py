@@ -30,6 +30,9 @@ _LIST = """
 SELECT {line} FROM seen_call WHERE {where} (time, seq) {sign} (:time, :seq) AND time >= :since AND time < :until
 ORDER BY time {way}, seq {way} LIMIT :most
 """
+_ACTS = """
+SELECT time, seq, act, body FROM seen_act WHERE act = ? {more} ORDER BY time DESC, seq DESC LIMIT ?
+"""
 _RAW = """
 SELECT time / 3600000000, alike, count(*), sum(attempt = 0), sum(redactions), sum(coalesce(input_tokens, 0)),
   sum(coalesce(output_tokens, 0)) FROM seen_call WHERE time >= ? AND time < ? GROUP BY 1, 2
@@ -310,12 +313,19 @@ class View:
         bodies = dict(cast("list[tuple[int, str]]", found))
         return Texts(bodies.get(line.seq), None if line.outcome is None else bodies.get(line.outcome))
 
-    def acts(self, acts: Sequence[str] = (), *, before: int = 2**62, most: int = 200) -> list[Act]:
-        """Operator records, newest first: those of these acts, or all; with a key below `before`."""
-        where = f"act IN ({','.join('?' * len(acts))}) AND" if acts else ""
-        sql = f"SELECT seq, time, act, body FROM seen_act WHERE {where} seq < ? ORDER BY seq DESC LIMIT ?"  # noqa: S608
-        rows = cast("list[tuple[int, int, str, str]]", self._all(sql, (*acts, before, most)))
-        return [Act(seq, time, act, orjson.loads(body)) for seq, time, act, body in rows]
+    def acts(self, acts: Sequence[str], *, most: int = 200) -> list[Act]:
+        """Operator records of these acts, newest first."""
+        # One question an act, each along its own index: together they would be sorted, and there are many of some.
+        found = [row for act in acts for row in self._all(_ACTS.format(more=""), (act, most))]
+        rows = sorted(cast("list[_ActRow]", found), reverse=True)[:most]
+        return [Act(seq, time, act, orjson.loads(body)) for time, seq, act, body in rows]
+
+    def last_of(self, act: str, processor: str) -> Act | None:
+        """The last operator record of that act about a processor."""
+        found = self._all(_ACTS.format(more="AND body ->> 'processor' = ?"), (act, processor, 1))
+        for time, seq, _act, body in cast("list[_ActRow]", found):
+            return Act(seq, time, act, orjson.loads(body))
+        return None
 
     # beneath
 
@@ -396,6 +406,7 @@ class View:
         return Line(time, seq, call, attempt, outcome, redactions, given, taken, status, ms, facts)
 
 
+_ActRow: TypeAlias = "tuple[int, int, str, str]"
 _LineRow: TypeAlias = "tuple[int, int, int, str, int, int | None, int, int | None, int | None, int | None, int | None]"
 
 

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from datetime import UTC, datetime
+from calendar import isleap
+from itertools import accumulate
 
 HOUR = 3_600_000_000
 DAY = 86_400_000_000
 EVER = 253_402_214_400_000_000
 """Midnight before the last day that a calendar has: later than any record."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MONTHS = [(datetime(1970 + at // 12, at % 12 + 1, 1, tzinfo=UTC) - _EPOCH).days for at in range(12 * 8030)]
+_BEFORE = (0, *accumulate((31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30)))
+"""Days of a common year before each of its months."""
 
 
 def month_of(day: int) -> int:
     """The month that a day is in."""
-    return bisect_right(_MONTHS, day) - 1
+    month = day * 4800 // 146_097  # the calendar repeats after 400 years, which is at most one month off in between
+    while month_start(month) > day:
+        month -= 1
+    while month_start(month + 1) <= day:
+        month += 1
+    return month
 
 
 def month_start(month: int) -> int:
     """The first day of a month."""
-    return _MONTHS[month]
+    year, number = 1970 + month // 12, month % 12
+    whole = year - 1
+    days = whole * 365 + whole // 4 - whole // 100 + whole // 400 - 719_162  # those from year 1 to 1970
+    return days + _BEFORE[number] + (number > 1 and isleap(year))
 
 
 Stretch = tuple[str, int, int]

@@ -2,7 +2,9 @@
 
 A copy, made after the transaction that it shows, and made again from any state: what is there and
 whole stays, the checkpoint is replaced last, so a reader never sees one whose tiles are missing.
-The files hold hashes, commitments and operator facts; no record about a call.
+The files hold hashes, commitments and operator facts; no record about a call. Beside them, in `anchors/`, are the
+time-stamp tokens, each with the checkpoint that it is over: whoever reads the log from here can check them, too, and
+after the loss of a disk this is where they are had from.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from pathlib import Path
 
 from gateway.audit.log_store import LogReader
 from gateway.audit.merkle import HASH_BYTES
+from gateway.audit.stamps import FOLDER
 from gateway.audit.tlog import TILE, bundle, bundle_path, tile_path, widths
 
 
@@ -40,6 +43,7 @@ class Tiles:
             return 0
         for level in range(len(widths(signed.size))):
             self._publish_level(log, level, self._size >> 8 * level, signed.size >> 8 * level)
+        self._publish_tokens(log.directory / FOLDER)
         _write(self._directory / "checkpoint", signed.note.encode())
         self._size = signed.size
         return signed.size
@@ -51,6 +55,13 @@ class Tiles:
             self._put(tile_path(level, position, width), width, partial(_hashes, log, level, position, width))
             if level == 0:
                 self._put(bundle_path(position, width), width, partial(_entries, log, position, width))
+
+    def _publish_tokens(self, kept: Path) -> None:
+        """Before the checkpoint, so that what a record of the log names is there when the record is."""
+        for token in sorted(kept.glob("*.tsr")):  # a checkpoint is kept before its token
+            for each in (token.with_suffix(".note"), token):
+                if not (target := self._directory / FOLDER / each.name).exists():
+                    _write(target, each.read_bytes())
 
     def _put(self, path: str, width: int, content: Callable[[], bytes]) -> None:
         target = self._directory / path

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Dict, Protocol, Tuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    Reader = Tuple[Callable[[str], re.Match[str] | None], list[tuple[str, int]]]
+    Reader = Tuple[Callable[[str], re.Match[str] | None], list[str], list[str], list[str], list[str]]
     Readers = Dict[str, Reader]
 
 Json = Dict[str, Any]
@@ -564,26 +564,38 @@ def read_roots(pem: str) -> list[Certificate]:
 
 
 class Tree:
-    """The peaks of a growing tree: [(height, hash)], left to right."""
+    """A growing tree, as its peaks: [(height, hash)], left to right. Entries are hashed a tile's worth at a time."""
 
     def __init__(self, peaks: Iterable[tuple[int, bytes]] = ()) -> None:
-        self.peaks = list(peaks)
+        self._peaks = list(peaks)
+        self._waiting: list[bytes] = []
 
     def add(self, entry: bytes) -> None:
         """Append an entry."""
-        sha, peaks = hashlib.sha256, self.peaks
-        height, node = 0, sha(b"\0" + entry).digest()
-        while peaks and peaks[-1][0] == height:
-            node = sha(b"\1" + peaks.pop()[1] + node).digest()
+        self._waiting.append(entry)
+        if len(self._waiting) == 256:
+            self._settle()
+
+    def _settle(self) -> None:
+        sha, height, left = hashlib.sha256, 0, []
+        nodes = [sha(b"\0" + entry).digest() for entry in self._waiting]
+        self._waiting.clear()
+        while nodes:
+            if self._peaks and self._peaks[-1][0] == height:
+                nodes.insert(0, self._peaks.pop()[1])
+            if len(nodes) & 1:
+                left.append((height, nodes.pop()))
+            nodes = [sha(b"\1" + nodes[at] + nodes[at + 1]).digest() for at in range(0, len(nodes), 2)]
             height += 1
-        peaks.append((height, node))
+        self._peaks += reversed(left)
 
     def root(self) -> bytes:
         """The root over all entries."""
-        if not self.peaks:
+        self._settle()
+        if not self._peaks:
             return hashlib.sha256(b"").digest()
-        node = self.peaks[-1][1]
-        for _, left in reversed(self.peaks[:-1]):
+        node = self._peaks[-1][1]
+        for _, left in reversed(self._peaks[:-1]):
             node = hashlib.sha256(b"\1" + left + node).digest()
         return node
 
@@ -682,8 +694,8 @@ ERRORS = """invalid_request_error authentication_error invalid_api_key permissio
 FINISHES = """stop length tool_calls function_call content_filter completed incomplete failed cancelled
  max_output_tokens end_turn max_tokens stop_sequence tool_use pause_turn refusal model_context_window_exceeded
  other"""
-ACTS = """boot shutdown configuration key gap recovery unauthenticated notice change tenant heartbeat erase erased
- prune export view anchor reconciliation totals attestation canary"""
+ACTS = """boot shutdown configuration key gap recovery unauthenticated limited suspension notice change tenant heartbeat
+ erase erased prune export view anchor reconciliation totals attestation canary"""
 VERDICTS = "pass fail inconclusive lifted"
 SETTINGS = """project_retention organization_retention code_interpreter file_search image_generation mcp web_search
  external_storage covered_model account_retention invocation_logging policy content_logging cache stored_by_default
@@ -798,11 +810,20 @@ _SETS_SEEN: dict[tuple[str, str], Any] = {}
 
 
 def _reader(kind: str, more: str) -> Reader:
-    """A kind's form with a group for each field that the procedure looks at; those: 0 text, 1 number, 2 set."""
+    """A kind's form with a group for each field that the procedure looks at, and the names of these.
+
+    All in order; and which may be absent, are numbers, are sets. The others are text: the group is between the quotes.
+    """
     wanted = (_NEEDED[kind] + more).split()
-    fields = {name: f"({form})" if name.rstrip("?") in wanted else form for name, form in FIELDS[kind].items()}
-    sorts = [(name, 1 if name in _NUMBERS else 2 if name in _LISTS else 0) for name in sorted(wanted)]
-    return _pattern(kind, fields).fullmatch, sorts
+    numbers = [name for name in wanted if name in _NUMBERS]
+    sets = [name for name in wanted if name in _LISTS]
+    fields = {}
+    for key, form in FIELDS[kind].items():
+        name = key.rstrip("?")
+        quoted = name in wanted and name not in numbers and name not in sets
+        fields[key] = f'"({form[1:-1]})"' if quoted else f"({form})" if name in wanted else form
+    absent = [name for name in wanted if f"{name}?" in fields]
+    return _pattern(kind, fields).fullmatch, ["kind", *sorted(wanted)], absent, numbers, sets
 
 
 _READERS = {kind: _reader(kind, "") for kind in _NEEDED}
@@ -818,28 +839,30 @@ def read_record(text: str, readers: Readers = _READERS) -> Json | str:
     kind = _BEGINS.get(text[:5])
     if kind is None:
         return _parsed(text)
-    match, fields = readers[kind]
+    match, names, absent, numbers, sets = readers[kind]
     found = match(text)
     if found is None or len(text) > GREATEST_BYTES + 128:
         return _parsed(text)  # says what is wrong
-    record: Json = {"kind": kind}
-    for (name, sort), value in zip(fields, found.groups()):  # noqa: B905  # older Python has no strict
+    record: Json = dict(zip(names, (kind, *found.groups())))  # noqa: B905  # older Python has no strict
+    for name in absent:
+        if record[name] is None:
+            del record[name]
+    for name in numbers:
+        if name in record:
+            record[name] = int(record[name])
+    for name in sets:
+        value = record.get(name)
         if value is None:
             continue
-        if sort == 0:
-            record[name] = value[1:-1]
-        elif sort == 1:
-            record[name] = int(value)
-        else:
-            held = _SETS_SEEN.get((name, value))
-            if held is None:
-                if len(_SETS_SEEN) > _RECENT:
-                    _SETS_SEEN.clear()
-                members = json.loads(value)
-                held = _SETS_SEEN[name, value] = members if _in_order(members, _LISTS[name]) else ()
-            if held == ():
-                return f"{name} is not a set in order"
-            record[name] = held
+        held = _SETS_SEEN.get((name, value))
+        if held is None:
+            if len(_SETS_SEEN) > _RECENT:
+                _SETS_SEEN.clear()
+            members = json.loads(value)
+            held = _SETS_SEEN[name, value] = members if _in_order(members, _LISTS[name]) else ()
+        if held == ():
+            return f"{name} is not a set in order"
+        record[name] = held
     if record.get("size", 0) % 256:
         return "size is not a multiple of 256"
     return record
@@ -1043,6 +1066,9 @@ class Verification:
         self._refused: OrderedDict[str, None] = OrderedDict()
         self._last_time = 0
         self.first = self.latest = self.oldest = 0
+        self._procedures: dict[str, Callable[[int, Json], None]] = {
+            "intent": self._intent, "outcome": self._outcome, "refusal": self._refusal, "operator": self._operator,
+        }  # fmt: skip
 
     def announce(self, record: Json) -> None:
         """A record from before A, proved to be in the log: a boot or configuration in force at A, or an anchor."""
@@ -1099,14 +1125,15 @@ class Verification:
         if (kind == "operator" and "session" not in record) != clear:
             a9.fail(f"index {index}", "a record about a call or a person in clear, or a hidden operator record")
             return
-        if ("writer" in record) != ("wseq" in record):
+        gathered = "writer" in record
+        if gathered != ("wseq" in record):
             a9.fail(f"index {index}", "a record with half of its place in another journal")
             return
         time = record["time"]
         if not self.first:
             self.first = time
         self.latest = max(self.latest, time)
-        if time < self._stamped_at and "writer" not in record:  # what is gathered from elsewhere may come late
+        if time < self._stamped_at and not gathered:  # what is gathered from elsewhere may come late
             self.a["A3"].fail(f"index {index}", "it says that it is older than a time-stamp token that is before it")
         if not clear and (time < self.oldest or not self.oldest):
             self.oldest = time
@@ -1114,13 +1141,15 @@ class Verification:
             self._head(index, record)
             return
         self._place(index, record)
+        if gathered:
+            self._written(index, record)
         if "tenant" in record:
             self._of_tenant(index, record)
-        getattr(self, f"_{kind}")(index, record)
+        self._procedures[kind](index, record)
 
     def _place(self, index: int, record: Json) -> None:
         """A5: the next rseq of its boot, and boots one after the other."""
-        a5, boot, rseq = self.a["A5"], record["boot"], record["rseq"]
+        a5, boot, rseq, time = self.a["A5"], record["boot"], record["rseq"], record["time"]
         a5.checked += 1
         state = self._boots.get(boot)
         if state is None:
@@ -1135,13 +1164,10 @@ class Verification:
         skipped, missing = rseq - state[0], self._missing - state[1]
         if not 0 <= skipped <= missing:
             a5.fail(f"index {index}", f"rseq {rseq} of boot {boot[:8]} where {state[0]} is due")
-        ended = record.get("act") == "shutdown" and "writer" not in record
-        state[0], state[1], state[2] = rseq + 1, self._missing, ended
-        if self._last_time and record["time"] - self._last_time > _OUTAGE and boot == self._boot:
-            self.losses.append(f"silence without a heartbeat from {_iso(self._last_time)} to {_iso(record['time'])}")
-        self._last_time = record["time"]
-        if "writer" in record:
-            self._written(index, record)
+        state[:] = rseq + 1, self._missing, record.get("act") == "shutdown" and "writer" not in record
+        if self._last_time and time - self._last_time > _OUTAGE and boot == self._boot:
+            self.losses.append(f"silence without a heartbeat from {_iso(self._last_time)} to {_iso(time)}")
+        self._last_time = time
 
     def _written(self, index: int, record: Json) -> None:
         """A5: gathered out of another journal, whose boot is `writer`: the next of its rows, too."""
@@ -1293,6 +1319,8 @@ class Verification:
                 self._loses(index, record)
         elif act == "unauthenticated":
             self.totals["strangers"] += record.get("refused", 0)
+        elif act == "limited":
+            self.totals["limited"] += record.get("refused", 0)
         elif act in ("erase", "prune", "erased"):
             self._forgets(index, record)
         elif act == "reconciliation":
@@ -1475,7 +1503,10 @@ class Verification:
         if self._boot is None and previous is not None and self.start == 0:
             a5.fail(f"index {index}", "a boot came before the log's first")
         if known is not None and self._broken is None and bool(record.get("clean")) != bool(known[2]):
-            a5.fail(f"index {index}", "it says of the boot before what its records do not")
+            # A state that came back from a backup does not know how the boot ended, where the log does.
+            self._broken = index, "it says of the boot before what its records do not"
+            if record.get("clean"):
+                self._still_broken()
         if previous is not None and not record.get("clean"):
             since = _iso(self._last_time) if self._last_time else "before A"
             self.losses.append(f"boot {previous[:8]} ended without warning between {since} and {_iso(record['time'])}")
@@ -1524,7 +1555,7 @@ class Verification:
         before.ended = before.followed = True
 
     def _still_broken(self) -> None:
-        """A5: a boot that does not follow, and no record of a lost disk since."""
+        """A5: a boot that does not follow, or not as it says, and no record of a lost disk since."""
         if self._broken is not None:
             self.a["A5"].fail(f"index {self._broken[0]}", self._broken[1])
             self._broken = None
@@ -1583,7 +1614,7 @@ class Verification:
     def facts(self) -> Json:
         """Every total, as the report has it."""
         names = ("calls", "attempts", "covered", "uncovered", "trials", "refused", "redactions", "indeterminate",
-                 "erased", "erasures", "prunes", "lost", "open", "strangers", "boots", "operator", "carried",
+                 "erased", "erasures", "prunes", "lost", "open", "strangers", "limited", "boots", "operator", "carried",
                  "plaintext")  # fmt: skip
         by = {name: dict(sorted(counts.items())) for name, counts in self.by.items()}
         by["day"] = {_iso(day * 86_400_000_000)[:10]: count for day, count in by["day"].items()}

@@ -194,6 +194,8 @@ class Act(enum.StrEnum):
     GAP = "gap"
     RECOVERY = "recovery"
     UNAUTHENTICATED = "unauthenticated"
+    LIMITED = "limited"
+    SUSPENSION = "suspension"
     NOTICE = "notice"
     CHANGE = "change"
     TENANT = "tenant"

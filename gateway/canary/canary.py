@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from time import time_ns
@@ -102,7 +102,7 @@ class Canary:
         """Play a round now, over these entries or over all that are in use, and act on what it came to."""
         parts = self._parts()
         whole = chosen is None
-        entries = _in_use(parts.force) if chosen is None else list(chosen)
+        entries = in_use(parts.force) if chosen is None else list(chosen)
         began = self._clock()
         results: list[Result] = []
         try:
@@ -162,7 +162,7 @@ class Canary:
         return self._played != force.digest or not 0 <= self._clock() - self._played_at < every * 1_000_000
 
 
-def _in_use(force: InForce) -> list[Entry]:
+def in_use(force: InForce) -> list[Entry]:
     """What takes traffic, or soon will: neither examples nor what is retired."""
     now = datetime.now(UTC)
     entries = force.bundle.registry.entries.values()
@@ -193,6 +193,12 @@ def answer(state: Path, number: int) -> list[dict[str, object]] | None:
         return None
 
 
+def shown(result: Result) -> dict[str, object]:
+    """A result as the verb shows it."""
+    verdict = result.verdict.value
+    return {"processor": result.processor, "verdict": verdict, "calls": result.calls, "faults": result.faults}
+
+
 def _asked(state: Path) -> tuple[int, list[str]] | None:
     try:
         tree = orjson.loads((state / ASKED).read_bytes())
@@ -202,17 +208,9 @@ def _asked(state: Path) -> tuple[int, list[str]] | None:
 
 
 def _answer(state: Path, results: Iterable[Result], began: int, number: int) -> None:
-    shown: list[Mapping[str, object]] = [
-        {
-            "processor": result.processor,
-            "verdict": result.verdict.value,
-            "calls": result.calls,
-            "faults": result.faults,
-        }
-        for result in results
-    ]
+    rows = [shown(result) for result in results]
     try:
-        _write(state / ANSWERED, orjson.dumps({"answers": number, "at": began, "results": shown}))
+        _write(state / ANSWERED, orjson.dumps({"answers": number, "at": began, "results": rows}))
     except OSError:
         return  # whoever asked waits in vain, and is told so
 

@@ -173,6 +173,37 @@ class Chain:
             _replace(self.path, b"".join(item.written + b"\n" for item in (*links, link)))
             return link
 
+    def follows(self, link: Proposal) -> bool:
+        """Whether a change that was applied at another replica is the next one here, and signed by who may sign it.
+
+        How many had to sign is found out once its bundle is here: see `adopt`.
+
+        Raises:
+            ChainBroken: see `links`.
+        """
+        links = self.links()
+        try:
+            if link.applied is None or not link.approvals:
+                return False
+            self._place(link.statement, links, link.applied)
+            return len(self.approved_by(link, links, link.applied)) == len(link.approvals)
+        except NotApplied:
+            return False
+
+    def adopt(self, link: Proposal, preimage: bytes) -> None:
+        """Bring a change into force here that was applied at another replica.
+
+        Raises:
+            NotApplied: it does not follow, or was not approved as it must be.
+            ChainBroken: see `links`.
+            StoreFault, OSError: it cannot be kept.
+        """
+        with self._locked():
+            links = self.links()
+            keep_configuration(self._directory, link.statement.digest, preimage)
+            self._prove(link, links, link.applied)
+            _replace(self.path, b"".join(item.written + b"\n" for item in (*links, link)))
+
     def proposals(self) -> list[Proposal]:
         """What is proposed and could still be applied, by the order of the chain. Damaged files are passed over."""
         found: list[Proposal] = []

@@ -63,8 +63,8 @@ class Snapshot:
         return {name: tree for name, tree in self.trees.items() if name.startswith("recognizers/")}
 
 
-def snapshot(preimage: bytes, wires: Mapping[str, Provider]) -> Snapshot:
-    """Read a bundle back.
+def snapshot(preimage: bytes, wires: Mapping[str, Provider], known: Snapshot | None = None) -> Snapshot:
+    """Read a bundle back. A surface that stands in `known`, read by the same wires, word by word is not read again.
 
     Raises:
         NotASnapshot: it is of another release, or damaged.
@@ -85,7 +85,8 @@ def snapshot(preimage: bytes, wires: Mapping[str, Provider]) -> Snapshot:
         elif folder == "surfaces":
             if stem not in wires:
                 raise NotASnapshot(_OTHER)
-            surfaces[stem] = grammar.parse(tree, wires[stem], _refuse)
+            same = known is not None and stem in known.surfaces and known.trees[name] == tree
+            surfaces[stem] = known.surfaces[stem] if known and same else grammar.parse(tree, wires[stem], _refuse)
     return Snapshot(
         digest=sha256_hex(preimage),
         trees=trees,

@@ -27,6 +27,7 @@ from gateway.cli import (
     schemas,
     serving,
     web,
+    witness,
 )
 from gateway.cli.verb import OK, UNUSABLE, Unusable, Verb, complain
 from gateway.config.approval import NotApproved
@@ -55,6 +56,7 @@ VERBS: tuple[Verb, ...] = (
     *evidence.VERBS,
     *retention.VERBS,
     *web.VERBS,
+    *witness.VERBS,
 )
 """Every verb, in the order of `--help`."""
 

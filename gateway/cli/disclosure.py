@@ -65,9 +65,9 @@ def _notices(options: argparse.Namespace) -> int:
     except SentUnreadable as fault:
         raise Unusable(str(fault)) from None
     show([_due_row(item, now, whole=options.json) for item in found], as_json=options.json, none="nobody need be told")
-    late = [item for item in found if item.sent is None and item.by < now]
+    late = [item for item in found if item.is_late(now)]
     for item in late:
-        complain(f"{item.id} was to be sent by {item.by:%Y-%m-%d} and is not recorded as sent")
+        complain(f"{item.id} was to be sent by {item.by:%Y-%m-%d} and is not recorded as sent (--sent {item.id})")
     return DOES_NOT_HOLD if late else OK
 
 
@@ -79,7 +79,7 @@ def _due_row(item: Due, now: datetime, *, whole: bool) -> Row:
         "by": day(item.by),
         "effective": day(first) if first == last else f"{day(first)} to {day(last)}",
         "tenants": len(item.effective),
-        "state": "sent" if item.sent is not None else "late" if item.by < now else "to be sent",
+        "state": "sent" if item.sent is not None else "late" if item.is_late(now) else "to be sent",
     }
     return {**row, "effective_for": {name: day(at) for name, at in item.effective.items()}} if whole else row
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from time import time_ns
 
 from gateway.cli.table import Row, as_json, day, show
 from gateway.cli.verb import OK, Unusable, Verb, bundle_of, complain, say, when
@@ -15,6 +16,7 @@ from gateway.policy.editor import processor_schema
 from gateway.policy.entries import Entry
 from gateway.policy.forms import instant
 from gateway.policy.rules import Conditional
+from gateway.suspensions import Suspensions, SuspensionsUnreadable
 from providers import PROVIDERS
 
 # --- new ----------------------------------------------------------------------------------------------
@@ -30,7 +32,8 @@ def _new(options: argparse.Namespace) -> int:
     entry_id = options.id or f"{options.wire}-draft"
     if not entry_id.isascii() or not _is_id(entry_id):
         raise Unusable("--id is lower-case letters, digits, - and _")
-    granted = bundle.surfaces[options.wire].operations
+    surface = bundle.surfaces[options.wire]
+    granted = surface.operations
     operations = [
         operation.name
         for operation in PROVIDERS[options.wire].operations
@@ -39,7 +42,9 @@ def _new(options: argparse.Namespace) -> int:
         and not isinstance(granted[operation.name], Conditional)
     ]
     try:
-        path = draft(bundle.directory, entry_id, options.wire, operations, bundle.settings.notice_days)
+        needed = {trait for name in operations for trait in surface.traits_needed.get(name, ())}
+        traits = {trait: surface.traits[trait] for trait in needed}
+        path = draft(bundle.directory, entry_id, options.wire, operations, bundle.settings.notice_days, traits)
     except NotDrafted as fault:
         raise Unusable(str(fault)) from None
     complain(f"{path}: a draft, which takes no traffic. The evidence that is still missing:")
@@ -227,6 +232,40 @@ def _served(options: argparse.Namespace) -> int:
     return OK
 
 
+# --- suspend ------------------------------------------------------------------------------------------
+
+
+def _suspend_arguments(made: argparse.ArgumentParser) -> None:
+    made.add_argument("processor", metavar="ID", help="the entry")
+
+
+def _say(options: argparse.Namespace, *, suspended: bool) -> int:
+    bundle = bundle_of(options)
+    if options.processor not in bundle.registry.entries:
+        raise Unusable("processors/ has no entry of this name")
+    try:
+        Suspensions(bundle.state).say(options.processor, suspended=suspended, now=time_ns() // 1000)
+    except (SuspensionsUnreadable, OSError) as fault:
+        raise Unusable(
+            str(fault) if isinstance(fault, SuspensionsUnreadable) else "the state cannot be written"
+        ) from None
+    return OK
+
+
+def _suspend(options: argparse.Namespace) -> int:
+    said = _say(options, suspended=True)
+    complain(
+        f"{options.processor} takes no call from within a second on, here and at every replica that shares a Redis"
+    )
+    return said
+
+
+def _resume(options: argparse.Namespace) -> int:
+    said = _say(options, suspended=False)
+    complain(f"{options.processor} serves again where its entry lets it; replicas without `carriage` each resume it")
+    return said
+
+
 VERBS = (
     Verb(
         ("processors", "list"),
@@ -241,6 +280,20 @@ VERBS = (
         "gateway processors new --wire openai --id openai-ca",
         _new,
         _new_arguments,
+    ),
+    Verb(
+        ("processors", "suspend"),
+        "take an entry out of service by hand, at once and everywhere, until it is resumed",
+        "gateway processors suspend openai-eu",
+        _suspend,
+        _suspend_arguments,
+    ),
+    Verb(
+        ("processors", "resume"),
+        "let an entry that was suspended by hand serve again",
+        "gateway processors resume openai-eu",
+        _resume,
+        _suspend_arguments,
     ),
     Verb(
         ("processors", "schema"),

@@ -10,6 +10,7 @@ from gateway.callers import Caller, Callers, Identity, identify
 from gateway.config.documents import Plain
 from gateway.config.secrets import Secrets
 from gateway.config.settings import Settings
+from gateway.failover import Trouble
 from gateway.policy.processors import Registry
 from gateway.policy.purposes import Purpose
 from gateway.policy.schemas import Schemas
@@ -33,6 +34,7 @@ class Bundle:
         recognizers: the files of `recognizers/` as plain mappings, by stem; under `PERSONAL_DATA`, which no file
             is called, the kinds of ordinary personal data that are taken out.
         grants: (caller, purpose) -> the conditional verdicts that were switched on for them.
+        failover: (purpose, tenant or None for all) -> what leads to another entry.
         secrets: provider credentials, by reference.
         digest: SHA-256 (64 hex) over processors, surfaces, settings, recognisers and schemas, in canonical form.
             Tenants and callers change by the hour and are recorded one by one, so they are not in it.
@@ -49,6 +51,7 @@ class Bundle:
     schemas: Schemas
     recognizers: Mapping[str, Plain]
     grants: Mapping[tuple[str, str], frozenset[str]]
+    failover: Mapping[tuple[str, str | None], frozenset[Trouble]]
     secrets: Secrets = field(repr=False)
     digest: str
     preimage: bytes = field(repr=False)
@@ -90,6 +93,13 @@ class Bundle:
         granted = self.grants.get((caller, purpose), _NOTHING)
         return granted - tenant.forbidden_grants if granted else granted
 
+    def elsewhere(self, purpose: str, tenant: str) -> frozenset[Trouble]:
+        """What leads a call for this purpose of this tenant to another entry; mostly nothing does."""
+        found = self.failover
+        if not found:
+            return _NO_TROUBLE
+        return found.get((purpose, None), _NO_TROUBLE) | found.get((purpose, tenant), _NO_TROUBLE)
+
     def secret(self, reference: str) -> str:
         """A provider credential, by `Route.credential`.
 
@@ -100,3 +110,4 @@ class Bundle:
 
 
 _NOTHING: frozenset[str] = frozenset()
+_NO_TROUBLE: frozenset[Trouble] = frozenset()

@@ -5,11 +5,12 @@ A draft is read without a fault and takes no traffic: it is an example until its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from gateway.policy.entries import Entry
-from gateway.policy.forms import TO_BE_FILLED, spelled
+from gateway.policy.forms import TO_BE_FILLED, gathered
 from gateway.policy.forms import Path as Keys
 
 _DRAFT = """\
@@ -35,7 +36,7 @@ countries:
   processing: [WORLD]             # the countries, or EU27, EEA, EEA_CH, CA; WORLD where no place is promised
   storage: []                     # where anything that the carve-outs keep would lie
 operations: [{operations}]
-models:                           # exact ids; only class zero is used, unknown is refused
+models:                           # exact ids; only class zero is used, unknown is refused{traits}
   - {{id: {gap_id}, retention_class: unknown}}
 agreements:
   - id: {id}-zero-retention
@@ -84,14 +85,28 @@ class NotDrafted(ValueError):
     """No draft was written. The message is ours."""
 
 
-def draft(directory: Path, entry_id: str, wire: str, operations: Iterable[str], notice_days: int) -> Path:
+def draft(
+    directory: Path,
+    entry_id: str,
+    wire: str,
+    operations: Iterable[str],
+    notice_days: int,
+    traits: Mapping[str, Iterable[str]] = MappingProxyType({}),
+) -> Path:
     """Write `processors/ID.yaml` as a draft; the file.
+
+    Args:
+        traits: what the surface must know of a model that is asked these operations, and the values it may have.
 
     Raises:
         NotDrafted: there is such an entry, or the folder cannot be written.
     """
     target = directory / "processors" / f"{entry_id}.yaml"
+    needed = [f"{name}: {' or '.join(sorted(values))}" for name, values in sorted(traits.items())]
     text = _DRAFT.format(
+        traits=f"\n                                  # class zero needs traits: {{{', '.join(needed)}}}"
+        if needed
+        else "",
         gap=TO_BE_FILLED,
         gap_id="to-be-filled",
         host=_PLACEHOLDER_HOST,
@@ -115,12 +130,12 @@ def evidence(entry: Entry) -> Iterator[str]:
     """What is still to be had for an entry, a line for each kind of evidence: what it is, and the keys it fills."""
     missing = [*entry.missing, *_placeholders(entry)]
     for start, words in _EVIDENCE:
-        keys = [spelled(path) for path in missing if str(path[0]).startswith(start)]
+        keys = [path for path in missing if str(path[0]).startswith(start)]
         if keys:
-            yield f"{words}: {', '.join(keys)}"
-    rest = [spelled(path) for path in missing if not any(str(path[0]).startswith(start) for start, _words in _EVIDENCE)]
+            yield f"{words}: {gathered(keys)}"
+    rest = [path for path in missing if not any(str(path[0]).startswith(start) for start, _words in _EVIDENCE)]
     if rest:
-        yield f"from the provider's documentation: {', '.join(rest)}"
+        yield f"from the provider's documentation: {gathered(rest)}"
 
 
 def _placeholders(entry: Entry) -> Iterable[Keys]:

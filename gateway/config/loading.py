@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,6 +24,7 @@ from gateway.config.secrets import Secrets
 from gateway.config.settings import Settings, parse_settings
 from gateway.config.shelf import Shelf
 from gateway.errors import ConfigurationError, Fault
+from gateway.failover import Trouble
 from gateway.keys import sha256_hex
 from gateway.limits import Allowance
 from gateway.policy import grammar
@@ -99,6 +101,15 @@ def _looked_for(recognizers: Mapping[str, Plain], settings: Settings) -> dict[st
     return {**recognizers, PERSONAL_DATA: kinds} if kinds else dict(recognizers)
 
 
+def _failover(settings: Settings) -> dict[tuple[str, str | None], frozenset[Trouble]]:
+    """By purpose and tenant (None: every tenant), what leads to another entry."""
+    found: dict[tuple[str, str | None], frozenset[Trouble]] = {}
+    for item in settings.failover:
+        for key in product(item.purposes, item.tenants or (None,)):
+            found[key] = found.get(key, frozenset()) | frozenset(item.after)
+    return found
+
+
 class _Loading:
     def __init__(
         self, directory: Path, environment: Mapping[str, str], wires: Mapping[str, Provider], shelf: Shelf
@@ -137,6 +148,7 @@ class _Loading:
         if settings is not None:
             self._check_quotas(settings, stems, tenants)
             self._check_usage(settings, stems)
+            self._check_failover(settings, tenants)
         if settings is None or tenants is None or services is None or self._faults:
             raise ConfigurationError(self._faults)
         self._shelf.keep_only({self._directory / name for name in self._documents})
@@ -162,6 +174,7 @@ class _Loading:
             schemas=schemas,
             recognizers=_looked_for(recognizers, settings),
             grants=granted,
+            failover=_failover(settings),
             secrets=Secrets(self._directory, self._environment),
             digest=sha256_hex(preimage),
             preimage=preimage,
@@ -293,6 +306,13 @@ class _Loading:
         for index, item in enumerate(settings.usage):
             if item.processor not in processors:
                 report(("usage", index, "processor"), "processors/ has no entry of this name")
+
+    def _check_failover(self, settings: Settings, tenants: Collection[str] | None) -> None:
+        report = self._report(self._documents["gateway.yaml"])
+        for index, item in enumerate(settings.failover):
+            for at, name in enumerate(item.tenants or ()):
+                if tenants is not None and name not in tenants:
+                    report(("failover", index, "tenants", at), "tenants.yaml has no such tenant")
 
     def _preimage(self, schemas: Schemas) -> bytes:
         trees = {

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gateway.categories import Scope
 from gateway.config.bundle import Bundle
+from gateway.config.vouchers import roots, vouchers
 from gateway.errors import UpstreamError
+from gateway.keys import KeyFault
 from gateway.policy.choice import TenantClass, tenant_classes
 from gateway.policy.countries import shown
 from gateway.policy.entries import Entry, State
-from gateway.policy.forms import spelled
+from gateway.policy.forms import gathered
 from gateway.policy.purposes import Purpose
 from gateway.policy.transfers import AREAS
 
@@ -45,6 +48,9 @@ def outlook(bundle: Bundle, now: datetime) -> Iterator[str]:
     yield ""
     yield from _soon(bundle, now)
     yield ""
+    yield "The log"
+    yield from vouchers(bundle, now)
+    yield ""
     yield "Purposes, as callers declare them"
     for purpose in bundle.purposes.values():
         yield _purpose(purpose, now)
@@ -54,6 +60,9 @@ def outlook(bundle: Bundle, now: datetime) -> Iterator[str]:
     yield ""
     yield from _grants(bundle)
     yield ""
+    if bundle.failover:
+        yield from _failover(bundle)
+        yield ""
     active = sum(tenant.status == "active" for tenant in bundle.tenants.values())
     yield f"{len(bundle.callers.services)} callers, {active} active tenants of {len(bundle.tenants)}"
     yield from _redaction(bundle)
@@ -111,6 +120,8 @@ def turns(bundle: Bundle) -> list[Turn]:
     for purpose in bundle.purposes.values():
         if purpose.form.notice.effective is not None:
             found.append(Turn(purpose.form.notice.effective, f"purpose {purpose.id}: calls may be made for it"))
+    with contextlib.suppress(KeyFault):  # `vouchers` says it
+        found += [Turn(until, f"{name} of log.time_stamps.roots ends") for name, _since, until in roots(bundle)]
     for name, expires in bundle.callers.expiries():
         found.append(Turn(expires, f"caller key {name} ends"))
     return sorted(found)
@@ -118,12 +129,11 @@ def turns(bundle: Bundle) -> list[Turn]:
 
 def _entry(bundle: Bundle, entry: Entry, now: datetime) -> Iterator[str]:
     form, state = entry.form, entry.state(now)
-    said = "EXAMPLE, takes no traffic" if entry.is_example else state.value
-    yield f"  {entry.id}: {said}"
+    yield f"  {entry.id}: {_called(entry, state)}"
     yield f"    {form.wire} at {form.base_url}, {form.legal_entity.name} ({form.legal_entity.country})"
     yield f"    countries: {' '.join(form.countries.processing)}; storage: {' '.join(form.countries.storage) or 'none'}"
     if entry.missing:
-        yield f"    evidence to be filled: {', '.join(map(spelled, entry.missing))}"
+        yield f"    evidence to be filled ({len(entry.missing)}): {gathered(entry.missing)}"
     if form.read_back is not None:
         every, stale = form.read_back.every_seconds // 60, form.read_back.stale_after_seconds // 60
         yield f"    settings read back by {form.read_back.method} every {every} min; a pass counts for {stale} min"
@@ -156,6 +166,13 @@ def _entry(bundle: Bundle, entry: Entry, now: datetime) -> Iterator[str]:
         yield f"    kept all the same: {carve_out}"
     if state is State.ACTIVE and not _readable(bundle, entry):
         yield f"    WARNING: its credential ({form.credential.reference}) cannot be read now, so its calls would fail"
+
+
+def _called(entry: Entry, state: State) -> str:
+    """An entry is an example by its mark, and as good as one while evidence is missing."""
+    if entry.form.example:
+        return "EXAMPLE, takes no traffic"
+    return "DRAFT, takes no traffic before its evidence is there" if entry.is_example else state.value
 
 
 def _purpose(purpose: Purpose, now: datetime) -> str:
@@ -239,3 +256,15 @@ def _grants(bundle: Bundle) -> Iterator[str]:
         yield f"  {item.grant}: {', '.join(item.callers)} for {', '.join(item.purposes)} ({meaning})"
     if not bundle.settings.grants:
         yield "  none"
+
+
+def _failover(bundle: Bundle) -> Iterator[str]:
+    yield "Failover: what leads to another entry"
+    for (purpose, tenant), on in sorted(bundle.failover.items(), key=lambda item: (item[0][0], item[0][1] or "")):
+        yield f"  {purpose} of {tenant or 'every tenant'}: {', '.join(sorted(map(str, on)))}"
+    models = bundle.registry.at_several()
+    yield (
+        f"  models at several entries: {', '.join(models)}"
+        if models
+        else ("  WARNING: no model is at two entries of a wire, so no call can go elsewhere")
+    )

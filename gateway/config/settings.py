@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 
 from gateway.callers import QuotaForm
 from gateway.categories import Personal
+from gateway.failover import PATIENT, Trouble
 from gateway.policy.facts import Credential
 from gateway.policy.forms import (
     Counted,
@@ -355,11 +356,15 @@ class Carriage(Form):
     """The hosts of a region make one log: each has its journal carried through Redis to the one that `keeps_log`.
 
     `host` is what this host's journals are called there, beside a number that each file is made with, so hosts may
-    share it. All hosts have the same master key.
+    share it. All hosts have the same master key. Where a host's disk goes with it, `durability: local+waitaof` lets a
+    call leave only once Redis (7.2 or newer, with `appendonly`) and `copies` of its replicas have its intent in their
+    files.
     """
 
     host: Id
     keeps_log: bool = False
+    durability: Literal["local", "local+waitaof"] = "local"
+    copies: Annotated[int, Field(ge=0, le=16)] = 0
 
 
 class Replicas(Form):
@@ -414,6 +419,18 @@ class ConditionalGrant(Form):
     purposes: Annotated[tuple[Id, ...], Field(min_length=1)]
 
 
+class Failover(Form):
+    """Calls for these purposes, of these tenants or of all, may be tried at another entry: see the module `failover`.
+
+    `after` is what leads there. Without a mention of the provider's own 429, 503 or 529, only what kept the call from
+    being sent at all.
+    """
+
+    purposes: Annotated[tuple[Id, ...], Field(min_length=1)]
+    tenants: Annotated[tuple[Id, ...] | None, Field(min_length=1)] = None
+    after: Annotated[tuple[Trouble, ...], Field(min_length=1)] = PATIENT
+
+
 class Approver(Form):
     """Somebody who may approve changes: a name, and the public half of an Ed25519 key that is nobody else's."""
 
@@ -456,6 +473,7 @@ class Settings(Form):
     log: Log = Log()
     upstream: Upstream = Upstream()
     grants: tuple[ConditionalGrant, ...] = ()
+    failover: tuple[Failover, ...] = ()
     change: ChangeControl | None = None
     erasure: Erasure = Erasure()
     canary: Canary = Canary()
@@ -489,10 +507,12 @@ def parse_settings(tree: object, report: Report) -> Settings | None:
     if settings.replicas is not None:
         _check_replicas(settings.replicas, fault)
     check_purposes(settings.purposes, settings.notice_days, fault)
-    for index, item in enumerate(settings.grants):
-        for at, purpose in enumerate(item.purposes):
+    named = [("grants", index, item.purposes) for index, item in enumerate(settings.grants)]
+    named += [("failover", index, item.purposes) for index, item in enumerate(settings.failover)]
+    for key, index, purposes in named:
+        for at, purpose in enumerate(purposes):
             if purpose not in settings.purposes:
-                fault(("grants", index, "purposes", at), "`purposes:` does not list this purpose")
+                fault((key, index, "purposes", at), "`purposes:` does not list this purpose")
     if settings.log.quorum > len(settings.log.witnesses):
         fault(("log", "quorum"), "there are fewer witnesses than it asks for")
     if settings.change is not None:
@@ -509,6 +529,13 @@ def _check_replicas(replicas: Replicas, fault: Report) -> None:
         fault(("replicas", "unsafe_plaintext"), "it has TLS, so nothing is in plain text; leave this out")
     if not replicas.encrypted and not replicas.unsafe_plaintext and not _all_loopback(replicas):
         fault(("replicas", "url"), "not a loopback address: write rediss://, or unsafe_plaintext: true")
+    carriage = replicas.carriage
+    if carriage is not None and carriage.durability == "local+waitaof":
+        where = ("replicas", "carriage", "durability")
+        if carriage.keeps_log:
+            fault(where, "this host keeps the log, so nobody takes its rows: it needs a disk that lasts")
+        if replicas.url.partition("://")[0].endswith("+cluster"):
+            fault(where, "a cluster does not say whether a row is copied: use one server, or Sentinel")
 
 
 def _check_approvers(approvers: tuple[Approver, ...], fault: Report) -> None:

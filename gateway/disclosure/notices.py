@@ -10,7 +10,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from pathlib import Path
 
 import orjson
@@ -48,6 +48,11 @@ class Due:
     effective: dict[str, datetime]
     document: str | None
     sent: datetime | None
+
+    def is_late(self, now: datetime) -> bool:
+        """Whether it should have gone out by now. One that is announced on a day, not at an instant, has that day."""
+        day = self.by.time() == time.min
+        return self.sent is None and self.by + (timedelta(days=1) if day else timedelta()) <= now
 
 
 class _SentForm(Form):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -71,13 +71,24 @@ def check_against(entry: Entry, surface: Surface, report: Report) -> None:
             report(("operations", index), "the surface of this wire does not grant this operation")
     for index, model in enumerate(entry.form.models):
         for trait, value in model.traits.items():
-            if value not in surface.traits.get(trait, frozenset()):
-                report(("models", index, "traits", trait), "the surface of this wire has no such trait or value")
+            where = ("models", index, "traits", trait)
+            if trait not in surface.traits:
+                report(where, f"the surface of this wire has no such trait: write {_choice(surface.traits)}")
+            elif value not in surface.traits[trait]:
+                report(where, f"the surface has no such value: write {_choice(surface.traits[trait])}")
         if model.retention_class != "zero":
             continue
+        needing: dict[str, list[str]] = {}
         for operation in model.operations or entry.form.operations:
-            for trait in sorted(surface.traits_needed.get(operation, frozenset()) - set(model.traits)):
-                report(("models", index), f"{operation} needs the trait {trait} of each model")
+            for trait in surface.traits_needed.get(operation, frozenset()) - set(model.traits):
+                needing.setdefault(trait, []).append(operation)
+        for trait, operations in sorted(needing.items()):
+            wanted = f"traits: {{{trait}: ...}}, {_choice(surface.traits[trait])}"
+            report(("models", index), f"say by which rules {', '.join(operations)} may be asked of it: {wanted}")
+
+
+def _choice(values: Iterable[str]) -> str:
+    return " or ".join(sorted(values))
 
 
 def _is_here(form: EntryForm) -> bool:

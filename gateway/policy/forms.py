@@ -7,7 +7,7 @@ of ours: never the library's text, which quotes the value.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Final, TypeAlias, TypeVar
 
@@ -91,6 +91,24 @@ def spelled(path: Path) -> str:
     for step in path:
         out += f"[{step}]" if isinstance(step, int) else f".{step}" if out else step
     return out
+
+
+def gathered(paths: Iterable[Path]) -> str:
+    """Many paths as people read them: `legal_entity (name, address), transfers[0] to [3] (reference, valid_from)`."""
+    groups: dict[Path, list[str]] = {}
+    for path in paths:
+        nested = len(path) > 1 and isinstance(path[-1], str)
+        groups.setdefault(path[:-1] if nested else path, []).extend([str(path[-1])] if nested else [])
+    out: list[tuple[Path, Path, list[str]]] = []  # from, to, names
+    for where, names in groups.items():
+        if out and isinstance(where[-1], int) and out[-1][1:] == ((*where[:-1], where[-1] - 1), names):
+            out[-1] = out[-1][0], where, names
+        else:
+            out.append((where, where, names))
+    return ", ".join(
+        spelled(first) + (f" to [{last[-1]}]" if last != first else "") + (f" ({', '.join(names)})" if names else "")
+        for first, last, names in out
+    )
 
 
 _WORDS = {

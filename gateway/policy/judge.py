@@ -122,4 +122,5 @@ def _find(entry: Entry, policy: Policy, model: str, narrowed_to: str | None) -> 
         now=entry.now,
         latest=entry.latest,
         narrowed_to=narrowed_to,
+        tried=entry.tried,
     )

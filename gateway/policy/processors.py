@@ -40,7 +40,7 @@ _REASONS = {
 _ORDER = tuple(_REASONS)
 """The filters in their order; the furthest that any entry came is the refusal."""
 
-Key: TypeAlias = "tuple[str, str, str, object, str | None, str | None]"
+Key: TypeAlias = "tuple[str, str, str, object, str | None, str | None, frozenset[str]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,14 @@ class Registry:
             (item.form.base_url, item.form.unsafe_plaintext) for item in self.entries.values() if not item.is_example
         )
 
+    @property
+    def schemes(self) -> frozenset[str]:
+        """How the credentials of those entries are shown, that of a read-back among them."""
+        forms = [item.form for item in self.entries.values() if not item.is_example]
+        shown = [form.credential for form in forms]
+        shown += [form.read_back.credential for form in forms if form.read_back and form.read_back.credential]
+        return frozenset(credential.scheme for credential in shown)
+
     def route(
         self,
         *,
@@ -106,6 +114,7 @@ class Registry:
         now: datetime,
         narrowed_to: str | None = None,
         latest: datetime | None = None,
+        tried: frozenset[str] = frozenset(),
     ) -> Route:
         """Where this call goes.
 
@@ -118,6 +127,7 @@ class Registry:
             narrowed_to: the one processor that the caller wants, or None. It never widens.
             latest: the latest that it may be, where the clock is in doubt. The call goes only where it would go at
                 both, so a clock that jumps neither activates an entry early nor keeps one that has ended.
+            tried: processors that are left out, as if they had no such model.
 
         Raises:
             Refused: `model_not_allowed`, `residency_mismatch`, `processor_not_active`, `agreement_expired`
@@ -127,7 +137,7 @@ class Registry:
             self._answers.clear()
             self._version = self.halts.version
         exempted = tenant.id if self._exempted and tenant.id in self._exempted else None
-        key = (wire, operation, model, tenant.terms, exempted, narrowed_to)
+        key = (wire, operation, model, tenant.terms, exempted, narrowed_to, tried)
         answer = self._answers.get(key)
         if answer is None or not answer.begin <= now < answer.end:
             answer = self._find(key, tenant, now)
@@ -144,6 +154,14 @@ class Registry:
     def candidates(self, wire: str, model: str) -> tuple[Candidate, ...]:
         """The entries that have this model under zero retention, in the order of choice."""
         return tuple(self._index.get((wire, model), ()))
+
+    def at_several(self) -> list[str]:
+        """`wire/model` of each that more than one entry has, examples left out."""
+        found = {
+            f"{wire}/{model}": {item.entry.id for item in candidates if not item.entry.is_example}
+            for (wire, model), candidates in self._index.items()
+        }
+        return sorted(name for name, entries in found.items() if len(entries) > 1)
 
     def models(self, *, wire: str, tenant: Tenant, now: datetime) -> tuple[str, ...]:
         """The models that this tenant may use on this wire now, in alphabetical order."""
@@ -178,11 +196,12 @@ class Registry:
         return self.halts.code(entry.id)
 
     def _find(self, key: Key, tenant: Tenant, now: datetime) -> _Answer:
-        wire, operation, model, _terms, _exempted, narrowed_to = key
+        wire, operation, model, _terms, _exempted, narrowed_to, tried = key
         candidates = self._index.get((wire, model))
         if candidates is None or (narrowed_to is not None and narrowed_to not in self.entries):
             return _UNKNOWN  # not remembered: the words are a caller's
-        answer = self._decide(candidates, operation, tenant, now, narrowed_to)
+        left = [candidate for candidate in candidates if candidate.entry.id not in tried] if tried else candidates
+        answer = self._decide(left, operation, tenant, now, narrowed_to)
         if len(self._answers) >= _MEMORY:
             self._answers.clear()
         self._answers[key] = answer

@@ -8,13 +8,17 @@ What stands before an anchor is gone through backwards.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
+from itertools import pairwise
+
+import numpy as np
 
 from gateway.redaction.grammar import Unread
 from gateway.redaction.phrases import ANY, Forms, Phrases
-from gateway.redaction.tables import Graph, Lists, Table
+from gateway.redaction.tables import Graph, Lists, Numbers, Table, numbers
+from gateway.redaction.vocabulary import vocabulary
 
 _ENDLESS = float("inf")
 _LOOK = 0.3
@@ -23,6 +27,7 @@ _IN = 1e5
 _ROUNDS = 2
 _ALONE = 4.0
 _RARELY = 0.02
+_MOST_NEXT = 2_048
 _OF_A_FORM = 10.0
 """How often a word is said that is not listed as common, and one of a form that no common word has."""
 
@@ -58,18 +63,25 @@ def graph(phrases: Phrases, marked: Iterable[int] = ()) -> Graph:
     costs = _Costs(phrases, closed)
     for _ in range(_ROUNDS):
         beyond = _beyond(phrases, costs, nowhere)
-        passed, noticed, ways = _chosen(phrases, closed, first, costs, beyond)
+        noticed, ways = _chosen(phrases, closed, first, costs, beyond)
         costs.share(noticed)
+    opening, before = _by_atom(phrases, first, noticed, ways)
+    anchors, passing = Table.of(noticed, size), Table.of(before, phrases.atoms)
+    following = _next(phrases, closed, anchors)
     return Graph(
         edges=Table.of(dict(enumerate(edges)), size),
         ends=Lists.of(dict(enumerate(phrases.ends)), size),
         also=Lists.of(closed, size),
-        passed=Table.of(passed, size),
         ways=Table.of(ways, size),
-        turned=Lists.of(_turned(noticed), phrases.atoms),
-        passing=Lists.of(_turned(passed), phrases.atoms),
-        first=first,
-        bearing=phrases.bearing(),
+        anchors=anchors,
+        opening=Lists.of(opening, phrases.atoms),
+        next=following[0],
+        following=following[1],
+        starting=Lists.of(_starting(anchors, first), phrases.atoms),
+        passing=passing,
+        passing_anchors=_crossed(anchors, passing, phrases.atoms),
+        first=numbers(sorted(first)),
+        vocabulary=vocabulary(phrases.bearing(), Forms(phrases.forms.items())),
         forms=tuple(phrases.forms.items()),
         marked=frozenset(marked),
     )
@@ -81,41 +93,83 @@ def _chosen(
     first: frozenset[int],
     costs: _Costs,
     beyond: Sequence[float],
-) -> tuple[dict[int, dict[int, tuple[int, ...]]], dict[int, list[int]], dict[int, dict[int, set[int]]]]:
-    """`passed` and `ways` of the graph, and by place the atoms of the anchors that lead from it."""
+) -> tuple[dict[int, dict[int, list[int]]], dict[int, dict[int, set[int]]]]:
+    """`anchors` and `ways` of the graph."""
     edges = phrases.edges
-    passed: dict[int, dict[int, tuple[int, ...]]] = {}
-    noticed: dict[int, list[int]] = {}
+    noticed: dict[int, dict[int, list[int]]] = {}
     ways: dict[int, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
     seen = set(first)
     waiting = list(first)
     while waiting:
         place = waiting.pop()
-        others: dict[int, tuple[int, ...]] = {}
-        noticed[place] = []
+        noticed[place] = {}
         for atom, targets in edges[place].items():
-            rest = tuple([target for target in targets if costs.of(place, atom, target) > beyond[target]])
+            rest = [target for target in targets if costs.of(place, atom, target) > beyond[target]]
             if len(rest) < len(targets):
-                noticed[place].append(atom)
-            if rest:
-                others[atom] = rest
+                noticed[place][atom] = [target for target in targets if target not in rest]
             for target in rest:
                 for one in (target, *closed.get(target, ())):
                     ways[one][atom].add(place)
                     if one not in seen:
                         seen.add(one)
                         waiting.append(one)
-        passed[place] = others
-    return passed, noticed, ways
+    return noticed, ways
 
 
-def _turned(rows: Mapping[int, Iterable[int]]) -> dict[int, list[int]]:
-    """The rows by what is in them."""
+def _by_atom(
+    phrases: Phrases,
+    first: frozenset[int],
+    noticed: Mapping[int, Mapping[int, Sequence[int]]],
+    ways: Mapping[int, Mapping[int, Collection[int]]],
+) -> tuple[dict[int, set[int]], dict[int, dict[int, set[int]]]]:
+    """`opening` and `passing` of the graph."""
+    opening: dict[int, set[int]] = defaultdict(set)
+    passing: dict[int, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for place in first:
+        for atom, targets in phrases.edges[place].items():
+            opening[atom].update(targets)
+    for place, anchors in noticed.items():
+        for atom in anchors:
+            for before in ways.get(place, ()):
+                passing[atom][before].add(place)
+    return opening, passing
+
+
+def _next(phrases: Phrases, closed: Mapping[int, frozenset[int]], anchors: Table) -> tuple[Numbers, Lists]:
+    """`next` and `following` of the graph."""
+    edges, ends = phrases.edges, phrases.ends
+    rows: dict[frozenset[int], int] = {frozenset(): 0}
+    known: dict[tuple[int, ...], int] = {}
+    found: list[int] = []
+    targets = anchors.numbers.tolist()
+    for start, end in pairwise(anchors.offsets.tolist()):
+        key = tuple(targets[start:end])
+        row = known.get(key)
+        if row is None:
+            places = {one for target in key for one in (target, *closed.get(target, ()))}
+            atoms = frozenset[int]().union(*[edges[place] for place in places])
+            if len(atoms) > _MOST_NEXT or any(ends[place] for place in places):
+                atoms = frozenset()
+            row = known[key] = rows.setdefault(atoms, len(rows))
+        found.append(row)
+    return numbers(found), Lists.of({row: atoms for atoms, row in rows.items()}, len(rows))
+
+
+def _starting(anchors: Table, first: frozenset[int]) -> dict[int, list[int]]:
+    """`starting` of the graph."""
     found: dict[int, list[int]] = defaultdict(list)
-    for row, keys in rows.items():
-        for key in keys:
-            found[key].append(row)
+    for place in first:
+        for number in range(anchors.starts[place], anchors.starts[place + 1]):
+            found[int(anchors.keys[number])].append(number)
     return found
+
+
+def _crossed(anchors: Table, passing: Table, atoms: int) -> Numbers:
+    """`passing_anchors` of the graph."""
+    places = np.repeat(np.arange(len(anchors.starts) - 1, dtype=np.int64), np.diff(anchors.starts))
+    heard = np.repeat(np.arange(atoms), np.diff(passing.starts))
+    wanted = passing.numbers * np.int64(atoms) + np.repeat(heard, np.diff(passing.offsets))
+    return numbers(np.searchsorted(places * atoms + anchors.keys, wanted))
 
 
 def _endings(phrases: Phrases) -> set[int]:
@@ -174,7 +228,7 @@ class _Costs:
             for place, share in enumerate(ahead)
         ]
 
-    def share(self, noticed: Mapping[int, Sequence[int]]) -> None:
+    def share(self, noticed: Mapping[int, Collection[int]]) -> None:
         """A word that is looked at for many phrases costs little for each; for one more word there must be a reason."""
         times: dict[int, int] = defaultdict(int)
         for atoms in noticed.values():

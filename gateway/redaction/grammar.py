@@ -125,6 +125,16 @@ def is_within_word(tree: Tree) -> bool:
     return tree.kind == "set" or (tree.kind in {"seq", "or", "repeat"} and all(map(is_within_word, tree.parts)))
 
 
+def is_any_word(tree: Tree) -> bool:
+    """Whether every word is matched by it."""
+    if tree.kind == "or":
+        return is_within_word(tree) and any(map(is_any_word, tree.parts))
+    if tree.kind != "repeat" or tree.least > 1:
+        return False
+    (part,) = tree.parts
+    return is_any_word(part) or (tree.most is None and part.mask == WORD)
+
+
 class _Reader:
     """Reads one source."""
 

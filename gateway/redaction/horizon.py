@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gateway.categories import Category
+from gateway.redaction.automaton import Text
 from gateway.redaction.beginnings import Beginnings
 from gateway.redaction.evidence import Beside
 from gateway.redaction.findings import Ends, Finding, Settled, Window, add
@@ -22,7 +23,6 @@ from gateway.redaction.growth import Found, Growth
 from gateway.redaction.recognizers import Linear
 from gateway.redaction.rules import Around, Compiled, Rule
 from gateway.redaction.scanner import AFTER, BEFORE, candidates, judge
-from gateway.redaction.search import Text
 
 _WORD_AT_END = re.compile(rb"\w*\Z")
 
@@ -80,7 +80,7 @@ class Horizon:
         """The spans that our rules use up from `start` on, and up to where they are final."""
         compiled, size = self._compiled, len(lower)
         spans: list[_Span] = []
-        words = Text(compiled.automaton, lower)
+        words = compiled.automaton.hear(lower)
         starts = self._starts(words, lower, start, ends)
         alive = next(starts, size)
         position = start

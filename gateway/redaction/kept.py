@@ -1,17 +1,20 @@
 """What was made of the rules, kept in a file: it takes seconds to make, and a fraction of one to read.
 
-A file is named by all that it follows from, the rules and the code that reads them, so an old one is never used for
-new rules. It is only for speed: without a folder to keep it in, or where a file is not whole, it is made anew.
+A file is named by all that it follows from, the rules in their order and the code that reads them, so an old one is
+never used for new rules. It is only for speed: without a folder to keep it in, or where a file is not whole, it is made
+anew.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import struct
 import sys
 from collections.abc import Mapping
 from importlib import resources
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import orjson
@@ -19,7 +22,9 @@ import orjson
 from gateway.redaction.plain import Plain
 from gateway.redaction.tables import Graph, packed, unpacked
 
-_MOST = 8
+_LARGE = 2**20
+_MOST_LARGE = 4
+_MOST_SMALL = 8
 _DIGEST = 32
 
 
@@ -50,15 +55,19 @@ class Kept:
         if self._path is None:
             return None
         try:
-            data = self._path.read_bytes()
+            with self._path.open("rb") as file:
+                data = memoryview(mmap(file.fileno(), 0, access=ACCESS_READ))
             if data[:_DIGEST] != _digest(data[_DIGEST:]):
                 return None
-            return unpacked(data[_DIGEST:])
+            graph = unpacked(data[_DIGEST:])
         except (OSError, ValueError, struct.error):
             return None
+        with contextlib.suppress(OSError):
+            os.utime(self._path)  # it is used: others go before it
+        return graph
 
     def write(self, graph: Graph) -> None:
-        """Keep it, and no more than a few others."""
+        """Keep it, and no more than a few others: those that were used last."""
         if self._path is None:
             return
         data = packed(graph)
@@ -66,15 +75,23 @@ class Kept:
         try:
             fresh.write_bytes(_digest(data) + data)
             fresh.replace(self._path)
-            others = sorted(self._path.parent.glob("*.graph"), key=lambda path: path.stat().st_mtime)
-            for old in others[:-_MOST]:
-                old.unlink(missing_ok=True)
+            _tidy(self._path.parent)
         except OSError:
             fresh.unlink(missing_ok=True)
 
 
+def _tidy(where: Path) -> None:
+    """Remove what was not used for longest. What takes seconds to make is never pushed out by what takes none."""
+    known = [(path.stat(), path) for path in where.glob("*.graph")]
+    known.sort(key=lambda each: each[0].st_mtime_ns)
+    large = [path for status, path in known if status.st_size >= _LARGE]
+    small = [path for status, path in known if status.st_size < _LARGE]
+    for old in (*large[:-_MOST_LARGE], *small[:-_MOST_SMALL]):
+        old.unlink(missing_ok=True)
+
+
 def _name(mappings: Mapping[str, Plain]) -> str:
-    name = hashlib.blake2b(orjson.dumps(mappings, option=orjson.OPT_SORT_KEYS), digest_size=_DIGEST)
+    name = hashlib.blake2b(orjson.dumps(mappings), digest_size=_DIGEST)  # as they stand: phrases are numbered in order
     name.update(f"{sys.version} {sys.byteorder} {struct.calcsize('I')}".encode())
     for part in sorted(resources.files("gateway.redaction").iterdir(), key=lambda part: part.name):
         if part.is_file():
@@ -82,5 +99,5 @@ def _name(mappings: Mapping[str, Plain]) -> str:
     return name.hexdigest()
 
 
-def _digest(data: bytes) -> bytes:
+def _digest(data: bytes | memoryview) -> bytes:
     return hashlib.blake2b(data, digest_size=_DIGEST).digest()

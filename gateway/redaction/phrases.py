@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 import re2
 
 from gateway.redaction.automata import linear_options
-from gateway.redaction.grammar import Tree, Unread, is_within_word, spellings, written
+from gateway.redaction.grammar import Tree, Unread, is_any_word, is_within_word, spellings, written
 
 ANY = 0
 """The atom that every word bears."""
@@ -26,7 +26,7 @@ _ENDING = 4
 _LONGEST = 40
 _MOST_STEPS = 200_000
 _PART = re.compile(r"[0-9a-z_]+|[^0-9a-z_ ]")
-_ANY_WORD = frozenset({r"(?:\w){1,}", r"(?:\w){0,}"})
+_ANY_WORD = r"(?:\w){1,}"
 
 
 class Macro(NamedTuple):
@@ -119,7 +119,7 @@ class Phrases:
 
     def formed(self, form: str) -> int:
         """The atom of the words that an RE2 source matches as a whole."""
-        return ANY if form in _ANY_WORD else self._atom(self.forms, form)
+        return ANY if form == _ANY_WORD else self._atom(self.forms, form)
 
     def named(self, name: str) -> int:
         """The atom of a macro's single words."""
@@ -224,6 +224,8 @@ class _Pattern:
                 lead = self._new(("form", written(tree, {}), lead))
             case "set":
                 lead = self._new(*(("text", one, lead) for one in spellings(tree) or ()))
+            case "or" if is_any_word(tree):
+                lead = self._new(("form", _ANY_WORD, lead))
             case "or":
                 lead = self._new(*(("", "", self._state(part, lead)) for part in tree.parts))
             case "macro":
@@ -241,7 +243,9 @@ class _Pattern:
             within = next((at for at, part in enumerate(reversed(parts)) if not is_within_word(part)), len(parts))
             run = parts[len(parts) - within :]
             if any(spellings(part) is None for part in run):
-                lead = self._new(("form", "".join(written(part, {}) for part in run), lead))
+                anything = len(run) == 1 and is_any_word(run[0])
+                form = _ANY_WORD if anything else "".join(written(part, {}) for part in run)
+                lead = self._new(("form", form, lead))
                 del parts[-within:]
             else:
                 lead = self._state(parts.pop(), lead)
@@ -251,7 +255,7 @@ class _Pattern:
         (part,) = tree.parts
         if tree.most != 1 and is_within_word(part):
             counted = Tree("repeat", parts=[part], least=max(1, tree.least), most=tree.most)
-            state = self._new(("form", written(counted, {}), lead))
+            state = self._new(("form", _ANY_WORD if is_any_word(counted) else written(counted, {}), lead))
             return state if tree.least else self._new(("", "", state), ("", "", lead))
         if tree.most is None:
             loop = self._new(("", "", lead))

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
+from gateway.redaction.automaton import Stretch
 from gateway.redaction.evidence import Beside, Rule
 from gateway.redaction.rules import Compiled
-from gateway.redaction.search import Stretch, Text
 
 BEFORE = 120
 AFTER = 72
@@ -29,7 +29,7 @@ def scan(compiled: Compiled, text: str) -> Iterator[Candidate]:
     cased = text.encode("ascii", "replace")
     position = 0
     known: dict[tuple[int, int, bytes], Candidate | int] = {}
-    for stretches in Text(compiled.automaton, cased.lower()).stretches():
+    for stretches in compiled.automaton.hear(cased.lower()).stretches():
         start, end, _phrases = stretches[-1]
         if start < position:
             continue

@@ -1,159 +1,197 @@
-"""Tables of numbers in flat arrays: what is made once from the rules, kept in a file, and read row by row.
+"""The graph of phrases in flat arrays: made once from the rules, kept in a file, and walked as it lies there.
 
-A graph of dictionaries takes ten times the memory, and as long to read as to make. Here a row becomes a
-dictionary when it is first asked for.
+A graph of Python's dictionaries takes ten times the memory, and each step in it a hundred times as long. What is read
+from a file is not even copied: several processes share its pages.
 """
 
 from __future__ import annotations
 
 import struct
-from array import array
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
+
+Numbers: TypeAlias = "NDArray[np.int32]"
+Bytes: TypeAlias = "NDArray[np.uint8]"
 
 Leads: TypeAlias = "Mapping[int, Collection[int]]"
 """By atom, the places where one comes from a place."""
 
 
-class Lists(dict[int, "tuple[int, ...]"]):
-    """A tuple of numbers by row; empty where there are none."""
+class Lists(NamedTuple):
+    """Numbers by row: those of row r are numbers[starts[r]:starts[r + 1]], in order."""
 
-    def __init__(self, starts: array[int], numbers: array[int]) -> None:
-        super().__init__()
-        self._starts = starts
-        self._numbers = numbers
+    starts: Numbers
+    numbers: Numbers
 
     @classmethod
-    def of(cls, rows: Mapping[int, Collection[int]], size: int) -> Lists:
+    def of(cls, rows: Mapping[int, Iterable[int]], size: int) -> Lists:
         """Of what is known by row; `size` rows in all."""
-        several = [rows.get(row, ()) for row in range(size)]
-        return cls(
-            array("I", accumulate(map(len, several), initial=0)), array("I", [one for row in several for one in row])
-        )
+        several = [sorted(rows.get(row, ())) for row in range(size)]
+        return cls(_starts(several), numbers([one for row in several for one in row]))
 
-    def __missing__(self, row: int) -> tuple[int, ...]:
-        made = self[row] = tuple(self._numbers[self._starts[row] : self._starts[row + 1]])
-        return made
-
-    def filled(self) -> dict[int, tuple[int, ...]]:
-        """The rows that are not empty."""
-        starts = self._starts
-        return {row: self[row] for row in range(len(starts) - 1) if starts[row] < starts[row + 1]}
-
-    def arrays(self) -> list[array[int]]:
-        """What `__init__` takes."""
-        return [self._starts, self._numbers]
+    def row(self, number: int) -> list[int]:
+        """One row."""
+        return list(map(int, self.numbers[self.starts[number] : self.starts[number + 1]]))
 
 
-class Table(dict[int, Leads]):
-    """By row, numbers by key; empty where there are none."""
+class Table(NamedTuple):
+    """Numbers by row and key, in order: keys[starts[r]:starts[r + 1]]; of key k numbers[offsets[k]:offsets[k + 1]]."""
 
-    def __init__(self, starts: array[int], keys: array[int], offsets: array[int], numbers: array[int]) -> None:
-        super().__init__()
-        self._starts = starts
-        self._keys = keys
-        self._offsets = offsets
-        self._numbers = numbers
+    starts: Numbers
+    keys: Numbers
+    offsets: Numbers
+    numbers: Numbers
 
     @classmethod
     def of(cls, rows: Mapping[int, Leads], size: int) -> Table:
         """Of what is known by row; `size` rows in all."""
-        several = [rows.get(row, {}) for row in range(size)]
-        lists = [one for row in several for one in row.values()]
+        several = [sorted(rows.get(row, {}).items()) for row in range(size)]
+        lists = [sorted(some) for row in several for _key, some in row]
         return cls(
-            array("I", accumulate(map(len, several), initial=0)),
-            array("I", [key for row in several for key in row]),
-            array("I", accumulate(map(len, lists), initial=0)),
-            array("I", [one for some in lists for one in some]),
+            _starts(several),
+            numbers([key for row in several for key, _some in row]),
+            _starts(lists),
+            numbers([one for some in lists for one in some]),
         )
 
-    def __missing__(self, row: int) -> Leads:
-        numbers, offsets, keys = self._numbers, self._offsets, self._keys
-        made = self[row] = {
-            keys[at]: tuple(numbers[offsets[at] : offsets[at + 1]])
-            for at in range(self._starts[row], self._starts[row + 1])
+    def row(self, number: int) -> dict[int, list[int]]:
+        """One row."""
+        return {
+            int(self.keys[at]): self.numbers[self.offsets[at] : self.offsets[at + 1]].tolist()
+            for at in range(self.starts[number], self.starts[number + 1])
         }
-        return made
 
-    def rows(self) -> set[int]:
-        """Those that are not empty."""
-        return {row for row in range(len(self._starts) - 1) if self._starts[row] < self._starts[row + 1]}
 
-    def arrays(self) -> list[array[int]]:
-        """What `__init__` takes."""
-        return [self._starts, self._keys, self._offsets, self._numbers]
+class Vocabulary(NamedTuple):
+    """Words that are known, and what each bears, by *symbol*: words that no phrase tells apart have one.
+
+    Word w is letters[starts[w]:starts[w + 1]], words are in order, and its symbol is symbols[w]. It is found by its
+    hash: `slots` holds, from slot hash % slots on, the numbers of words plus one, up to an empty slot.
+    """
+
+    letters: Bytes
+    starts: Numbers
+    symbols: Numbers
+    slots: Numbers
+    bearing: Lists
+    """The atoms of a symbol's words. Symbol 0 bears none."""
 
 
 class Graph(NamedTuple):
-    """What the automaton works on: `Phrases`, and the anchors that were chosen among its edges.
+    """What is walked: `Phrases`, and the anchors that were chosen among its edges.
 
-    Rows are places, but for `turned` and `passing`, where they are atoms. `first` are the places where phrases begin.
+    Rows are places, but for `opening`, `starting` and `passing`, where they are atoms. `first` are the places where
+    phrases begin.
     """
 
     edges: Table
     ends: Lists
     also: Lists
     """The places at which one stands as well."""
-    passed: Table
-    """The edges at which nothing is noticed, where no anchor was before; the others from there are anchors."""
     ways: Table
-    """The same backwards."""
-    turned: Lists
-    """The places from where anchors lead."""
-    passing: Lists
-    """The places from where one goes on without passing an anchor."""
-    first: frozenset[int]
-    bearing: dict[bytes, tuple[int, ...]]
-    """The atoms of words that some phrase spells."""
+    """The edges at which nothing is noticed where nothing was before, backwards."""
+    anchors: Table
+    """The others from the same places."""
+    opening: Lists
+    """By atom, the places where one comes who begins with it."""
+    next: Numbers
+    """By the number of an anchor in `anchors.keys`, a row of `following`."""
+    following: Lists
+    """The atoms with which phrases go on behind an anchor. A row is empty where some end, or go on with very many."""
+    starting: Lists
+    """By atom, the numbers of the anchors with which phrases begin."""
+    passing: Table
+    """By the atom of an anchor that stands farther on, and the atom before it, the places between the two."""
+    passing_anchors: Numbers
+    """By number in `passing.numbers`, the number in `anchors.keys` of the anchor."""
+    first: Numbers
+    vocabulary: Vocabulary
     forms: tuple[tuple[str, int], ...]
     """RE2 sources, and the atom of the words that each matches."""
     marked: frozenset[int]
     """The numbers of the patterns in which a part is marked as the finding."""
 
 
+def numbers(values: Sequence[int] | NDArray[np.integer]) -> Numbers:
+    """An array that nobody writes to."""
+    made = np.array(values, np.int32)
+    made.flags.writeable = False
+    return made
+
+
+def _starts(several: Sequence[Collection[object]]) -> Numbers:
+    return numbers(list(accumulate(map(len, several), initial=0)))
+
+
 def packed(graph: Graph) -> bytes:
-    """A graph as bytes, for this machine and this build of Python."""
-    tables = [one.arrays() for one in graph if isinstance(one, Table | Lists)]
-    spelled = {word.decode(): atoms for word, atoms in graph.bearing.items()}
-    sizes = [[len(one) for one in arrays] for arrays in tables]
-    head = orjson.dumps([sizes, sorted(graph.first), spelled, graph.forms, sorted(graph.marked)])
-    return b"".join([_SIZE.pack(len(head)), head, *(one.tobytes() for arrays in tables for one in arrays)])
+    """A graph as bytes, for this machine."""
+    columns = list(arrays(graph))
+    head = orjson.dumps([[one.size for one in columns], graph.forms, sorted(graph.marked)])
+    head += b" " * (-(len(head) + _SIZE.size) % _ALIGNED)
+    parts = [_SIZE.pack(len(head)), head]
+    for one in columns:
+        parts.append(one.tobytes())
+        parts.append(bytes(-one.nbytes % _ALIGNED))
+    return b"".join(parts)
 
 
-def unpacked(data: bytes) -> Graph:
-    """The graph that was packed.
+def unpacked(data: memoryview | bytes) -> Graph:
+    """The graph that was packed; it lies in the bytes that were given.
 
     Raises:
         ValueError, struct.error: the bytes are no graph.
     """
     (size,) = _SIZE.unpack_from(data)
     at = _SIZE.size + size
-    sizes, first, spelled, forms, marked = orjson.loads(data[_SIZE.size : at])
-    columns: list[list[array[int]]] = []
-    for lengths in sizes:
-        columns.append([])
-        for length in lengths:
-            one = array("I")
-            one.frombytes(data[at : at + length * one.itemsize])
-            at += length * one.itemsize
-            columns[-1].append(one)
-    edges, ends, also, passed, ways, turned, passing = columns
+    lengths, forms, marked = orjson.loads(bytes(data[_SIZE.size : at]))
+    read: list[NDArray[np.int32]] = []
+    for length, kind in zip(lengths, _KINDS, strict=True):
+        one = np.frombuffer(data, kind, length, at)
+        one.flags.writeable = False
+        at += one.nbytes + -one.nbytes % _ALIGNED
+        read.append(one)
+    columns = iter(read)
+
+    def table() -> Table:
+        return Table(next(columns), next(columns), next(columns), next(columns))
+
+    def lists() -> Lists:
+        return Lists(next(columns), next(columns))
+
     return Graph(
-        Table(*edges),
-        Lists(*ends),
-        Lists(*also),
-        Table(*passed),
-        Table(*ways),
-        Lists(*turned),
-        Lists(*passing),
-        first=frozenset(first),
-        bearing={word.encode(): tuple(atoms) for word, atoms in spelled.items()},
+        edges=table(),
+        ends=lists(),
+        also=lists(),
+        ways=table(),
+        anchors=table(),
+        opening=lists(),
+        next=next(columns),
+        following=lists(),
+        starting=lists(),
+        passing=table(),
+        passing_anchors=next(columns),
+        first=next(columns),
+        vocabulary=Vocabulary(next(columns).view(np.uint8), next(columns), next(columns), next(columns), lists()),
         forms=tuple((form, atom) for form, atom in forms),
         marked=frozenset(marked),
     )
 
 
+def arrays(graph: Graph) -> Iterable[Numbers | Bytes]:
+    """All arrays of a graph, in order."""
+    for part in graph[:-2]:
+        if isinstance(part, np.ndarray):
+            yield part
+        else:
+            for one in part:
+                yield from (one,) if isinstance(one, np.ndarray) else one
+
+
 _SIZE = struct.Struct(">Q")
+_ALIGNED = 8
+_KINDS = ["i4"] * 29 + ["u1"] + ["i4"] * 5

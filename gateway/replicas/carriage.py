@@ -15,6 +15,7 @@ records were decided by, which the log's host keeps before it takes them; `keys`
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -25,8 +26,9 @@ import orjson
 from redis.exceptions import RedisError
 
 from gateway.audit.gathering import Carried
+from gateway.errors import Code, Unavailable
 from gateway.keys import KeyFault, Keyring
-from gateway.replicas.door import Away, Client, DoorOptions, connect
+from gateway.replicas.door import Away, Client, DoorOptions, connect, hang_up
 
 WAIT_SECONDS: Final = 2.0
 """The longest that one command may take: nobody's call waits for it."""
@@ -38,6 +40,9 @@ QUEUED: Final = 64
 """Entries in the stream beyond which nobody adds one: Redis is no store, and what is not sent is not lost."""
 LOOK_SECONDS: Final = 0.1
 GRACE_SECONDS: Final = 2.0
+COPIED_SECONDS: Final = 3.0
+"""Redis writes its file out once a second unless it is told `appendfsync always`."""
+_WAITAOF_MILLISECONDS: Final = 1500
 _PAUSES: Final = (0.1, 0.2, 0.5, 1.0)
 _BLOCK_MILLISECONDS: Final = 200
 _ENTRIES: Final = 32
@@ -103,10 +108,7 @@ class Line:
 
     async def close(self) -> None:
         """Hang up."""
-        try:
-            await self._client.aclose()
-        except (RedisError, OSError):
-            return
+        await hang_up(self._client)
 
 
 class Source(Protocol):
@@ -137,13 +139,19 @@ class Carrier:
         name: of the journal, and of no other ever.
         source: the journal.
         keyring: whose master key all hosts have.
+        copies: how many replicas of Redis must have each row in their own files, beside Redis itself (`WAITAOF`),
+            before `copied` says so; None: nobody asks.
 
     Attributes:
         taken, signed: how far it was gathered, and signed; -1 while nobody said.
         older: this host's journal is older than what was gathered of it, so nothing more may be written to it.
     """
 
-    def __init__(self, line: Line, name: str, source: Source, keyring: Keyring) -> None:
+    def __init__(self, line: Line, name: str, source: Source, keyring: Keyring, copies: int | None = None) -> None:
+        self._copies = copies
+        self._safe = -1
+        self._stirred = asyncio.Event()
+        self._progress = asyncio.Event()
         self._line = line
         self._name = name
         self._source = source
@@ -170,7 +178,29 @@ class Carrier:
                 tries += 1
                 continue
             if not busy:
-                await asyncio.sleep(LOOK_SECONDS)
+                with contextlib.suppress(TimeoutError):  # nobody waits for a row: look again all the same
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._stirred.wait()
+                self._stirred.clear()
+
+    async def copied(self, seq: int) -> None:
+        """Wait until the row of this key, and all before it, is in the files of Redis and of so many of its replicas.
+
+        Raises:
+            Unavailable: `audit_unavailable`: that is not known in time; who lost its disk now would lose the row.
+        """
+        try:
+            async with asyncio.timeout(COPIED_SECONDS):
+                while max(self._safe, self.taken) < seq:
+                    self._stirred.set()
+                    await self._progress.wait()
+        except TimeoutError:
+            reason = "The audit record is not known to be copied to another host, so nothing was sent."
+            raise Unavailable(Code.AUDIT_UNAVAILABLE, reason) from None
+
+    def _moved_on(self) -> None:
+        self._progress.set()
+        self._progress = asyncio.Event()
 
     async def step(self) -> bool:
         """Hear how far the log is, and send what comes next; whether there was anything to send.
@@ -190,11 +220,30 @@ class Carrier:
         writer = await self._source.writer(rows[0].seq)
         entry = sealed(self._keyring, self._name, writer, rows)
         # An entry that is sent twice is taken once. It stays until it was gathered, and no entry stays for ever.
-        await self._line.run("XADD", self._line.key("carriage"), "*", "n", self._name, "d", entry)
+        adding = ("XADD", self._line.key("carriage"), "*", "n", self._name, "d", entry)
+        if self._copies is None:
+            await self._line.run(*adding)
+        else:
+            await self._copy(adding, rows[-1].seq)
         if self._sent <= self.taken or begin == self.taken:
             self._moved = monotonic()
         self._sent = rows[-1].seq
         return True
+
+    async def _copy(self, adding: Sequence[str | bytes | int], last: int) -> None:
+        """Send, and wait by the same connection until the files have it: `WAITAOF` is about what its connection wrote.
+
+        Raises:
+            Away: it may be there or not; sent again it is taken once.
+        """
+        assert self._copies is not None  # noqa: S101  # or nobody asks
+        _id, held = await self._line.run_all(adding, ("WAITAOF", 1, self._copies, _WAITAOF_MILLISECONDS))
+        match held:
+            case [int(own), int(others)] if own >= 1 and others >= self._copies:
+                self._safe = last
+                self._moved_on()
+            case _:
+                raise Away("NotCopied")
 
     async def _far_ahead(self, rows: Sequence[Carried]) -> bool:
         """Whether enough is under way: Redis is no store, and a slow log must not fill it."""
@@ -222,6 +271,7 @@ class Carrier:
             self._sent = moved if moved < self.taken else self._sent
             self.taken, self._moved = moved, monotonic()
             self.older = moved > await self._source.last()
+            self._moved_on()
         through = _number(signed)
         if through > self.signed and not self.older:
             self.signed = through

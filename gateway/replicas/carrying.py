@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
@@ -21,6 +22,8 @@ from gateway.replicas.door import Away, DoorOptions
 _Read = TypeVar("_Read")
 _PUBLISH_SECONDS: Final = 2.0
 _QUIET_SECONDS: Final = 30.0
+_VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})").match
+_WAITAOF_SINCE: Final = (7, 2)
 
 
 class OnDisk:
@@ -110,11 +113,27 @@ class Outpost:
                 pass  # the log waits for it
             await asyncio.sleep(_PUBLISH_SECONDS)
 
-    def carry(self, name: str, source: OnDisk) -> None:
-        """Carry one more journal, until `stop`."""
-        carrier = self._carriers[name] = Carrier(self._line, name, source, self._keyring)
+    async def unfit(self) -> str | None:
+        """Why this Redis cannot say that rows are copied (`WAITAOF`); None if it can."""
+        try:
+            said = await self._line.run("INFO")
+        except Away:
+            return "Redis is away, so nobody can say whether it keeps copies"
+        facts = said if isinstance(said, dict) else {}
+        version = _VERSION(str(facts.get("redis_version", "")))
+        if version is None or tuple(map(int, version.groups())) < _WAITAOF_SINCE:
+            shown = "of an unknown version" if version is None else f"{version[0]}"
+            return f"this Redis is {shown}; WAITAOF needs 7.2 (that of Debian 12 is 7.0)"
+        if facts.get("aof_enabled") != 1:
+            return "this Redis writes no file of what it is told: set appendonly yes there"
+        return None
+
+    def carry(self, name: str, source: OnDisk, copies: int | None = None) -> Carrier:
+        """Carry one more journal, until `stop`; `copies`: see `Carrier`."""
+        carrier = self._carriers[name] = Carrier(self._line, name, source, self._keyring, copies)
         self._sources.append(source)
         self._tasks.append(asyncio.get_running_loop().create_task(carrier.run(), name=f"carrier-{name}"))
+        return carrier
 
     async def last_words(self, seconds: float) -> None:
         """Wait until all that was written is gathered, at most so long; what is not stays here, and is sent later."""

@@ -20,6 +20,7 @@ from typing import Final, TypeAlias, cast
 from redis.asyncio import Redis, Sentinel
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
@@ -114,8 +115,7 @@ class Door:
         if tasks:  # bounded: the library may take a cancellation for a time-out of its own
             await asyncio.wait(tasks, timeout=_PROBE_SECONDS)
         self._refuse_waiting()
-        with contextlib.suppress(RedisError, OSError, TimeoutError):
-            await self._client.aclose()
+        await hang_up(self._client)
 
     async def run(self, text: str, keys: Sequence[str], words: Sequence[Word]) -> Reply:
         """Run a script; those asked for at the same time share a round trip. It is sent once.
@@ -239,14 +239,23 @@ def connect(options: DoorOptions, wait_seconds: float, *, reading_seconds: float
         }
     if options.kind == "cluster":
         nodes = [ClusterNode(host, port) for host, port in options.hosts]
-        del common["health_check_interval"], common["retry"]
-        return RedisCluster(startup_nodes=nodes, cluster_error_retry_attempts=0, **common)  # type: ignore[arg-type]
+        del common["health_check_interval"]
+        return RedisCluster(startup_nodes=nodes, **common)  # type: ignore[arg-type]
     if options.kind == "sentinel":
         secured = {name: value for name, value in common.items() if name not in {"username", "password"}}
         sentinel = Sentinel(list(options.hosts), sentinel_kwargs=secured, **common)  # type: ignore[no-untyped-call]
         return cast("Redis", sentinel.master_for(options.service))
     host, port = options.hosts[0]
     return Redis(host=host, port=port, **common)  # type: ignore[arg-type]
+
+
+async def hang_up(client: Client) -> None:
+    """Close a client, and what it asks the Sentinels by, which the library leaves open."""
+    pool = getattr(client, "connection_pool", None)
+    asked = pool.sentinel_manager.sentinels if isinstance(pool, SentinelConnectionPool) else ()
+    for each in (client, *asked):
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            await each.aclose()
 
 
 def _settle(batch: Sequence[_Script], replies: Sequence[Reply | Exception]) -> None:

@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Final, cast
 
-from gateway.quotas import Claim, Counters, Held, Quota, refusal, tightest
+from gateway.quotas import Claim, Counters, Held, Quota, parted, refusal, tightest
 from gateway.replicas.door import Away, Door, Word
 from gateway.replicas.scripts import KEPT_SECONDS, KINDS, TAKE, TELL
 from providers.provider import Rate
@@ -183,6 +183,15 @@ class _Shared:
         self._stream = stream
         self.rates = rates
 
+    def leave(self, scope: str) -> None:
+        """See `quotas.Held`."""
+        gone, self._claims = parted(self._claims, scope)
+        if self._quotas is not None and gone:
+            self._give_back(self._quotas, gone)
+
+    def _give_back(self, quotas: SharedQuotas, gone: Sequence[Claim]) -> None:
+        quotas.left(gone, -self._tokens, stream=self._stream)
+
     def release(self, tokens: int | None) -> None:
         """See `quotas.Held`."""
         quotas, self._quotas = self._quotas, None
@@ -194,6 +203,10 @@ class _Alone(_Shared):
     """A call that this process admitted by its share: Redis has not counted any of its tokens."""
 
     __slots__ = ()
+
+    def _give_back(self, quotas: SharedQuotas, gone: Sequence[Claim]) -> None:
+        quotas.adjusted(gone, -self._tokens)
+        quotas.left(gone, 0, stream=self._stream)
 
     def release(self, tokens: int | None) -> None:
         """See `quotas.Held`."""

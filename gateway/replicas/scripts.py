@@ -142,3 +142,40 @@ if #ARGV > 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
 return redis.call('SMEMBERS', KEYS[1])
 """
 """KEYS: a set of revoked key ids. ARGV: seconds to keep it, then ids to add. The reply is the whole set."""
+
+
+SUSPENDED: Final = """
+for i = 2, #ARGV, 4 do
+  local at, flag = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+  local held = redis.call('HGET', KEYS[1], ARGV[i])
+  local was, before = -1, -1
+  if held then
+    local a, b = string.match(held, '^(%d+) (%d)')
+    was, before = tonumber(a) or -1, tonumber(b) or -1
+  end
+  if at > was or (at == was and flag > before) then
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1] .. ' ' .. ARGV[i + 2] .. ' ' .. ARGV[i + 3])
+  end
+end
+if #ARGV > 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+local reply = {}
+for _, word in ipairs(redis.call('HGETALL', KEYS[1])) do reply[#reply + 1] = word end
+return reply
+"""
+"""KEYS: a hash of what was last said of each entry. ARGV: seconds to keep it, then for each word of ours the entry,
+when it was said, whether it suspends, and a seal. The later word stays; the reply is the whole hash."""
+
+CHANGES: Final = """
+local have, kept = tonumber(ARGV[1]), ARGV[2]
+for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+if #ARGV > 2 then redis.call('EXPIRE', KEYS[1], kept) end
+local reply = {redis.call('HLEN', KEYS[1])}
+for number = have, have + 15 do
+  local line = redis.call('HGET', KEYS[1], number)
+  if not line then break end
+  reply[#reply + 1] = line
+end
+return reply
+"""
+"""KEYS: a hash of the chain of changes by number. ARGV: how many links we have, seconds to keep it, then numbers and
+links to write. The reply is how many there are, then those that follow ours."""

@@ -12,9 +12,11 @@ from gateway.config.settings import Replicas
 from gateway.errors import ConfigurationError, Fault
 from gateway.keys import new_boot_id
 from gateway.quotas import Counters
+from gateway.replicas.changes import Changes
 from gateway.replicas.door import Away, Door, DoorOptions
-from gateway.replicas.news import News
+from gateway.replicas.news import EVERY_SECONDS, News
 from gateway.replicas.quotas import SharedQuotas
+from gateway.replicas.suspended import Suspended
 
 _LAST_WORDS_SECONDS = 0.5
 
@@ -28,6 +30,8 @@ class Shared:
         sharing: how many processes share a limit.
         counters: of this process.
         callers: those of the configuration in force.
+        rest: what else replicas exchange, made for a door.
+        learned: called after each exchange, so that what was heard counts at once.
     """
 
     def __init__(
@@ -37,10 +41,14 @@ class Shared:
         sharing: int,
         counters: Counters,
         callers: Callable[[], Callers],
+        rest: Callable[[Door], tuple[Suspended, Changes | None]],
+        learned: Callable[[], None],
     ) -> None:
         self.door = Door(options, self._changed)
         self.quotas = SharedQuotas(self.door, counters, new_boot_id(), sharing)
         self.news = News(self.door, lambda: callers().revoked, lambda ids: callers().revoke(ids))
+        self._suspended, self._changes = rest(self.door)
+        self._learned = learned
         self._stale_seconds = settings.stale_seconds
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -51,8 +59,14 @@ class Shared:
 
     @property
     def current(self) -> bool:
-        """Whether what is revoked elsewhere was heard of lately enough to go on granting."""
-        return self._stale_seconds is None or self.news.silent_seconds < self._stale_seconds
+        """Whether what was decided elsewhere was heard of lately enough, and is in force here, to go on granting."""
+        stale = self._stale_seconds
+        return stale is None or (self.news.silent_seconds < stale and self.behind_seconds < stale)
+
+    @property
+    def behind_seconds(self) -> float:
+        """For how long a change that was applied elsewhere has not been in force here."""
+        return 0.0 if self._changes is None else self._changes.behind_seconds
 
     async def start(self) -> None:
         """Connect, without insisting: a gateway starts without Redis, too."""
@@ -61,7 +75,18 @@ class Shared:
         self._tasks = [
             make(self.quotas.keep_telling(), name="telling"),
             make(self.news.keep_listening(), name="listening"),
+            make(self._keep_exchanging(), name="exchanging"),
         ]
+
+    async def _keep_exchanging(self) -> None:
+        """Exchange suspensions and changes, as often as revocations."""
+        while True:
+            with contextlib.suppress(Away):  # the next look says more
+                await self._suspended.exchange()
+                self._learned()
+                if self._changes is not None:
+                    await self._changes.exchange()
+            await asyncio.sleep(EVERY_SECONDS)
 
     async def stop(self) -> None:
         """Tell what is left to tell, for a moment, and close."""

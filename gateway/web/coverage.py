@@ -7,11 +7,13 @@ in which nothing about the answer can change.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from gateway.audit.configurations import kept_configuration
 from gateway.audit.pages import Filters, View
@@ -21,6 +23,7 @@ from gateway.web.agreements import Agreement
 GRACE = 600_000_000
 """For so long (microseconds) after a configuration came into force, the one before may still have decided a call."""
 
+_LAST = 2**62
 _LIKE = ("processor", "agreement", "model", "countries", "purpose")
 
 
@@ -28,16 +31,17 @@ def coverage(view: View, filters: Filters, state: Path, known: Iterable[Agreemen
     """Attempts in the period: those under an agreement in force at their time, and those that were not."""
     values = tuple(each for each in filters.values if each[0] != "decision")
     allowed = replace(filters, values=(*values, ("decision", "allow")))
-    turns = _turns(view)
+    turns = _turns(view, state)
     dates = [at for each in known for at in (each.since, each.until) if at is not None]
+    dates += [at for turn in turns for at in (turn.time, turn.time + GRACE)]
     covered = bare = 0
     for like, sums in view.counts(allowed).grouped(*_LIKE):
         if like[0].startswith("canary:"):  # the gateway's trials of itself, which no agreement is about
             continue
-        marks = {filters.since, filters.until, *dates, *_notices(state, turns, like[0])}
-        marks |= {at for time, _digest in turns for at in (time, time + GRACE)}
+        marks = {filters.since, filters.until, *dates, *_notices(turns, like[0])}
         spans = list(pairwise(sorted(at for at in marks if filters.since <= at <= filters.until)))
-        held = [span for span in spans if _holds(state, turns, span, like)]
+        intent = _intent(like)
+        held = [span for span in spans if _holds(turns, span, intent)]
         if len(held) == len(spans):
             inside = sums.rows
         else:
@@ -51,31 +55,45 @@ def coverage(view: View, filters: Filters, state: Path, known: Iterable[Agreemen
     return covered, bare
 
 
-def _turns(view: View) -> list[tuple[int, str]]:
+class Turn(NamedTuple):
+    """When a configuration came into force; None where it was not kept. `number` orders those of one moment."""
+
+    time: int
+    number: int
+    configuration: Configuration | None
+
+
+def _turns(view: View, state: Path) -> list[Turn]:
     """When which configuration came into force, in order."""
     acts = view.acts(("boot", "configuration"), most=10_000)
-    return sorted((act.time, str(act.body["configuration"])) for act in acts if act.body.get("configuration"))
+    named = sorted((act.time, str(act.body["configuration"])) for act in acts if act.body.get("configuration"))
+    read = {digest: _configuration(str(state / "log"), digest) for _time, digest in named}
+    return [Turn(time, number, read[digest]) for number, (time, digest) in enumerate(named)]
 
 
-def _holds(state: Path, turns: list[tuple[int, str]], span: tuple[int, int], like: tuple[str, ...]) -> bool:
-    """Whether an attempt in this stretch was covered by the configuration in force, or that shortly before."""
-    middle = (span[0] + span[1]) // 2
-    before = [(time, digest) for time, digest in turns if time <= middle]
-    in_force = [digest for _time, digest in before[-1:]]
-    if len(before) > 1 and middle < before[-1][0] + GRACE:
-        in_force.append(before[-2][1])
+def _intent(like: Sequence[str]) -> dict[str, object]:
+    """What the verifier asks of an attempt, but for its time."""
     processor, agreement, model, countries, purpose = like
-    intent = {
+    return {
         "processor": processor, "agreement": agreement, "model": model, "countries": countries.split(),
-        "purpose": purpose, "time": middle,
+        "purpose": purpose,
     }  # fmt: skip
-    read = [_configuration(str(state / "log"), digest) for digest in in_force]
-    return any(each is not None and each.uncovered(intent) is None for each in read)
 
 
-def _notices(state: Path, turns: list[tuple[int, str]], processor: str) -> set[int]:
-    read = [_configuration(str(state / "log"), digest) for digest in {digest for _time, digest in turns}]
-    effective = [each.notice(processor)[1] for each in read if each is not None]
+def _holds(turns: Sequence[Turn], span: tuple[int, int], intent: dict[str, object]) -> bool:
+    """Whether such an attempt in this stretch was covered by the configuration in force, or that shortly before."""
+    intent["time"] = middle = (span[0] + span[1]) // 2
+    last = bisect_right(turns, (middle, _LAST)) - 1
+    if last < 0:
+        return False
+    former = 1 if middle < turns[last].time + GRACE else 0
+    in_force = turns[max(last - former, 0) : last + 1]
+    return any(turn.configuration is not None and turn.configuration.uncovered(intent) is None for turn in in_force)
+
+
+def _notices(turns: Iterable[Turn], processor: str) -> set[int]:
+    read = {id(turn.configuration): turn.configuration for turn in turns if turn.configuration is not None}
+    effective = [each.notice(processor)[1] for each in read.values()]
     return {at for at in effective if at is not None}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -44,6 +45,9 @@ HEADERS: Mapping[str, str] = {
 }
 
 
+_DIGEST = re.compile(r"[0-9a-f]{32,}")
+
+
 class Frame:
     """Renders templates. Values are escaped; a name that a template uses and nobody gave is an error, not a blank."""
 
@@ -69,7 +73,7 @@ def utc(instant: int | None, headed: bool = False) -> Markup:  # a filter of tem
     `headed`: the head of the column says that it is UTC.
     """
     if instant is None:
-        return Markup("return Markup(NOTHING)ndash;")
+        return Markup.escape(NOTHING)
     at = datetime.fromtimestamp(instant // 1_000_000, UTC)
     zone = "" if headed else " UTC"
     return Markup('<time datetime="{0:%Y-%m-%dT%H:%M:%SZ}">{0:%Y-%m-%d %H:%M:%S}{1}</time>').format(at, zone)
@@ -78,7 +82,7 @@ def utc(instant: int | None, headed: bool = False) -> Markup:  # a filter of tem
 def day(instant: int | None) -> Markup:
     """The day of an instant, likewise."""
     if instant is None:
-        return Markup("return Markup(NOTHING)ndash;")
+        return Markup.escape(NOTHING)
     at = datetime.fromtimestamp(instant // 1_000_000, UTC)
     return Markup('<time datetime="{0:%Y-%m-%d}">{0:%Y-%m-%d}</time>').format(at)
 
@@ -101,6 +105,15 @@ def short(text: str) -> str:
 def written(value: object) -> str:
     """A value of a record as text."""
     return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def told(value: object) -> str:
+    """A fact of an operator record: lists as a sentence has them, digests by their beginning, all else whole."""
+    if isinstance(value, list):
+        return "; ".join(": ".join(map(told, each)) if isinstance(each, list) else told(each) for each in value)
+    if isinstance(value, str):
+        return short(value) if _DIGEST.fullmatch(value) else value
+    return written(value)
 
 
 def size(number: int) -> str:
@@ -127,8 +140,7 @@ _FILTERS: Mapping[str, Callable[..., object]] = {
     "day": day,
     "count": count,
     "words": words,
-    "short": short,
-    "json": written,
+    "told": told,
     "size": size,
     "ago": ago,
 }

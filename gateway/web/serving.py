@@ -15,10 +15,10 @@ from time import monotonic
 import uvloop
 from aiohttp import web
 
-from gateway.config import Bundle
 from gateway.errors import ConfigurationError, Fault
-from gateway.listener import Listener, ListenerOptions
+from gateway.listener import Listener
 from gateway.logs import detached_logger, silence
+from gateway.options import pages_options
 from gateway.process import close_core_dumps, concerns
 from gateway.web.house import House
 from gateway.web.sign_in import OpenId
@@ -41,7 +41,7 @@ class Pages:
         settings = self.house.bundle.settings.web
         handler = logging.StreamHandler(sys.stderr)
         silence(handler)
-        options = _options(self.house.bundle)
+        options = pages_options(self.house.bundle)
         self._listener = Listener(options, detached_logger(handler))
         self._names = options.allowed_names
         self._settings = settings
@@ -140,19 +140,3 @@ async def _serve(pages: Pages) -> int:
     finally:
         await pages.stop()
     return 0
-
-
-def _options(bundle: Bundle) -> ListenerOptions:
-    settings = bundle.settings.web
-    return ListenerOptions(
-        host=settings.host,
-        port=settings.port,
-        names=frozenset(settings.names),
-        certificate=None if settings.tls is None else bundle.path(settings.tls.certificate),
-        private_key=None if settings.tls is None else bundle.path(settings.tls.private_key),
-        unsafe_plaintext=settings.unsafe_plaintext,
-        client_max_size=65_536,
-        max_connections=512,
-        max_connections_per_peer=128,
-        max_line_size=8190,
-    )

@@ -98,6 +98,8 @@ class Hand:
             return self.till.claim(message)
         if "release" in message:
             self.till.release(message)
+        if "leave" in message:
+            self.till.leave(message)
         if "started" in message:
             self.started.set()
         return None

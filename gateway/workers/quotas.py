@@ -41,6 +41,12 @@ class Till:
         self._held[number] = taken
         return {"rates": _written(taken.rates)}
 
+    def leave(self, message: Message) -> None:
+        """A call goes on without the places of one scope."""
+        taken = self._held.get(cast(int, message["leave"]))
+        if taken is not None:
+            taken.leave(str(message["scope"]))
+
     def release(self, message: Message) -> None:
         """A call is over; the tokens that it used, or None."""
         taken = self._held.pop(cast(int, message["release"]), None)
@@ -93,6 +99,9 @@ class AskedQuotas:
             raise OverQuota(str(answer["reason"]), wait, rates, worth_waiting=bool(answer["worth"]))
         return _Asked(self, number, rates)
 
+    def _leave(self, number: int, scope: str) -> None:
+        self._channel.send({"leave": number, "scope": scope})
+
     def _give_back(self, number: int, tokens: int | None) -> None:
         self._channel.send({"release": number, "tokens": tokens})
 
@@ -106,6 +115,11 @@ class _Asked:
         self._quotas: AskedQuotas | None = quotas
         self._number = number
         self.rates = rates
+
+    def leave(self, scope: str) -> None:
+        """See `Held`."""
+        if self._quotas is not None:
+            self._quotas._leave(self._number, scope)
 
     def release(self, tokens: int | None) -> None:
         """See `Held`."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+import shutil
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections.abc import AsyncIterator, Callable
@@ -25,15 +27,10 @@ from gateway.audit.journal import unavailable
 from gateway.audit.language import Sha
 from gateway.audit.record import Operator
 from gateway.audit.report import Period, build
-from gateway.audit.stamping import (
-    NotStamped,
-    Question,
-    Stamp,
-    keep_roots,
-    keep_stamp,
-    kept_stamps,
-    last_stamped,
-)
+from gateway.audit.retention.restoring import adopt, reapply
+from gateway.audit.stamping import NotStamped, Question
+from gateway.audit.stamps import FOLDER, Stamp, keep_roots, keep_stamp, kept_stamps, last_stamped
+from gateway.audit.tiles import Tiles
 from gateway.audit.words import Act
 from gateway.config.settings import TimeStamps
 from gateway.errors import Unavailable
@@ -270,6 +267,49 @@ async def stamped(state: State, authority: Authority) -> Stamp:
     return made
 
 
+async def test_tokens_outlive_the_disk(tmp_path: Path) -> None:
+    """They are published with the log, and a restored state takes back those that the log names, and no others."""
+    state, tiles = State(tmp_path / "state"), tmp_path / "tiles"
+    authority = Authority(lambda: state.time)
+    async with state.open():
+        before = await stamped(state, authority)
+        await state.journal.truncate()
+        shutil.copytree(state.directory, tmp_path / "backup")
+        await state.live(1)
+        after = await stamped(state, authority)
+        state.order()
+    with state.log_read() as log:
+        Tiles(tiles).publish(log)
+    stray = Stamp(after.note, authority.stamp(Question("another note\n").written), after.time + SECOND, after.size)
+    keep_stamp(tiles, stray)
+    shutil.rmtree(state.directory)
+    shutil.copytree(tmp_path / "backup", state.directory)
+    state.keyring = Keyring.open(state.directory / "keys")
+    assert [each.digest for each in kept_stamps(state.directory / "log")] == [before.digest]
+
+    reapply(state.directory, state.keyring, state.guard)
+    lost = adopt(state.directory, state.keyring, state.guard, tiles, state.time)
+
+    assert lost is not None
+    assert [each.digest for each in kept_stamps(state.directory / "log")] == [before.digest, after.digest]
+    async with state.open():
+        gap = Operator(
+            time=state.tick(),
+            act=Act.GAP,
+            document=Sha(lost.document),
+            count=lost.count,
+            start=lost.start,
+            end=lost.end,
+        )
+        await state.ledger.note(gap)
+        state.order()
+    run = checked(state, authority.roots.decode())
+    assert {name: run.a[name].first for name in failed(run)} == {}
+    assert not any("may have been lost" in note for note in run.a["A3"].notes)
+    (state.directory / "log" / FOLDER / after.file).unlink()
+    assert any("may have been lost" in note for note in checked(state, authority.roots.decode()).a["A3"].notes)
+
+
 @pytest.mark.parametrize("name", [name for name in BAD if name.startswith(("over", "a token", "its", "signed"))])
 async def test_the_verifier_does_not_take_the_gateways_word(tmp_path: Path, name: str) -> None:
     """A bad token that the gateway kept and recorded all the same fails A3 by the file's own reading of it."""
@@ -346,6 +386,39 @@ async def test_a_record_that_could_not_be_written_is_written_later(tmp_path: Pat
         assert not anchoring.late
         state.days(3)
         assert anchoring.late
+
+
+async def test_a_token_that_is_being_kept_at_the_end_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gateway ends while the disk takes the token: it is kept, so it is recorded with what is recorded last."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def slowly(log: Path, stamp: Stamp) -> None:
+        began.set()
+        go_on.wait(20)
+        keep_stamp(log, stamp)
+
+    monkeypatch.setattr("gateway.anchoring.keep_stamp", slowly)
+    state = State(tmp_path / "state")
+    authority = Authority(lambda: state.time)
+    acts: list[Operator] = []
+
+    async def notes(act: Operator) -> None:
+        acts.append(act)
+
+    async with authority.serve(), state.open(), anchored(state, authority) as (anchoring, _told):
+        await state.live(1)
+        anchoring._note = notes
+        looking = asyncio.get_running_loop().create_task(anchoring.look())
+        await asyncio.to_thread(began.wait, 20)
+        looking.cancel()
+        asyncio.get_running_loop().call_later(0.1, go_on.set)
+        with pytest.raises(asyncio.CancelledError):
+            await looking
+        await anchoring.record()
+
+    assert [act.act for act in acts] == [Act.ANCHOR]
 
 
 async def test_the_gateway_serves_whatever_its_authority_does(simulator: Simulator, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from gateway.audit.log_store import LOG_FILE, Batch, Leaf, LogReader, LogStore, 
 from gateway.audit.retention.register import Register
 from gateway.audit.retention.selection import Rows
 from gateway.audit.retention.spans import keep_spans, read_spans, spans_of, write_durably, written_spans
+from gateway.audit.stamps import take_back
 from gateway.audit.store import FILE_NAME, RSEQ_BITS, SqliteStore, StoreFault
 from gateway.audit.tlog import TILE, Checkpoint, NotACheckpoint, bundle_path, unbundle
 from gateway.keys import Keyring
@@ -183,6 +184,8 @@ def _adopt(
     batch.leaves += [Leaf(at, last if at == bearer else None, None, None, None) for at in range(size, copy.size)]
     before = log.latest()
     log.add(batch, Signed(copy.size, max(now, 0 if before is None else before.time), note))
+    anchored = [(str(each.get("document")), str(each.get("parent"))) for each in facts if each.get("act") == "anchor"]
+    take_back(log.directory, tiles, anchored)
     document = keep_spans(log.directory, written_spans(spans_of(indices)))
     lost = Lost(document, len(indices), 0 if before is None else before.time, now)
     write_durably(log.directory / LOST, orjson.dumps(lost))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from gateway.audit.pages import Act
+from gateway.policy.entries import Entry
 from gateway.web.asking import Ask, Shown
 
 ACTS = ("attestation", "canary")
@@ -16,7 +20,7 @@ def answer(ask: Ask) -> Shown:
             "read_back": entry.form.read_back,
             "state": entry.state(ask.now).value,
             "review": entry.form.review_by,
-            "last": next((act for act in acts if act.act == ACTS[0] and act.body.get("processor") == entry.id), None),
+            "last": _last(ask, acts, entry),
         }
         for entry in ask.house.bundle.registry.entries.values()
     ]
@@ -24,3 +28,10 @@ def answer(ask: Ask) -> Shown:
     return Shown(
         "attestations.html", "Attestations and canaries", "every reading and trial that is recorded", len(acts), facts
     )
+
+
+def _last(ask: Ask, acts: Sequence[Act], entry: Entry) -> Act | None:
+    """The last reading of an entry: usually among the last acts of all, else however long ago it was."""
+    recent = (act for act in acts if act.act == ACTS[0] and act.body.get("processor") == entry.id)
+    found = next(recent, None)
+    return ask.view.last_of(ACTS[0], entry.id) if found is None and entry.form.read_back is not None else found

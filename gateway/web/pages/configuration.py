@@ -101,7 +101,8 @@ def _approver_names(ask: Ask) -> dict[str, str]:
 
 def _meaning(before: bytes, after: bytes, ask: Ask) -> list[tuple[str, int, str]]:
     try:
-        changes = difference(snapshot(before, PROVIDERS), snapshot(after, PROVIDERS), ask.now)
+        old = snapshot(before, PROVIDERS)
+        changes = difference(old, snapshot(after, PROVIDERS, old), ask.now)
     except NotASnapshot:
         return [("unreadable", 2, "one of them is of a release that this one does not read")]
     return [(each.kind.value, each.needs, each.what) for each in changes]

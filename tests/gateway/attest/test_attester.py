@@ -99,6 +99,26 @@ async def test_an_entry_takes_traffic_once_its_settings_were_read(simulator: Sim
     assert ["web_search", "disabled"] in act["readings"]
 
 
+async def test_an_example_is_passed_by(simulator: Simulator, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Nobody reads its settings, so nobody says that they cannot be read, until it is an example no more."""
+    configuration = write_configuration(tmp_path, simulator.port, CREDENTIAL, settings=settings(**UNSCANNED))
+    read_back(configuration, simulator.port)
+    edit(configuration, "openai", example=True)
+    async with housed(simulator, tmp_path) as house:
+        refused, told, acts = await house.call(), await house.ready(), house.acts()
+        said = capfd.readouterr().err
+        edit(configuration, "openai", example=False)
+        async with house.application._attester._lock:  # nothing is read meanwhile
+            assert await house.application.reload()
+            unread = await house.call()
+        await house.application._attester.look()
+
+        assert await house.call() == "ok"
+    assert (refused, unread, acts) == ("processor_not_active", "attestation_failed", [])
+    assert ENTRY not in " ".join(told["warnings"])
+    assert "takes no traffic" not in said
+
+
 async def test_drift_stops_the_entry_and_a_pass_lets_it_go_on(simulator: Simulator, tmp_path: Path) -> None:
     """The next call after a failed reading is refused with its code, readiness says why; the next pass ends that."""
     async with housed(simulator, tmp_path) as house:

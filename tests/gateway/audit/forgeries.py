@@ -11,6 +11,7 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 
 from gateway.audit.edge import Edge
 from gateway.audit.log_store import Batch
@@ -279,6 +280,48 @@ def _omit_boot(evidence: Evidence, chance: random.Random) -> Evidence:
     return replace(evidence, rows=[each for each in evidence.rows if each.record.get("boot") != boot]).signed()
 
 
+def _deny_what_was_sent(evidence: Evidence, chance: random.Random) -> Evidence:
+    sent = _pick(evidence, chance, "intent")
+    denied = next(at for at, each in enumerate(evidence.rows) if each.record["kind"] == "refusal")
+    if sent < denied:
+        return _deny_what_was_sent(evidence, chance)
+    record = {**evidence.rows[denied].record, "call": evidence.rows[sent].record["call"]}
+    return _with(evidence, denied, evidence.rows[denied].saying(_spell(record))).signed()
+
+
+def _announce_late(evidence: Evidence, chance: random.Random) -> Evidence:
+    """Every record of a log under a configuration whose notice was shorter than was promised."""
+    days = chance.randrange(30)
+    renamed = {}
+    for digest, preimage in evidence.configurations.items():
+        trees = json.loads(preimage)
+        for name, tree in trees[0].items():
+            if name.startswith("processors/"):
+                effective = date.fromisoformat(tree["notice"]["effective"])
+                tree["notice"]["announced"] = str(effective - timedelta(days=days))
+        written = json.dumps(trees).encode()
+        renamed[digest] = hashlib.sha256(written).hexdigest(), written
+    rows = []
+    for row in evidence.rows:
+        text = row.text if row.text is not None else row.entry[1:].decode()
+        for digest, (other, _written) in renamed.items():
+            text = text.replace(digest, other)
+        rows.append(row.saying(text))
+    return replace(evidence, rows=rows, configurations=dict(renamed.values())).signed()
+
+
+def _claim(act: str, **said: object) -> Forge:
+    """Another operator's record where one stands, of something that never was."""
+
+    def forge(evidence: Evidence, chance: random.Random) -> Evidence:
+        at = _pick(evidence, chance, "operator")
+        kept = {name: evidence.rows[at].record[name] for name in ("boot", "kind", "rseq", "time", "v")}
+        claimed = {**kept, "act": act, "document": chance.randbytes(32).hex(), **said}
+        return _with(evidence, at, evidence.rows[at].saying(_spell(claimed))).signed()
+
+    return forge
+
+
 FORGERIES: dict[str, tuple[Forge, frozenset[str]]] = {
     "edit a field": (_edit, frozenset({"A4"})),
     "flip a bit of a record": (_flip, frozenset({"A4"})),
@@ -314,6 +357,12 @@ FORGERIES: dict[str, tuple[Forge, frozenset[str]]] = {
         _insider("intent", lambda r: {**r, "configuration": "0d" * 32}), frozenset({"A10"})),
     "insider: two years old": (
         _insider("outcome", lambda r: {**r, "time": int(str(r["time"])) - 730 * 86_400_000_000}), frozenset({"A14"})),
+    "insider: a time stamp that nobody gave": (
+        _claim("anchor", parent="ab" * 32, count=3, start=10**15), frozenset({"A3"})),
+    "insider: a call that was sent, and is said to be denied": (_deny_what_was_sent, frozenset({"A8"})),
+    "insider: a notice that was too short": (_announce_late, frozenset({"A11"})),
+    "insider: a reconciliation that was not made": (_claim("reconciliation", clean=True), frozenset({"A13"})),
+    "insider: an erasure without its list": (_claim("erase", ground="tenant"), frozenset({"A4"})),
     "insider: a lost number of a tenant": (
         _insider("intent", lambda r: {**r, "tseq": int(str(r["tseq"])) + 1}), frozenset({"A5"})),
 }  # fmt: skip

@@ -6,6 +6,7 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import apsw
@@ -179,7 +180,7 @@ def test_a_scope_sees_its_own_and_nothing_else(pages: Pages, mine: str) -> None:
         counts = view.counts(Filters())
         lines = list(view.walk(Filters()))
         others = [view.call(line.call) for line in whole if line.facts["tenant"] != mine]
-        acts = {act.act for act in view.acts()}
+        acts = {act.act for act in view.acts([each.value for each in Act])}
         asked = view.counts(Filters(values=(("tenant", next(each for each in TENANTS if each != mine)),)))
 
     assert [line.place for line in lines] == [line.place for line in whole if line.facts["tenant"] == mine]
@@ -321,3 +322,7 @@ def test_months_are_the_calendars() -> None:
     """January 1970 is month 0; a month begins on its first day."""
     assert [month_of(day) for day in (0, 30, 31, 58, 59, 365)] == [0, 0, 1, 1, 2, 12]
     assert month_start(1) == 31
+    for month in range(12 * 440):
+        first = (date(1970 + month // 12, month % 12 + 1, 1) - date(1970, 1, 1)).days
+        assert month_start(month) == first
+        assert (month_of(first - 1), month_of(first)) == (month - 1, month)

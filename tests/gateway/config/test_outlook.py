@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.caller_keys import KeyFile
 from gateway.config.outlook import outlook
 from gateway.keys import mint_caller_key
 from tests.gateway.config.small import FILES, NOW, read, write
+from tests.gateway.stamps import certificate, make_key
 
 P = "processors/toy-eu.yaml"
 
@@ -41,11 +43,11 @@ def test_it_says_what_is_in_force(tmp_path: Path) -> None:
 
 
 def test_an_example_says_what_is_missing(tmp_path: Path) -> None:
-    """An entry with evidence to be filled is an example, and each missing piece is named."""
+    """An entry with evidence to be filled is a draft, mark or no mark, and each missing piece is named."""
     said = report(write(tmp_path, **{P: FILES[P].replace("IE\n  contact", "TO_BE_FILLED\n  contact")}))
 
-    assert "toy-eu: EXAMPLE, takes no traffic" in said
-    assert "evidence to be filled: legal_entity.country" in said
+    assert "toy-eu: DRAFT, takes no traffic before its evidence is there" in said
+    assert "evidence to be filled (1): legal_entity (country)" in said
     assert "No processor is active: every call will be refused." in said
 
 
@@ -67,6 +69,39 @@ def test_an_end_is_announced(tmp_path: Path, before: timedelta, words: str | Non
 
     lines = [line for line in said.splitlines() if "agreement toy-zero ends" in line]
     assert [words in line for line in lines] == ([True] if words else [])  # type: ignore[operator]
+
+
+STAMPS = """
+log:
+  time_stamps: {url: "https://tsa.example.com", roots: tsa.pem}
+"""
+
+
+@pytest.mark.parametrize(
+    ("until", "words"),
+    [
+        pytest.param(NOW + timedelta(days=900), ["CN=a root, until 2029-05-13", "no certificate"], id="good for long"),
+        pytest.param(NOW + timedelta(days=6), ["within 7 days: 2026-12-01 12:00 UTC, CN=a root of log.time_stamps.roots ends"], id="ends soon"),
+        pytest.param(NOW, ["WARNING: CN=a root: good from 2020-01-01 to 2026-11-25", "WARNING: log.time_stamps.roots: no certificate is good now"], id="ended"),
+        pytest.param("nothing", ["tsa.pem: errno 2; no time-stamp token is fetched"], id="not there"),
+        pytest.param("text", ["no certificates in PEM; no time-stamp token is fetched"], id="something else"),
+    ],
+)  # fmt: skip
+def test_whose_clock_is_believed_is_checked(tmp_path: Path, until: datetime | str, words: list[str]) -> None:
+    """Each root of the time-stamp authorities with its end, and a warning where no token would come of it."""
+    directory = write(tmp_path, **{"gateway.yaml": FILES["gateway.yaml"] + STAMPS})
+    if isinstance(until, datetime):
+        root = certificate("a root", make_key("p256"), None, authority=True, until=until)
+        (directory / "tsa.pem").write_bytes(root.public_bytes(Encoding.PEM))
+    elif until == "text":
+        (directory / "tsa.pem").write_text("not a certificate")
+
+    said = report(directory, environment={"TOY_KEY": "a-toy-credential"})
+
+    assert words[0] in said
+    assert (words[-1] in said) is (words[-1] != "no certificate")
+    assert ("WARNING" in said) is (not isinstance(until, datetime) or until <= NOW)
+    assert "errno 2" not in report(write(tmp_path / "without"))
 
 
 def test_a_key_that_ends_is_announced(tmp_path: Path) -> None:
@@ -111,3 +146,19 @@ def test_says_what_personal_data_is_taken_out(tmp_path: Path) -> None:
     assert "personal data taken out: EMAIL, CARD; answers do not get it back" in report(
         write(tmp_path, **{"gateway.yaml": asked})
     )
+
+
+def test_it_says_what_leads_to_another_entry(tmp_path: Path) -> None:
+    """By purpose and tenant; and that it leads nowhere, while no model is at two entries."""
+    written = FILES["gateway.yaml"].replace(
+        "grants:", "failover: [{purposes: [summary], tenants: [t-eu], after: [unreachable, 429]}]\ngrants:"
+    )
+    said = report(write(tmp_path / "one", **{"gateway.yaml": written}))
+    twin = FILES[P].replace("toy-eu", "toy-twin")
+    both = report(write(tmp_path / "two", **{"gateway.yaml": written, "processors/toy-twin.yaml": twin}))
+
+    assert "summary of t-eu: 429, unreachable" in said
+    assert "WARNING: no model is at two entries" in said
+    assert "models at several entries: " in both
+    assert "toy/toy-large" in both.partition("models at several entries: ")[2].partition("\n")[0]
+    assert "Failover" not in report(write(tmp_path / "none"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,24 @@ def test_it_is_over_when_everybody_had_it(bundle: Bundle) -> None:
 
     assert of(bundle, "processor/toy-us", last.replace(day=8)).id
     assert [item.id for item in due(bundle, last)] == []
+
+
+@pytest.mark.parametrize(
+    ("by", "now", "late"),
+    [
+        ("2026-11-26T00:00", "2026-11-26T23:59", False),
+        ("2026-11-26T00:00", "2026-11-27T00:00", True),
+        ("2026-11-26T09:30", "2026-11-26T09:29", False),
+        ("2026-11-26T09:30", "2026-11-26T09:30", True),
+    ],
+)
+def test_a_notice_has_the_day_of_its_announcement(by: str, now: str, late: bool) -> None:
+    """It is late when that day is over; one that is announced at an instant is late at that instant."""
+    at = datetime.fromisoformat(f"{by}+00:00")
+    item = Due("processor/x", "", at, {}, None, None)
+
+    assert item.is_late(datetime.fromisoformat(f"{now}+00:00")) is late
+    assert not replace(item, sent=at).is_late(NOW + timedelta(days=900))
 
 
 def test_what_was_sent_is_kept(bundle: Bundle) -> None:

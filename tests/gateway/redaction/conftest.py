@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import pytest
@@ -32,10 +33,16 @@ class InProcess(Shipped):
         return await super().find(texts)
 
 
+@functools.cache
+def shipped() -> Engine:
+    """The engine with the rules that ship: one a process, since it costs seconds to read, and more to get going."""
+    return Engine(rules(), lambda path, reason: pytest.fail(f"{path}: {reason}"), folder())
+
+
 @pytest.fixture(scope="session")
 def engine() -> Engine:
     """The engine with the rules that ship."""
-    return Engine(rules(), lambda path, reason: pytest.fail(f"{path}: {reason}"), folder())
+    return shipped()
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ def noticed(*sources: str) -> set[str]:
     phrases = Phrases({})
     for number, source in enumerate(sources):
         phrases.add_pattern(read(source, phrase=True), number)
-    made = graph(phrases)
-    return {word.decode() for word, atoms in made.bearing.items() if any(made.turned[atom] for atom in atoms)}
+    anchors = set(graph(phrases).anchors.keys.tolist())
+    return {word.decode() for word, atoms in phrases.bearing().items() if not anchors.isdisjoint(atoms)}
 
 
 def test_common_words_say_how_often() -> None:

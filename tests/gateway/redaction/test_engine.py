@@ -10,7 +10,6 @@ import sys
 import time
 import unicodedata
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,10 +19,9 @@ from hypothesis import strategies as st
 from gateway.categories import Category
 from gateway.redaction.engine import Engine, NotWorking
 from gateway.redaction.findings import well_formed
-from gateway.redaction.kept import folder
 from gateway.redaction.plain import Plain
 from gateway.redaction.segments import join, pieces
-from tests.evaluate import rules
+from tests.gateway.redaction.conftest import shipped
 
 ROOT = Path(__file__).parents[3]
 PHRASES = {
@@ -96,15 +94,9 @@ def test_no_spelling_hides_a_phrase(engine: Engine, phrase: str, evasion: Callab
 def test_findings_are_well_formed(parts: list[str]) -> None:
     """Spans are in order, apart, and inside the text."""
     text = " ".join(parts)
-    (findings,) = _shared().find([text])
+    (findings,) = shipped().find([text])
 
     assert well_formed(findings, len(text))
-
-
-@cache
-def _shared() -> Engine:
-    """For properties, which cannot take fixtures of one test."""
-    return Engine(rules(), where=folder())
 
 
 def test_texts_of_one_call_do_not_see_each_other(engine: Engine) -> None:
@@ -158,7 +150,7 @@ from gateway.redaction import lean
 lean.install()
 from gateway.redaction.engine import Engine
 from gateway.redaction.kept import folder
-from tests.evaluate import rules
+from tests.configuration import rules
 engine = Engine(rules(), where=folder())
 assert engine.find(["mail jane.doe@example.com, her brother is HIV positive"])[0]
 import tldextract

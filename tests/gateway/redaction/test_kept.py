@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,15 @@ def test_other_rules_are_made_anew(few: dict[str, Plain], tmp_path: Path, made: 
     assert len(made) == 2
 
 
+def test_the_same_rules_in_another_order_are_made_anew(few: dict[str, Plain], tmp_path: Path, made: list[int]) -> None:
+    """Phrases are numbered in the order of the rules: what was made of one order would name the wrong ones of another."""
+    Engine(few, where=tmp_path).test()
+    turned = Engine(dict(reversed(few.items())), where=tmp_path)
+
+    assert len(made) == 2
+    turned.test()
+
+
 @pytest.mark.parametrize(
     "spoil", [lambda data: data[:-1], lambda data: b"", lambda data: data[:40] + b"\x00" + data[41:]]
 )
@@ -82,6 +92,33 @@ def test_only_a_few_are_kept(few: dict[str, Plain], tmp_path: Path) -> None:
         Kept(tmp_path, {**few, f"own{number}": None}).write(known)
 
     assert len(list(tmp_path.glob("*"))) == 8
+
+
+def test_what_was_used_last_stays(few: dict[str, Plain], tmp_path: Path) -> None:
+    """Reading one puts it last in the row of those that go."""
+    Engine(few, where=tmp_path)
+    used = Kept(tmp_path, few)
+    known = used.read()
+    assert known is not None
+    for number in range(12):
+        Kept(tmp_path, {**few, f"own{number}": None}).write(known)
+        assert used.read() is not None
+
+
+def test_a_large_one_is_not_pushed_out_by_small_ones(few: dict[str, Plain], tmp_path: Path) -> None:
+    """It takes seconds to make, they take none; of large ones, too, only a few are kept."""
+    Engine(few, where=tmp_path)
+    known = Kept(tmp_path, few).read()
+    assert known is not None
+    large = [tmp_path / f"{number}.graph" for number in range(6)]
+    for age, path in enumerate(reversed(large), 1):
+        path.write_bytes(bytes(2**20))
+        os.utime(path, (age, age))
+    for number in range(12):
+        Kept(tmp_path, {**few, f"own{number}": None}).write(known)
+
+    assert [path.exists() for path in large] == [True] * 4 + [False] * 2
+    assert len(list(tmp_path.glob("*"))) == 4 + 8
 
 
 def test_a_folder_that_others_may_write_to_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

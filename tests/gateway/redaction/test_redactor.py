@@ -15,11 +15,9 @@ from gateway.categories import Category
 from gateway.errors import Code, Refused
 from gateway.redaction.engine import Engine
 from gateway.redaction.findings import Finding
-from gateway.redaction.kept import folder
 from gateway.redaction.redactor import Redactor, typed
 from providers.document import Approved, Document, Encoded, Identifier, Opaque, Sealed, Value
-from tests.evaluate import rules
-from tests.gateway.redaction.conftest import InProcess
+from tests.gateway.redaction.conftest import InProcess, shipped
 
 KNOWN = frozenset({"messages", "role", "content", "type", "text", "name", "tools", "arguments", "id", "input"})
 SECRET = "My brother is HIV positive."
@@ -193,15 +191,6 @@ def test_known_keys_are_not_content(finds: InProcess) -> None:
     assert "other" in finds.asked
 
 
-_finds: list[InProcess] = []
-
-
-def _shared() -> InProcess:
-    if not _finds:
-        _finds.append(InProcess(Engine(rules(), where=folder())))
-    return _finds[0]
-
-
 WORDS = st.lists(
     st.sampled_from(
         [
@@ -236,7 +225,7 @@ def test_json_stays_json_and_keeps_its_shape(value: Value) -> None:
     """Cleaning changes no structure: same containers, same lengths, same numbers; inside strings as well."""
     document: Document = {"content": value, "arguments": Encoded(json.dumps([value]))}
 
-    cleaned = clean(_shared(), document)
+    cleaned = clean(InProcess(shipped()), document)
 
     assert _shape(cleaned["content"]) == _shape(value)
     assert _shape(json.loads(str(cleaned["arguments"]))) == _shape([value])
@@ -254,7 +243,7 @@ def _shape(value: Value) -> object:
 @given(WORDS)
 def test_redaction_is_idempotent(text: str) -> None:
     """What was cleaned once has nothing left to clean."""
-    redactor = Redactor(_shared())
+    redactor = Redactor(InProcess(shipped()))
 
     once, _counts = asyncio.run(redactor.redact(text))
     twice, counts = asyncio.run(redactor.redact(once))

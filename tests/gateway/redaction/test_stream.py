@@ -13,16 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.categories import PLACEHOLDER, Scope
-from gateway.redaction.engine import Engine
 from gateway.redaction.findings import Ends, Window
-from gateway.redaction.kept import folder
 from gateway.redaction.redactor import Redactor, untyped
 from gateway.redaction.stream import Channels
 from gateway.redaction.treatment import Treatment
+from tests.detectors import shared
 from tests.evaluate import ROOT, rules
-from tests.gateway.redaction.conftest import InProcess
+from tests.gateway.redaction.conftest import InProcess, shipped
 
-ENGINE = Engine(rules(), where=folder())
+ENGINE = shipped()
 SECRET = "My brother is HIV positive."
 REST = "My brother is [REDACTED]."
 HELD = 512
@@ -85,18 +84,26 @@ EVASIONS = [
 ]
 
 
-@pytest.mark.parametrize("text", [*EXAMPLES, *EVASIONS], ids=range(len(EXAMPLES) + len(EVASIONS)))
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(pytest.param(text, marks=[pytest.mark.soak] if at % 4 else []) for at, text in enumerate(EXAMPLES)),
+        *EVASIONS,
+    ],
+    ids=range(len(EXAMPLES) + len(EVASIONS)),
+)
 def test_every_split_gives_the_whole(text: str) -> None:
-    """Cut in two at any place, a text gives what it gives whole."""
+    """Cut in two at any place, a text gives what it gives whole. A quarter of the examples; `make soak` has the others."""
     expected = whole(text)
 
     assert all(streamed([text[:at], text[at:]])[0] == expected for at in range(len(text) + 1))
     assert streamed(text)[0] == expected
 
 
-def test_every_split_round_every_finding_of_the_passages() -> None:
+@pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.soak)])
+def test_every_split_round_every_finding_of_the_passages(every: int) -> None:
     """In real passages too, at every place round every finding: what is settled is found, and stays."""
-    for text in windows(passages()[::3], 120):
+    for text in windows(passages()[::every], 120):
         (found,) = ENGINE.find([text])
         for at in range(1, len(text)):
             (settled,) = ENGINE.settle([Window(text[:at], 0, Ends.OPEN)])
@@ -104,11 +111,12 @@ def test_every_split_round_every_finding_of_the_passages() -> None:
             assert not any(one.start < settled.end < one.end for one in found)
 
 
+@pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("scope", [Scope.SPAN, Scope.SENTENCE])
-def test_passages_in_random_pieces_give_the_whole(scope: Scope) -> None:
+def test_passages_in_random_pieces_give_the_whole(scope: Scope, every: int) -> None:
     """Whole passages, in pieces as tokens are; where whole sentences go, they are complete before they go."""
     source = random.Random(7)
-    for text in passages()[::3]:
+    for text in passages()[::every]:
         cuts = sorted(source.sample(range(len(text)), len(text) // 5))
         pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
 
@@ -304,10 +312,10 @@ def test_channels_are_apart_and_closed_by_the_beginning_of_their_key() -> None:
 
 async def test_the_detector_settles_as_the_engine_does() -> None:
     """Windows go to the worker and back, beside whole texts."""
-    from gateway.redaction.detector import Detector  # noqa: PLC0415  # its processes are for this test only
+    from gateway.redaction.detector import Detector  # noqa: PLC0415
     from gateway.redaction.patience import Patience  # noqa: PLC0415
 
-    detector = Detector(rules(), patience=Patience(20.0))
+    detector = Detector(rules(), patience=Patience(20.0), mother=shared().mother)
     await detector.start()
     try:
         asked = [Window(text[: len(text) * 2 // 3], len(text) // 3, ends) for text in EXAMPLES[:20] for ends in Ends]

@@ -9,18 +9,16 @@ import pytest
 from gateway.redaction.anchors import graph
 from gateway.redaction.grammar import read
 from gateway.redaction.phrases import Phrases
-from gateway.redaction.tables import Graph, Lists, Table, packed, unpacked
+from gateway.redaction.tables import Graph, Lists, Table, arrays, packed, unpacked
 
 
 def test_rows_are_what_was_put_in() -> None:
-    """Lists and tables tell each row, the empty ones too, and which ones are not empty."""
-    lists = Lists.of({1: (4, 5), 3: (6,)}, 5)
-    table = Table.of({0: {7: (1, 2)}, 2: {8: (3,), 9: (4,)}}, 4)
+    """Lists and tables tell each row in order, the empty ones too."""
+    lists = Lists.of({1: (5, 4), 3: (6,)}, 5)
+    table = Table.of({0: {7: (2, 1)}, 2: {9: (4,), 8: (3,)}}, 4)
 
-    assert [lists[row] for row in range(5)] == [(), (4, 5), (), (6,), ()]
-    assert lists.filled() == {1: (4, 5), 3: (6,)}
-    assert [table[row] for row in range(4)] == [{7: (1, 2)}, {}, {8: (3,), 9: (4,)}, {}]
-    assert table.rows() == {0, 2}
+    assert [lists.row(row) for row in range(5)] == [[], [4, 5], [], [6], []]
+    assert [table.row(row) for row in range(4)] == [{7: [1, 2]}, {}, {8: [3], 9: [4]}, {}]
 
 
 def made() -> Graph:
@@ -33,14 +31,13 @@ def made() -> Graph:
 
 def told(one: Graph) -> list[object]:
     """All that a graph holds."""
-    parts: list[object] = [one.first, one.bearing, one.forms, one.marked]
-    parts.extend(list(column) for part in one if isinstance(part, Table | Lists) for column in part.arrays())
-    return parts
+    return [one.forms, one.marked, *(column.tolist() for column in arrays(one))]
 
 
 def test_a_graph_goes_through_bytes() -> None:
     """What is unpacked is what was packed."""
     assert told(unpacked(packed(made()))) == told(made())
+    assert not any(column.flags.writeable for column in arrays(unpacked(packed(made()))))
 
 
 @pytest.mark.parametrize("cut", [0, 5, 20])

@@ -231,3 +231,32 @@ async def test_redis_that_comes_back_is_used_again(private_redis: RedisServer) -
         await until(lambda: two.door.up)
 
         assert await admitted([two], caller(tokens_per_day=1000), 5, tokens=50) == 2
+
+
+async def test_a_call_that_goes_elsewhere_gives_back_one_scope(redis: RedisServer) -> None:
+    """The processor that did not serve it has its place and tokens again; the caller is charged once, at the end."""
+    claims = [*caller(in_flight=1), Claim("processor", "p", Quota(in_flight=1, tokens_per_day=100))]
+    async with replicas(redis.port) as (one, two):
+        held = await one.quotas.claim(claims, 100, stream=False)
+        assert await admitted([two], claims[1:], 1) == 0
+        held.leave("processor")
+        await one.tell()
+        assert await admitted([two], claims[1:], 1, tokens=100) == 1
+        assert await admitted([two], claims[:1], 1) == 0
+        held.release(7)
+        await one.tell()
+
+        assert await admitted([two], claims[:1], 1) == 1
+
+
+async def test_one_that_the_share_admitted_gives_back_one_scope(private_redis: RedisServer) -> None:
+    """Without Redis it is the share of this process that is given back."""
+    claims = [*caller(in_flight=2), Claim("processor", "p", Quota(in_flight=2, tokens_per_minute=100))]
+    async with replicas(private_redis.port) as (one, _two):
+        private_redis.stop()
+        held = await one.quotas.claim(claims, 50, stream=False)
+        assert await admitted([one], claims[1:], 1) == 0
+        held.leave("processor")
+
+        assert await admitted([one], claims[1:], 1) == 1
+        assert one.counters.count("caller:coaching") == (1, 0)

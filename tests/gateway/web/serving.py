@@ -6,7 +6,7 @@ import contextlib
 import html
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,10 +91,16 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def serving(
-    folder: Path, *, calls: int = 60, days: int = 5, web: dict[str, object] | None = None
+    folder: Path,
+    *,
+    calls: int = 60,
+    days: int = 5,
+    web: dict[str, object] | None = None,
+    change: Callable[[Lived], object] = lambda _made: None,
 ) -> AsyncIterator[Served]:
-    """Make a state under `folder` and serve its pages."""
+    """Make a state under `folder`, change it, and serve its pages."""
     made = lived(folder, calls=calls, days=days, web=web)
+    change(made)
     pages = Pages(made.configuration, made.state, {})
     pages.house.clock = lambda: NOW
     while pages.house.follow():

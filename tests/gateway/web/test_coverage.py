@@ -18,7 +18,7 @@ from gateway.audit.index import Index
 from gateway.audit.pages import Filters, Pages
 from gateway.audit.scope import Scope
 from gateway.web.agreements import agreements
-from gateway.web.coverage import GRACE, _holds, coverage
+from gateway.web.coverage import GRACE, Turn, _configuration, _holds, _intent, coverage
 from tests.gateway.web.lived import NOW, Lived, lived
 
 MIDDLE = datetime.fromtimestamp(NOW / 1e6, UTC) - timedelta(days=2, hours=5)
@@ -89,10 +89,14 @@ def test_a_call_on_its_way_through_a_reload_is_the_former_configurations(tmp_pat
     narrower = orjson.dumps([trees, schemas], option=orjson.OPT_SORT_KEYS)
     digest = sha256(narrower).hexdigest()
     keep_configuration(made.state / "log", digest, narrower)
-    turns = [(NOW - 10**12, made.digests[1]), (NOW, digest)]
-    like = ("simulated-openai", "simulated-openai-2026", "gpt-simulated", "CA", "call_summary")
+    in_force = ((NOW - 10**12, made.digests[1]), (NOW, digest))
+    turns = [
+        Turn(time, number, _configuration(str(made.state / "log"), name))
+        for number, (time, name) in enumerate(in_force)
+    ]
+    intent = _intent(("simulated-openai", "simulated-openai-2026", "gpt-simulated", "CA", "call_summary"))
 
-    assert _holds(made.state, turns, (NOW - 20, NOW), like)
-    assert _holds(made.state, turns, (NOW, NOW + GRACE), like)
-    assert not _holds(made.state, turns, (NOW + GRACE, NOW + GRACE + 20), like)
-    assert not _holds(made.state, [], (NOW, NOW + 20), like)
+    assert _holds(turns, (NOW - 20, NOW), intent)
+    assert _holds(turns, (NOW, NOW + GRACE), intent)
+    assert not _holds(turns, (NOW + GRACE, NOW + GRACE + 20), intent)
+    assert not _holds([], (NOW, NOW + 20), intent)

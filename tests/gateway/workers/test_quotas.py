@@ -34,7 +34,10 @@ class Pair:
     def _hear(self, message: Message) -> Message | None:
         if "claim" in message:
             return self.till.claim(message)
-        self.till.release(message)
+        if "leave" in message:
+            self.till.leave(message)
+        else:
+            self.till.release(message)
         return None
 
     async def close(self) -> None:
@@ -102,3 +105,19 @@ async def test_who_asks_a_lost_end_is_told() -> None:
             await asked
         with pytest.raises(Lost):
             await one.worker.ask({"tell": True}, 10)
+
+
+async def test_a_call_that_goes_elsewhere_gives_back_one_scope() -> None:
+    """The parent counts the processor out at once, and its tokens; the caller's place is held until the end."""
+    claims = [*CALLER, Claim("processor", "p", Quota(in_flight=1, tokens_per_day=1000))]
+    async with pairs(1) as (counters, [pair]):
+        held = await pair.quotas.claim(claims, 10, stream=False)
+        held.leave("processor")
+        other = await pair.quotas.claim(claims[1:], 10, stream=False)
+        assert (counters.count("caller:one"), counters.count("processor:p")) == ((1, 0), (1, 0))
+        held.release(7)
+        other.release(7)
+        await pair.quotas.claim(CALLER, 0, stream=False)
+
+        assert (counters.count("caller:one"), counters.count("processor:p")) == ((1, 0), (0, 0))
+        assert [counters._rows[key].used for key in ("caller:one", "processor:p")] == [7, 7]

@@ -7,10 +7,9 @@ import random
 import pytest
 
 from gateway.redaction.anchors import graph
-from gateway.redaction.automaton import Automaton
+from gateway.redaction.automaton import MOST, Automaton
 from gateway.redaction.grammar import Unread, read
 from gateway.redaction.phrases import Phrases, macro
-from gateway.redaction.search import MOST, Text
 
 KIN = macro(read("mother|father|big sister|half (?:brother|sister)", phrase=True), {})
 
@@ -27,7 +26,7 @@ def told(heard: Automaton, text: str) -> list[list[tuple[str, tuple[int, ...]]]]
     """What each stretch is, and its numbers, by where it begins."""
     return [
         [(text[one.start : one.end], one.phrases) for one in stretches]
-        for stretches in Text(heard, text.encode()).stretches()
+        for stretches in heard.hear(text.encode()).stretches()
     ]
 
 
@@ -87,7 +86,7 @@ def test_phrases_are_heard_where_they_stand(
 )
 def test_what_may_go_on_is_told(text: str, places: list[int]) -> None:
     """Where a phrase has begun that the end of the text leaves open; its last word may be the beginning of one."""
-    assert list(Text(automaton("breast cancer", "half big <kin>", "big <kin>"), text.encode()).unfinished()) == places
+    assert list(automaton("breast cancer", "half big <kin>", "big <kin>").hear(text.encode()).unfinished()) == places
 
 
 def test_a_candidate_is_bounded() -> None:
@@ -98,17 +97,39 @@ def test_a_candidate_is_bounded() -> None:
     assert all(len(one[0]) <= MOST + 8 for found in told(heard, "very " * 300 + "ill") for one in found)
 
 
-def test_hearing_is_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However much is heard, only so much is kept, and what is found stays right."""
-    monkeypatch.setattr("gateway.redaction.automaton._MOST_STEPS", 50)
-    monkeypatch.setattr("gateway.redaction.automaton._MOST_WORDS", 50)
+def test_words_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many words are met, only so many are kept, and what is found stays right."""
+    monkeypatch.setattr("gateway.redaction.vocabulary._MOST_WORDS", 50)
+    monkeypatch.setattr("gateway.redaction.vocabulary._MOST_LETTERS", 120)
+    monkeypatch.setattr("gateway.redaction.vocabulary._MOST_FURTHER", 2)
+    sources = ("breast cancer", r"on (?:\w+ ){0,2}strike", r"grand\w+ \d{2,}")
     chance = random.Random(1)
-    heard = automaton("breast cancer", r"on (?:\w+ ){0,2}strike")
-    words = [f"w{number}" for number in range(500)] + ["breast", "cancer", "on", "strike"] * 40
+    heard = automaton(*sources)
+    words = [f"w{number}" for number in range(500)] + ["breast", "cancer", "on", "strike", "grandmother", "87"] * 300
     for _ in range(20):
         text = " ".join(chance.choices(words, k=300))
-        assert told(heard, text) == told(automaton("breast cancer", r"on (?:\w+ ){0,2}strike"), text)
-    assert len(heard.words) <= 60
+        assert told(heard, text) == told(automaton(*sources), text) != []
+        assert list(heard.hear(text.encode()).unfinished()) == list(
+            automaton(*sources).hear(text.encode()).unfinished()
+        )
+    assert sum(heard.known.words.fresh_slots > 0) <= 50
+
+
+def test_tables_grow_with_what_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More phrases, longer trails and more kinds of words than there was room for, and a clock that ran full."""
+    monkeypatch.setattr("gateway.redaction.automaton._ROWS", 2)
+    monkeypatch.setattr("gateway.redaction.automaton._TRAIL", 1)
+    monkeypatch.setattr("gateway.redaction.automaton._LATE", 40)
+    monkeypatch.setattr("gateway.redaction.vocabulary._ROOM", 12)
+    sources = [rf"so\w* (?:\w+ ){{0,4}}(?:{letter}\w*|ill)" for letter in "abcdefgh"]
+    heard = automaton(*sources)
+    text = "so many words of all kinds are ill, some and so bad days he had a cold for ill " * 3
+    plain = list(told(heard, text))
+
+    assert len(plain) >= 9
+    assert told(heard, text) == plain
+    monkeypatch.undo()
+    assert told(automaton(*sources), text) == plain
 
 
 @pytest.mark.parametrize("source", ["", "(?:a)?", "(?:'| )"])

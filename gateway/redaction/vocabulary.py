@@ -1,0 +1,170 @@
+"""The words that phrases tell apart, each with its symbol: those that some phrase spells, and those met since."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.redaction.phrases import ANY, Forms
+from gateway.redaction.tables import Bytes, Graph, Lists, Numbers, Vocabulary, numbers
+from gateway.redaction.walk import Words, hashed
+
+_T = TypeVar("_T", bound=np.generic)
+
+NOTHING = 0
+"""The symbol of no word: before a text and after it. It bears no atom."""
+_LETTERS = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyz_")
+_MOST_WORDS = 50_000
+_MOST_LETTERS = 1 << 20
+_MOST_FURTHER = 256
+_ROOM = 4_096
+_FREE = 3
+
+
+def vocabulary(bearing: Mapping[bytes, tuple[int, ...]], forms: Forms) -> Vocabulary:
+    """The words that some phrase spells, given their atoms, forms apart."""
+    listed = sorted(word for word in bearing if len(word) == 1 or _LETTERS.issuperset(word))
+    known: dict[frozenset[int], int] = {frozenset(): NOTHING}
+    symbols = [known.setdefault(_atoms(word, bearing[word], forms), len(known)) for word in listed]
+    letters = b"".join(listed)
+    starts = [0]
+    for word in listed:
+        starts.append(starts[-1] + len(word))
+    slots = np.zeros(_FREE * len(listed) + 1, np.int32)
+    for number, word in enumerate(listed):
+        _put(slots, word, number)
+    slots.flags.writeable = False
+    return Vocabulary(
+        np.frombuffer(letters, np.uint8),
+        numbers(starts),
+        numbers(symbols),
+        slots,
+        Lists.of({symbol: atoms for atoms, symbol in known.items()}, len(known)),
+    )
+
+
+def _atoms(word: bytes, spelled: tuple[int, ...], forms: Forms) -> frozenset[int]:
+    """All that a word bears; a mark only what spells it."""
+    return frozenset((ANY, *spelled, *forms.borne(word)) if word[0] in _LETTERS else spelled)
+
+
+def _put(slots: Numbers, word: bytes, number: int) -> None:
+    slot = int(hashed(np.frombuffer(word, np.uint8), 0, len(word))) % len(slots)
+    while slots[slot]:
+        slot = (slot + 1) % len(slots)
+    slots[slot] = number + 1
+
+
+class Known:
+    """The words of a graph, and others as they come: these only bear forms. What is remembered is bounded.
+
+    `words` is for `walk`; `marks` are the symbols of marks, by byte.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        fixed = self._fixed = graph.vocabulary
+        self._forms = Forms(graph.forms)
+        self._listened = np.diff(graph.starting.starts).astype(bool) | np.diff(graph.passing.starts).astype(bool)
+        self._further: dict[bytes, Bytes] = {}
+        self._forget()
+        self.marks = np.full(256, self._symbol(()), np.int32)
+        for number in range(self._from(b"\x7f")):
+            if fixed.starts[number + 1] - fixed.starts[number] == 1:
+                self.marks[fixed.letters[fixed.starts[number]]] = fixed.symbols[number]
+
+    def _forget(self) -> None:
+        """Only the graph's own words are known."""
+        fixed = self._fixed
+        starts, atoms = fixed.bearing
+        listened = self._listened[atoms]
+        self._symbols: dict[tuple[int, ...], int] = {}
+        self._next = len(starts) - 1
+        self._fresh = 0
+        self.words = Words(
+            fixed.letters,
+            fixed.starts,
+            fixed.symbols,
+            fixed.slots,
+            fresh_letters=np.zeros(_MOST_LETTERS, np.uint8),
+            fresh_starts=np.zeros(_MOST_WORDS + 1, np.int32),
+            fresh_symbols=np.zeros(_MOST_WORDS, np.int32),
+            fresh_slots=np.zeros(_FREE * _MOST_WORDS, np.int32),
+            atom_starts=_longer(starts),
+            atoms=_longer(atoms),
+            heard_starts=_longer(np.concatenate(([0], np.cumsum(listened)))[starts].astype(np.int32)),
+            heard=_longer(atoms[listened]),
+        )
+
+    def ready(self) -> None:
+        """Before a text: what was remembered goes, if it is much."""
+        if self._fresh >= _MOST_WORDS or self._next > len(self._fixed.bearing.starts) + _MOST_WORDS:
+            self._forget()
+
+    def symbol(self, word: bytes) -> int:
+        """The symbol of a word that `walk.cut` does not know; it is remembered, if there is room."""
+        words = self.words
+        symbol = self._symbol((ANY, *sorted(self._forms.borne(word))))
+        end = int(words.fresh_starts[self._fresh]) + len(word)
+        if self._fresh < _MOST_WORDS and end <= _MOST_LETTERS:
+            words.fresh_letters[end - len(word) : end] = np.frombuffer(word, np.uint8)
+            words.fresh_symbols[self._fresh] = symbol
+            words.fresh_starts[self._fresh + 1] = end
+            _put(words.fresh_slots, word, self._fresh)
+            self._fresh += 1
+        return symbol
+
+    def _symbol(self, atoms: tuple[int, ...]) -> int:
+        symbol = self._symbols.get(atoms)
+        if symbol is None:
+            symbol = self._symbols[atoms] = self._next
+            self._next += 1
+            words = self.words
+            start = int(words.atom_starts[symbol])
+            end = start + len(atoms)
+            heard = [atom for atom in atoms if self._listened[atom]]
+            first = int(words.heard_starts[symbol])
+            last = first + len(heard)
+            if symbol + 1 >= len(words.atom_starts) or end > len(words.atoms) or last > len(words.heard):
+                self.words = words = words._replace(
+                    atom_starts=_longer(words.atom_starts),
+                    atoms=_longer(words.atoms),
+                    heard_starts=_longer(words.heard_starts),
+                    heard=_longer(words.heard),
+                )
+            words.atoms[start:end] = atoms
+            words.atom_starts[symbol + 1] = end
+            words.heard[first:last] = heard
+            words.heard_starts[symbol + 1] = last
+        return symbol
+
+    def further(self, piece: bytes) -> Bytes:
+        """By atom, 1 if a word that begins like this may bear it."""
+        known = self._further.get(piece)
+        if known is None:
+            known = np.zeros(len(self._listened), np.uint8)
+            fixed = self._fixed
+            known[[ANY, *self._forms.atoms]] = 1
+            for symbol in np.unique(fixed.symbols[self._from(piece) : self._from(piece + b"\x7f")]):
+                known[fixed.bearing.row(int(symbol))] = 1
+            if len(self._further) >= _MOST_FURTHER:
+                self._further.clear()
+            self._further[piece] = known
+        return known
+
+    def _from(self, piece: bytes) -> int:
+        """The number of the first of the graph's words that do not come before a piece."""
+        starts, letters = self._fixed.starts, self._fixed.letters
+        return bisect_left(
+            range(len(starts) - 1), piece, key=lambda number: letters[starts[number] : starts[number + 1]].tobytes()
+        )
+
+
+def _longer(column: NDArray[_T]) -> NDArray[_T]:
+    """A copy with room for as much again, and some more."""
+    made = np.zeros(2 * len(column) + _ROOM, column.dtype)
+    made[: len(column)] = column
+    return made

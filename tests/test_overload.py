@@ -1,0 +1,278 @@
+"""More calls than may be: refused at once, cheaply and accountably, while those within their limits are served."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from gateway.audit.evidence import open_evidence
+from gateway.audit.verify import Policy, conclude, verify
+from gateway.keys import Keyring
+from gateway.simulator import Scenario, Simulator
+from tests.bench.load import Connection, Target
+from tests.bench.provider import PLAIN
+from tests.bench.subjects import LOAD_CORE, PROXY_CORE, Subject, free_port, provider
+from tests.bench.texts import transcript
+from tests.configuration import CALLER, MANY, PURPOSE, TENANT, issue_key, write_configuration
+from tests.houses import UNSCANNED, client, house, records, settings, unaccounted
+
+BODY = {"model": "gpt-simulated", "messages": [{"role": "user", "content": "How did it go?"}]}
+
+
+async def _flood(url: str, key: str, count: int) -> Counter[int]:
+    """So many calls, eight at a time; how they were answered."""
+    answers: Counter[int] = Counter()
+    left = iter(range(count))
+
+    async def call() -> None:
+        for _ in left:
+            async with session.post(f"{url}/v1/chat/completions", json=BODY) as answer:
+                await answer.read()
+                answers[answer.status] += 1
+
+    async with client(key) as session, asyncio.TaskGroup() as group:
+        for _ in range(8):
+            group.create_task(call())
+    return answers
+
+
+async def test_refusals_for_limits_are_counted_and_the_log_verifies(simulator: Simulator, tmp_path: Path) -> None:
+    """Of 60 refusals one is a record of its own, and one more says how many others there were; every call is accounted for."""
+    async with house(simulator, tmp_path, settings(limits={"caller_per_minute": 3}, **UNSCANNED)) as gateway:
+        answers = await _flood(gateway.url, gateway.key, 63)
+        await gateway.application._record_strangers()
+        again = await _flood(gateway.url, gateway.key, 2)
+        state = gateway.state
+
+    lines = records(state)
+    refused = [line for line in lines if line["kind"] == "refusal"]
+    limited = [line for line in lines if line["kind"] == "operator" and line["act"] == "limited"]
+    assert (answers, again) == (Counter({200: 3, 429: 60}), Counter({429: 2}))
+    assert [line["code"] for line in refused] == ["rate_limited", "rate_limited"]
+    assert [line["refused"] for line in limited] == [59, 1]
+    assert {line["key"] for line in limited} == {line["key"] for line in refused}
+    assert unaccounted(lines) == []
+    keyring, said = Keyring.open(state / "keys"), list[str]()
+    with open_evidence(state, keyring) as evidence:
+        run = verify(evidence, Policy(evidence.policy(keyring)))
+    assert conclude(run, said.append) == 0, [line for line in said if "FAIL" in line]
+    assert dict(run.facts()["totals"])["limited"] == 60
+
+
+async def test_beyond_capacity_is_refused_at_once_and_others_pass_when_there_is_room(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    """With every place taken a call gets 503 with `retry-after`, nothing waits in a queue; then it passes."""
+    simulator.script(Scenario(delay=1.0), model="gpt-simulated", count=2)
+    async with house(simulator, tmp_path, settings(limits={"in_flight": 2}, **UNSCANNED)) as gateway:
+        held = [asyncio.ensure_future(_flood(gateway.url, gateway.key, 1)) for _ in range(2)]
+        await simulator.witness.until(lambda: simulator.witness.open == 2)
+        async with client(gateway.key) as session:
+            began = time.monotonic()
+            async with session.post(f"{gateway.url}/v1/chat/completions", json=BODY) as answer:
+                body, took = await answer.json(), time.monotonic() - began
+        assert (answer.status, body["error"]["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
+        assert took < 0.9, "it waited for a place"
+        await asyncio.gather(*held)
+
+        assert await _flood(gateway.url, gateway.key, 1) == Counter({200: 1})
+
+
+# --- the full dose: figures of a gateway on one core, the load and the provider on the other -----------------
+
+
+@dataclass
+class Measured:
+    """What a load came to."""
+
+    seconds: float
+    answers: Counter[int] = field(default_factory=Counter)
+    served: list[float] = field(default_factory=list)
+    turned: list[float] = field(default_factory=list)
+
+    @property
+    def goodput(self) -> float:
+        """Calls a second that were served."""
+        return self.answers[200] / self.seconds
+
+    def percentile(self, part: float, *, of: str = "served") -> float:
+        """Milliseconds."""
+        found = sorted(self.served if of == "served" else self.turned)
+        return found[min(len(found) - 1, int(part * len(found)))] * 1000 if found else 0.0
+
+
+class _Load:
+    """Connections to one target, and what comes of what is asked on them."""
+
+    def __init__(self, target: Target, requests: Callable[[], bytes], *, again: bool) -> None:
+        self._target = target
+        self._requests = requests
+        self._again = again
+        self._every: list[Connection] = []
+        self._since: dict[int, float] = {}
+        self._running = True
+        self.idle: list[Connection] = []
+        self.measured = Measured(0.0)
+        self._begin = time.monotonic()
+
+    async def connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        _transport, made = await loop.create_connection(lambda: Connection(self._done), "127.0.0.1", self._target.port)
+        self._every.append(made)
+        self.idle.append(made)
+
+    def ask(self, at: float) -> None:
+        """One more request, which was due then."""
+        connection = self.idle.pop()
+        self._since[id(connection)] = at
+        connection.ask(self._requests())
+
+    def _done(self, connection: Connection, status: int) -> None:
+        now = time.monotonic()
+        began = self._since.pop(id(connection), now)
+        if self._running:
+            self.measured.answers[status] += 1
+            (self.measured.served if status == 200 else self.measured.turned).append(now - began)
+        if status:
+            self.idle.append(connection)
+            if self._again and self._running:
+                self.ask(now)
+
+    def end(self) -> Measured:
+        self._running = False
+        self.measured.seconds = time.monotonic() - self._begin
+        for connection in self._every:
+            connection.abort()
+        return self.measured
+
+
+async def _closed(target: Target, requests: Callable[[], bytes], connections: int, seconds: float) -> Measured:
+    """Each connection asks again as soon as it is answered."""
+    load = _Load(target, requests, again=True)
+    for _ in range(connections):
+        await load.connect()
+    while load.idle:
+        load.ask(time.monotonic())
+    await asyncio.sleep(seconds)
+    return load.end()
+
+
+async def _open(target: Target, requests: Callable[[], bytes], rate: float, seconds: float) -> Measured:
+    """A request at each instant of a schedule; one that finds no idle connection opens another."""
+    load, begin = _Load(target, requests, again=False), time.monotonic()
+    for number in range(int(rate * seconds)):
+        due = begin + number / rate
+        if due > time.monotonic() + 0.002:
+            await asyncio.sleep(due - time.monotonic())
+        if not load.idle:
+            await load.connect()
+        load.ask(due)
+    return load.end()
+
+
+@asynccontextmanager
+async def _subject(upstream: int, limits: dict[str, object], callers: dict[str, object]):  # type: ignore[no-untyped-def]
+    """A gateway with the redactor on, pinned to one core; its two callers' targets."""
+    with tempfile.TemporaryDirectory() as folder:
+        port, operations = free_port(), free_port()
+        chosen: dict[str, object] = {
+            "listen": {"port": port}, "operations": {"port": operations}, "limits": limits, "redaction": {},
+        }  # fmt: skip
+        directory = write_configuration(Path(folder), upstream, "soak", openai_models=(PLAIN,), settings=chosen)
+        (directory / "secrets" / "simulated").write_text("bench-credential\n")
+        own = {"tenants": [TENANT], "purposes": [PURPOSE]}
+        listed = {CALLER: {**own, **callers.get(CALLER, {})}, MANY: {**own, **callers.get(MANY, {})}}  # type: ignore[dict-item]
+        (directory / "callers.yaml").write_text(json.dumps({"callers": {**listed, "grants-holder": own}}))
+        keys = [issue_key(Path(folder) / "state", name) for name in (CALLER, MANY)]
+        argv = (sys.executable, "-m", "gateway", "serve", "--config", str(directory))
+        targets = [Target(port, (("authorization", f"Bearer {key}"),)) for key in keys]
+        subject = Subject("gateway", argv, targets[0], (operations, "/readyz"))
+        await subject.start(PROXY_CORE, 120)
+        try:
+            yield subject, targets
+        finally:
+            await subject.stop()
+
+
+def _requests(target: Target) -> Callable[[], bytes]:
+    """New texts of a kilobyte each, so that the redactor remembers none of them."""
+    source = random.Random(7)
+
+    def make() -> bytes:
+        message = {"role": "user", "content": transcript(1024, source)}
+        return target.request(json.dumps({"model": PLAIN, "messages": [message]}).encode())
+
+    return make
+
+
+@pytest.mark.soak
+async def test_goodput_at_three_times_the_load() -> None:
+    """Peak and overload in turn: how much of the peak is left, and how soon the rest is told."""
+    upstream = provider()
+    await upstream.start(LOAD_CORE)
+    limits = {"caller_per_minute": 10_000_000, "caller_in_flight": 48, "in_flight": 48}
+    parts, turned, held = list[float](), list[float](), list[float]()
+    try:
+        async with _subject(upstream.target.port, limits, {}) as (subject, targets):
+            requests = _requests(targets[0])
+            await _closed(targets[0], requests, 32, 3.0)
+            held.append(subject.memory())
+            for _ in range(6):
+                peak = await _closed(targets[0], requests, 32, 5.0)
+                flood = await _open(targets[0], requests, 3 * peak.goodput, 5.0)
+                parts.append(flood.goodput / peak.goodput)
+                turned.append(flood.percentile(0.99, of="turned"))
+                print(
+                    f"\npeak {peak.goodput:.0f}/s p99 {peak.percentile(0.99):.0f} ms; offered three times that: "
+                    f"served {flood.goodput:.0f}/s p99 {flood.percentile(0.99):.0f} ms, {dict(flood.answers)}, "
+                    f"refused within p50 {flood.percentile(0.5, of='turned'):.0f} p99 {turned[-1]:.0f} ms"
+                )
+            held.append(subject.memory())
+    finally:
+        await upstream.stop()
+    print(f"goodput of peak: median {median(parts):.2f}, {min(parts):.2f} to {max(parts):.2f}; "
+          f"memory {held[1] / held[0]:.2f} of before")  # fmt: skip
+    assert set(flood.answers) <= {200, 429, 503}
+    assert median(parts) > 0.5
+
+
+@pytest.mark.soak
+async def test_one_caller_at_ten_times_its_limit() -> None:
+    """Another's calls alone, and beside a caller who sends ten times what it may, in turn."""
+    upstream = provider()
+    await upstream.start(LOAD_CORE)
+    limits = {"caller_per_minute": 10_000_000, "caller_in_flight": 10_000, "in_flight": 10_000}
+    callers = {MANY: {"limits": {"per_minute": 600}}}  # ten a second, and it sends a hundred
+    try:
+        async with _subject(upstream.target.port, limits, callers) as (_running, (usual, greedy)):
+            ours, theirs = _requests(usual), _requests(greedy)
+            await _open(usual, ours, 40, 3.0)
+            alone, beside, quiet = list[Measured](), list[Measured](), list[Measured]()
+            for _ in range(8):
+                alone.append(await _open(usual, ours, 40, 5.0))
+                both = await asyncio.gather(_open(usual, ours, 40, 5.0), _open(greedy, theirs, 100, 5.0))
+                beside.append(both[0])
+                # What the ten calls a second that it may make cost the other, without the ninety that it may not.
+                fair = await asyncio.gather(_open(usual, ours, 40, 5.0), _open(greedy, theirs, 10, 5.0))
+                quiet.append(fair[0])
+                print(f"\ngreedy: {dict(both[1].answers)}, usual {dict(both[0].answers)}")
+    finally:
+        await upstream.stop()
+    for part in (0.5, 0.99):
+        figures = [median(each.percentile(part) for each in which) for which in (alone, quiet, beside)]
+        print(f"p{part * 100:.0f} of the other: alone {figures[0]:.1f}, beside one within its limit {figures[1]:.1f}, "
+              f"at ten times it {figures[2]:.1f} ms: {figures[2] / figures[1]:.2f} of that, "
+              f"{figures[2] / figures[0]:.2f} of alone")  # fmt: skip
+    assert all(set(each.answers) == {200} for each in beside)
