@@ -120,16 +120,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "joserfc": ("gateway.web.sign_in",),
     "markupsafe": ("gateway.web.charts", "gateway.web.frame"),
     "numba": ("gateway.redaction.native",),
-    "numpy": (
-        "gateway.audit.tallies",
-        "gateway.redaction.anchors",
-        "gateway.redaction.automaton",
-        "gateway.redaction.edges",
-        "gateway.redaction.growth",
-        "gateway.redaction.tables",
-        "gateway.redaction.vocabulary",
-        "gateway.redaction.walk",
-    ),
+    "numpy": ("gateway.audit.tallies", "gateway.redaction"),
     "presidio_analyzer": (
         "gateway.redaction.engine",
         "gateway.redaction.recognizers",

@@ -34,7 +34,7 @@ _FORMS = 7  # of a word: itself, two beginnings, three endings, its kind
 _LONGEST = 5
 _STEPS = 4
 _BETWEEN = {code: number for number, code in enumerate(b" -,'(/\".", 1)}
-_STOP = frozenset(
+STOP = frozenset(
     b"""
     a an the of in on at to for from by with and or but is are was were be been am i you he she it we they my your
     his her its our their me him them this that these those as so not no do does did has have had s m re ve ll d t
@@ -42,6 +42,7 @@ _STOP = frozenset(
     il elle on je
     """.split()
 )
+"""Words that say nothing by themselves: no finding ends with one that it grew by."""
 
 
 class Row(NamedTuple):
@@ -101,7 +102,7 @@ class Lexicon:
 def _forms(word: bytes) -> list[int]:
     size = len(word)
     some, more = size >= 4, size >= 6
-    kind = 1 + (word in _STOP) + 2 * (word in HARD) + 4 * word.isdigit() + 8 * (not word)
+    kind = 1 + (word in STOP) + 2 * (word in HARD) + 4 * word.isdigit() + 8 * (not word)
     return [
         _hash(b"=" + word),
         _hash(b"<" + word[:3]) if some else 0,

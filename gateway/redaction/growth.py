@@ -1,8 +1,8 @@
 """How far a finding of the rules reaches: its neighbours go with it, where the model of `edges` says so.
 
-A finding grows by whole words, never over the end of a sentence or a line, never into another finding, and within
-bounds of words and characters. How far depends on the text round it alone, so it is the same however the text was cut.
-The model makes no finding: where the rules find nothing, nothing grows.
+A finding grows by whole words, up to one that says something, never over the end of a sentence or a line, never into
+another finding, and within bounds of words and characters. How far depends on the text round it alone, so it is the
+same however the text was cut. The model makes no finding: where the rules find nothing, nothing grows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from gateway.categories import Category
-from gateway.redaction.edges import BITS, HARD, NOTHING, NUMBERS, TOKEN, Lexicon, Row, Weights, between, logits
+from gateway.redaction.edges import BITS, HARD, NOTHING, NUMBERS, STOP, TOKEN, Lexicon, Row, Weights, between, logits
 from gateway.redaction.plain import Plain
 
 GROWTH = "growth"
@@ -129,7 +129,7 @@ class Growth:
             if not side.bounded and step + _AHEAD >= len(side.words):
                 return reach, False
             total += one + self._eagerness
-            if total > best:
+            if total > best and side.words[step] not in STOP:
                 best, reach = total, side.reaches[step]
             if total < best - _GIVES_UP:
                 return reach, True
@@ -142,6 +142,9 @@ class Growth:
             last += 1  # a word that this cuts may be grown over
         words = _before(text, last, self.left)
         count = _steps(words, self.left)
+        begun = last == len(text) and _WORD.match(text, last - 1) is not None  # the nearest word may go on
+        while count > begun and words.words[count - 1] in STOP:
+            count -= 1
         return max(floor, min(end, last - words.reaches[count - 1])) if count else end
 
 

@@ -17,7 +17,7 @@ from gateway.redaction.plain import Plain
 from tests.configuration import CALLER, PURPOSE, TENANT, write_configuration
 from tests.evaluate import rules
 
-TEXT = "My brother is diabetic, and we wrote to his husband."
+TEXT = "My brother is diabetic, and we wrote to\nhis husband."
 
 
 def test_each_finding_names_its_rule_and_evidence(engine: Engine) -> None:

@@ -155,15 +155,15 @@ def test_any_text_in_any_pieces(words: list[str], source: random.Random) -> None
 
 
 def test_no_more_is_held_than_a_clause() -> None:
-    """Real talk flows: the usual hold is a word or two, and hardly ever more than a clause."""
+    """Real talk flows: the usual hold is the few words that a finding may grow by, and hardly ever more than a clause."""
     holds: list[int] = []
     for text in passages()[::6]:
         words = [f"{word} " for word in text.split(" ")]
         holds.extend(streamed(words)[1])
     holds.sort()
 
-    assert holds[len(holds) // 2] <= 24
-    assert holds[len(holds) * 99 // 100] <= 90
+    assert holds[len(holds) // 2] <= 32
+    assert holds[len(holds) * 99 // 100] <= 120
 
 
 def test_the_most_that_is_held_is_bounded() -> None:
