@@ -75,7 +75,6 @@ from gateway.process import close_core_dumps, concerns
 from gateway.quotas import Counters, Quotas
 from gateway.redaction.detector import Detector
 from gateway.relay import Relay
-from gateway.repeats import Repeats
 from gateway.routes import Routes
 from gateway.sequencing import Claim, Sequencing
 from gateway.suspensions import Suspending
@@ -138,7 +137,6 @@ class Application:
         self._stream = stream or sys.stdout.buffer
         self._tasks: list[asyncio.Task[None]] = []
         self._strangers = 0
-        self._repeats = Repeats()
         self._links: tuple[object, list[bytes]] = (None, [])
         self._clock = Clock()
         self._halts = Halts()
@@ -259,7 +257,6 @@ class Application:
                 seconds=settings.upstream.pause_seconds,
                 heeds=settings.upstream.heed_retry_after,
             ),
-            repeats=self._repeats,
             report=self._report,
             clock=self._clock,
         )
@@ -802,18 +799,6 @@ class Application:
             )
             with contextlib.suppress(Unavailable):
                 await self._ledger.note(act)
-        end = _now()
-        for key, count in self._repeats.taken():
-            limited = Operator(
-                time=end,
-                act=Act.LIMITED,
-                key=Id(key),
-                refused=count,
-                start=end - STRANGERS_SECONDS * 1_000_000,
-                end=end,
-            )
-            with contextlib.suppress(Unavailable):
-                await self._ledger.note(limited)
 
 
 def serve(directory: Path, environment: Mapping[str, str], workers: int = 1) -> int:

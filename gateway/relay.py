@@ -32,7 +32,6 @@ from gateway.listener import stalled
 from gateway.passage import InForce, Passage
 from gateway.policy.judge import judge
 from gateway.quotas import BYTES_A_TOKEN, OverQuota, Quotas
-from gateway.repeats import Repeats
 from gateway.routes import Routes
 from gateway.steps import Opened, clean_call, open_call, read_call
 from gateway.targets import read_query
@@ -65,7 +64,6 @@ class Relay:
         limits: Limits,
         quotas: Quotas,
         routes: Routes,
-        repeats: Repeats,
         current: Callable[[], bool],
         report: Callable[[Passage], None],
         clock: Clock,
@@ -77,7 +75,6 @@ class Relay:
         self._limits = limits
         self._quotas = quotas
         self._routes = routes
-        self._repeats = repeats
         self._current = current
         self._report = report
         self._clock = clock
@@ -351,13 +348,10 @@ class Relay:
         return web.Response(body=body, headers=passage.own_headers(), content_type="application/json")
 
     async def _refuse(self, passage: Passage, error: GatewayError) -> web.StreamResponse:
-        """The one door by which every refusal and failure leaves. A known caller's refusal is recorded first.
-
-        Of those for limits the first of a minute is, and the others are counted."""
-        caller = passage.caller
-        if passage.attempt is None and caller is not None and not self._repeats.again(caller.key_id, error.code):
+        """The one door by which every refusal and failure leaves. A known caller's refusal is recorded first."""
+        if passage.attempt is None and passage.caller is not None:
             try:
-                await self._ledger.refuse(passage.refusal(error, caller, time_ns() // 1000))
+                await self._ledger.refuse(passage.refusal(error, passage.caller, time_ns() // 1000))
             except Unavailable as unrecorded:
                 error = unrecorded
         passage.code, passage.where, passage.status = error.code, error.where, error.status

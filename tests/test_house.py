@@ -54,7 +54,6 @@ FLOORS: dict[str, int] = {
     "gateway.process": 3,
     "gateway.quotas": 3,
     "gateway.reconciling": 3,
-    "gateway.repeats": 3,
     "gateway.replicas": 3,
     "gateway.relay": 3,
     "gateway.part": 3,

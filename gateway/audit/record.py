@@ -426,8 +426,6 @@ class Operator(Struct, frozen=True, kw_only=True):
         of the `count` leaves that it lists were lost with a disk, and what was signed of them is all that is left.
     recovery: `closed`, how many calls of the previous boot were closed as indeterminate.
     unauthenticated: `refused` strangers between `start` and `end`.
-    limited: `refused` calls with this `key` between `start` and `end` were over a limit, beside the first, which has a
-        record of its own.
     suspension: somebody suspended the `processor` by hand, or let it serve again (`enabled`).
     notice: a notice of change was sent at `start`: its `document`'s digest, the `processor` that it is about (absent
         where it is about a purpose), and how many tenants were `told`.

@@ -694,7 +694,7 @@ ERRORS = """invalid_request_error authentication_error invalid_api_key permissio
 FINISHES = """stop length tool_calls function_call content_filter completed incomplete failed cancelled
  max_output_tokens end_turn max_tokens stop_sequence tool_use pause_turn refusal model_context_window_exceeded
  other"""
-ACTS = """boot shutdown configuration key gap recovery unauthenticated limited suspension notice change tenant heartbeat
+ACTS = """boot shutdown configuration key gap recovery unauthenticated suspension notice change tenant heartbeat
  erase erased prune export view anchor reconciliation totals attestation canary"""
 VERDICTS = "pass fail inconclusive lifted"
 SETTINGS = """project_retention organization_retention code_interpreter file_search image_generation mcp web_search
@@ -1319,8 +1319,6 @@ class Verification:
                 self._loses(index, record)
         elif act == "unauthenticated":
             self.totals["strangers"] += record.get("refused", 0)
-        elif act == "limited":
-            self.totals["limited"] += record.get("refused", 0)
         elif act in ("erase", "prune", "erased"):
             self._forgets(index, record)
         elif act == "reconciliation":
@@ -1614,7 +1612,7 @@ class Verification:
     def facts(self) -> Json:
         """Every total, as the report has it."""
         names = ("calls", "attempts", "covered", "uncovered", "trials", "refused", "redactions", "indeterminate",
-                 "erased", "erasures", "prunes", "lost", "open", "strangers", "limited", "boots", "operator", "carried",
+                 "erased", "erasures", "prunes", "lost", "open", "strangers", "boots", "operator", "carried",
                  "plaintext")  # fmt: skip
         by = {name: dict(sorted(counts.items())) for name, counts in self.by.items()}
         by["day"] = {_iso(day * 86_400_000_000)[:10]: count for day, count in by["day"].items()}

@@ -194,7 +194,6 @@ class Act(enum.StrEnum):
     GAP = "gap"
     RECOVERY = "recovery"
     UNAUTHENTICATED = "unauthenticated"
-    LIMITED = "limited"
     SUSPENSION = "suspension"
     NOTICE = "notice"
     CHANGE = "change"

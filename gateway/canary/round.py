@@ -37,7 +37,6 @@ from gateway.policy.entries import Entry, Model
 from gateway.policy.rules import Conditional
 from gateway.quotas import Counters
 from gateway.relay import Relay
-from gateway.repeats import Repeats
 from gateway.routes import Routes
 from gateway.simulator import Scenario, Simulator
 from gateway.upstream import Upstream, UpstreamOptions
@@ -139,7 +138,6 @@ async def _listening(parts: Parts, force: InForce, url: str) -> AsyncIterator[in
         limits=Limits(_AT_ONCE, monotonic),
         quotas=Counters(monotonic, time),
         routes=Routes(monotonic, failures=1_000_000),
-        repeats=Repeats(),
         current=lambda: True,
         report=_silent,
         clock=parts.clock,
