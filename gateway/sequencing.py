@@ -49,6 +49,7 @@ class Sequencing:
         self._task: asyncio.Task[None] | None = None
         self._heard = monotonic()
         self._stopping = False
+        self._ending = asyncio.Event()
         self._forbidden = False
         self.size = 0
 
@@ -70,14 +71,11 @@ class Sequencing:
     async def stop(self) -> None:
         """Let it order what is left in the journal, which nobody writes any more, and end it."""
         self._stopping = True
+        self._ending.set()
         if self._task is None:
             return
-        process = self._process
-        if process is not None and process.stdin is not None:
-            if self._claim is None:
-                process.stdin.close()
-            else:
-                process.stdin.write(b"end\n")
+        if self._process is not None:
+            self._end(self._process)
         try:
             async with asyncio.timeout(_LAST_WORDS_SECONDS):
                 await asyncio.shield(self._task)
@@ -86,17 +84,30 @@ class Sequencing:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
+    def _end(self, process: asyncio.subprocess.Process) -> None:
+        """Have it order what is left, and end."""
+        if process.stdin is None:
+            return
+        if self._claim is None:
+            process.stdin.close()
+        else:
+            process.stdin.write(b"end\n")
+
     async def _keep(self) -> None:
         pause = 0.5
-        while not self._stopping and not self._forbidden:
-            began = monotonic()
-            await self._run()
+        while not self._forbidden:
+            began, last = monotonic(), self._stopping
+            ended_well = await self._run()
+            if last or (self._stopping and ended_well):
+                return
             if not self._stopping:
                 pause = 0.5 if monotonic() - began > STALE_SECONDS else min(pause * 2, _GREATEST_PAUSE)
-                await asyncio.sleep(pause)
+                with contextlib.suppress(TimeoutError):  # told to end meanwhile, it has one life more for what is left
+                    async with asyncio.timeout(pause):
+                        await self._ending.wait()
 
-    async def _run(self) -> None:
-        """One life of the process."""
+    async def _run(self) -> bool:
+        """One life of the process; whether it ended because it was told to, with all ordered."""
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "gateway.audit.sequencing", stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL
@@ -108,14 +119,16 @@ class Sequencing:
                     process.stdin.write(msgspec.json.encode(self._plan) + b"\n")
                     await process.stdin.drain()
                     if self._stopping:
-                        process.stdin.close()
+                        self._end(process)
                 async for line in process.stdout:
                     if line.startswith(b"claim ") and self._claim is not None:
                         process.stdin.write(await self._granted(line, self._claim))
                     else:
                         self._hear(line)
-            if await process.wait() != 0 and not self._stopping:
+            well = await process.wait() == 0
+            if not well and not self._stopping:
                 self._tell("sequencer_ended")
+            return well
         finally:
             self._process = None
             if process.returncode is None:

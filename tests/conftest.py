@@ -56,14 +56,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """What is made of the shipped rules is made once, before workers and gateways all make it at the same time."""
+    """What is made of the shipped rules, machine code too, is made once, before all want to make it at the same time."""
     if not hasattr(session.config, "workerinput"):
         script = (
             "from gateway.redaction import lean; lean.install()\n"
             "from gateway.redaction.kept import folder\n"
-            "from gateway.redaction.rules import compile_rules\n"
+            "from gateway.redaction.engine import Engine\n"
+            "from gateway.redaction.findings import Ends, Window\n"
             "from tests.configuration import rules\n"
-            "compile_rules(rules(), where=folder())"
+            "engine = Engine(rules(), where=folder())\n"
+            "engine.test()\n"
+            "engine.settle([Window('My brother has', 0, Ends.OPEN)])"
         )
         subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, timeout=300)
 

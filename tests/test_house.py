@@ -119,6 +119,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "jinja2": ("gateway.web.frame",),
     "joserfc": ("gateway.web.sign_in",),
     "markupsafe": ("gateway.web.charts", "gateway.web.frame"),
+    "numba": ("gateway.redaction.native",),
     "numpy": ("gateway.audit.tallies", "gateway.redaction"),
     "presidio_analyzer": (
         "gateway.redaction.engine",

@@ -23,6 +23,7 @@ from gateway.redaction.findings import Ends, Finding, Settled, Window, add, besi
 from gateway.redaction.folding import Folded, fold
 from gateway.redaction.forms import Forms, words_of
 from gateway.redaction.horizon import Horizon
+from gateway.redaction.native import loaded
 from gateway.redaction.plain import Plain
 from gateway.redaction.recognizers import BREAK, LANGUAGE, Linear, SpecialCategories, no_artifacts
 from gateway.redaction.rules import Compiled, Example, Report, compile_rules, ignore
@@ -180,7 +181,10 @@ class Engine:
             NotWorking: one was missed, so nothing this engine says can be trusted.
         """
         known = [example for category in Category for example in self._examples(category)]
-        for example, findings in zip(known, self.find([example.text for example in known]), strict=True):
+        found = self.find([example.text for example in known])
+        self.settle([Window(known[0].text, 0, Ends.OPEN)])
+        loaded()
+        for example, findings in zip(known, found, strict=True):
             if not any(finding.category is example.category for finding in findings):
                 raise NotWorking("a phrase that the rules know was not found")
 

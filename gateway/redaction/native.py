@@ -25,7 +25,7 @@ def native(function: _F) -> _F:
     try:
         return cast("_F", numba.njit(cache=True, forceinline=True)(function))
     except RuntimeError:  # there is nowhere to keep it
-        return cast("_F", numba.njit()(function))
+        return cast("_F", numba.njit(forceinline=True)(function))
 
 
 def _place() -> tempfile.TemporaryDirectory[str] | None:
@@ -50,4 +50,10 @@ def _keep_in(where: str) -> None:
     numba.config.CACHE_DIR = where  # type: ignore[attr-defined]  # the module fills itself when it is imported
 
 
-_COPY = _place()
+_copy = _place()
+
+
+def loaded() -> None:
+    """All functions were called once: the temporary folder is needed no longer."""
+    if _copy is not None:
+        _copy.cleanup()

@@ -99,7 +99,7 @@ class Line:
             if not task.done():
                 task.cancel()
                 task.add_done_callback(_seen)
-        if not done:
+        if not done or task.cancelled():  # the library may end a command so, too; nobody asked us to end
             raise Away("TimeoutError")
         try:
             return task.result()

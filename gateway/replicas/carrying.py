@@ -37,18 +37,20 @@ class OnDisk:
     def __init__(self, spool: Spool, forget: Callable[[int], Awaitable[None]]) -> None:
         self._spool = spool
         self._forget = forget
+        self._turn = asyncio.Lock()
+        self._reading: set[asyncio.Task[object]] = set()
 
     async def after(self, seq: int, most: int) -> list[Carried]:
         """See `Source`."""
-        return await _read(lambda: self._spool.after(seq, most))
+        return await self._read(lambda: self._spool.after(seq, most))
 
     async def writer(self, seq: int) -> str | None:
         """See `Source`."""
-        return await _read(lambda: self._spool.started(seq >> RSEQ_BITS))
+        return await self._read(lambda: self._spool.started(seq >> RSEQ_BITS))
 
     async def last(self) -> int:
         """See `Source`."""
-        return await _read(self._spool.last)
+        return await self._read(self._spool.last)
 
     async def forget(self, seq: int) -> None:
         """See `Source`."""
@@ -57,9 +59,24 @@ class OnDisk:
         except Unavailable:
             return  # with the next checkpoint
 
-    def close(self) -> None:
-        """Release the file."""
+    async def close(self) -> None:
+        """Release the file, once nothing reads it any more."""
+        await asyncio.gather(*self._reading, return_exceptions=True)
         self._spool.close()
+
+    async def _read(self, read: Callable[[], _Read]) -> _Read:
+        """Read in a thread, one reading at a time. Who waits may be cancelled; the thread goes on to its end."""
+        task = asyncio.ensure_future(self._in_turn(read))
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
+        try:
+            return await asyncio.shield(task)
+        except StoreFault as error:
+            raise Away(type(error).__name__) from None
+
+    async def _in_turn(self, read: Callable[[], _Read]) -> _Read:
+        async with self._turn:
+            return await asyncio.to_thread(read)
 
 
 class Outpost:
@@ -151,7 +168,7 @@ class Outpost:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for source in self._sources:
-            source.close()
+            await source.close()
         await self._line.close()
 
 
@@ -262,10 +279,3 @@ async def meet(line: Line, keyring: Keyring, tenants: Iterable[str]) -> None:
             raise KeyFault("Redis is away, and a tenant's key may be another host's to make: start it first") from None
         if not isinstance(found, bytes) or not keyring.adopt_tenant(tenant, found):
             raise KeyFault("this host has another key of a tenant than the region: its state is of another region")
-
-
-async def _read(read: Callable[[], _Read]) -> _Read:
-    try:
-        return await asyncio.to_thread(read)
-    except StoreFault as error:
-        raise Away(type(error).__name__) from None

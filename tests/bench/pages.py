@@ -57,14 +57,14 @@ PURPOSES = ["call_summary", "coaching_feedback", "objection_analysis", "question
 CALLERS = ["coach-service", "notes-service", "search-service"]
 
 
-def calls(count: int, seed: int = 7) -> Iterator[tuple[int, str, str]]:
-    """(time, letter of the kind, record) of `count` calls over 13 months, a few tenants having most of them."""
+def calls(count: int, seed: int = 7, first: int = 0) -> Iterator[tuple[int, str, str]]:
+    """(time, letter of the kind, record) of `count` calls, from the `first` on, over 13 months, a few tenants having most."""
     chance = random.Random(seed)
     weights = [1 / (rank + 3) for rank in range(len(TENANTS))]
     owners = chance.choices(TENANTS, weights, k=4096)
     start = END - DAYS * DAY
     step = DAYS * DAY // count
-    for number in range(count):
+    for number in range(first, count):
         at = start + number * step
         tenant = owners[chance.getrandbits(12)]
         wire, operation, model, processor, agreement, countries = MODELS[(int(tenant[2:]) + chance.getrandbits(1)) % 5]

@@ -219,10 +219,12 @@ def _acts(state: Path, key: bytes, rows: int, since: int, until: int, bundle: Bu
         if hour % 24 == 0:
             found.append(Operator(time=at, act=Act.TOTALS, start=at))
     index = Index(state, key, key)
+    boot = index._last_mark("boot")
     batch = _Batch()
     for number, each in enumerate(found):
         index._take(batch, 1 << RSEQ_BITS | _ACTS_FROM + number, each.time, "p", row_line(each)[50:])
     with index._connection:
         index._write(batch)
         index._mark("last", 1 << RSEQ_BITS | rows - 1)
+        index._mark("boot", boot)  # of a row that the journal has, or the index would be made anew when next opened
     index.close()

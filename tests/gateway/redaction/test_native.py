@@ -1,0 +1,75 @@
+"""Where machine code is kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numba
+import pytest
+
+from gateway.redaction import native
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A home of its own. What Numba was told is told again afterwards."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    found = tmp_path / "recognizers"
+    found.mkdir()
+    monkeypatch.setattr(native, "folder", lambda: found)
+    return tmp_path
+
+
+def told() -> str:
+    """What Numba was told."""
+    return str(numba.config.CACHE_DIR)  # type: ignore[attr-defined]
+
+
+def test_it_is_kept_in_the_home(home: Path) -> None:
+    """Beside what was made of the rules, for this user alone."""
+    assert native._place() is None
+    assert told() == str(home / "native")
+    assert (home / "native").stat().st_mode & 0o077 == 0
+
+
+def test_without_a_home_it_is_where_numba_says(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """Nothing is decided for Numba."""
+    monkeypatch.setattr(native, "folder", lambda: None)
+
+    assert native._place() is None
+    assert told() == ""
+
+
+def test_a_home_that_can_only_be_read_is_copied(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """What an image brought is used from a temporary folder, which goes once all is loaded."""
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).startswith(str(home)))
+    assert native._place() is None
+    assert told() == ""
+
+    (home / "native").mkdir()
+    (home / "native" / "walk.nbi").write_bytes(b"code")
+    copy = native._place()
+    assert copy is not None
+    assert told() == copy.name
+    assert (Path(copy.name) / "walk.nbi").read_bytes() == b"code"
+
+    monkeypatch.setattr(native, "_copy", copy)
+    native.loaded()
+    assert not Path(copy.name).exists()
+
+
+def test_where_nothing_can_be_kept_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function works that Numba finds no place for."""
+    made: list[dict[str, object]] = []
+
+    def njit(**options: object) -> object:
+        made.append(options)
+        if options.get("cache"):
+            raise RuntimeError("no locator")
+        return lambda function: function
+
+    monkeypatch.setattr(numba, "njit", njit)
+
+    assert native.native(len)("abc") == 3  # type: ignore[arg-type]
+    assert [options.get("cache") for options in made] == [True, None]
