@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.categories import Category
+from gateway.categories import PLACEHOLDER, Category
 from gateway.errors import Code, Refused
 from gateway.redaction.engine import Engine
 from gateway.redaction.findings import Finding
@@ -241,15 +242,16 @@ def _shape(value: Value) -> object:
 
 @settings(max_examples=100, deadline=None)
 @given(WORDS)
-def test_redaction_is_idempotent(text: str) -> None:
-    """What was cleaned once has nothing left to clean."""
+def test_cleaning_again_brings_nothing_back(text: str) -> None:
+    """What was cleaned once is left as it is; or less is left, where what spoke for it went with a finding."""
     redactor = Redactor(InProcess(shipped()))
 
     once, _counts = asyncio.run(redactor.redact(text))
     twice, counts = asyncio.run(redactor.redact(once))
 
-    assert twice == once
-    assert not counts
+    assert Counter(twice.split()) - Counter([PLACEHOLDER]) <= Counter(once.split())
+    assert PLACEHOLDER not in once or PLACEHOLDER in twice
+    assert (twice == once) is not bool(counts)
 
 
 class _Counting:
