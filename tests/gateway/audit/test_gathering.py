@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,13 +45,13 @@ class Gathered:
         return self.home.tick()
 
     @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator[Gatherer]:
+    async def open(self, patience: float = 10) -> AsyncIterator[Gatherer]:
         journal = await Journal.open(
             self.home.directory / "journal",
             KEY,
             configuration=self.home.configuration,
             clock=self.tick,
-            settings=Settings(timeout=10, ballast=4096),
+            settings=Settings(timeout=patience, ballast=4096),
         )
         self.journal = journal
         try:
@@ -290,6 +292,33 @@ async def test_a_home_whose_disk_is_full_gathers_nothing_and_then_all(gathered: 
     gathered.home.sequence()
 
     assert failed(gathered.verified()) == set()
+
+
+async def test_a_home_grants_again_once_a_slow_gathering_is_over(gathered: Gathered) -> None:
+    """Whoever waited behind it too long was refused; with no call open, there is no other commit to say that all is well."""
+    one, two = gathered.workers
+    one.boot()
+    two.boot()
+    one.calls(3)
+    begun, may_end = threading.Event(), threading.Event()
+    async with gathered.open(patience=0.05) as gatherer:
+        whole = gathered.journal._store.gather
+
+        def slow(*arguments: Any) -> None:
+            begun.set()
+            assert may_end.wait(10)
+            whole(*arguments)
+
+        gathered.journal._store.gather = slow  # type: ignore[method-assign]
+        gathering = asyncio.create_task(gathered.take(gatherer))
+        assert await asyncio.to_thread(begun.wait, 10)
+        waiting = gathered.journal.submit(gathered.home.intent())
+        gathered.journal._watch()  # as the watchdog of a commit just before does
+        with pytest.raises(Unavailable):
+            await waiting
+        may_end.set()
+        await gathering
+        await gathered.journal.append(gathered.home.refusal())
 
 
 Change = Callable[[list[dict[str, object]]], object]
