@@ -484,6 +484,7 @@ class Application:
         await self._operations.close(1.0)
         await self._ledger.drain(5.0)
         await self._record_strangers()
+        await self._note_suspensions()
         await self._note_totals(ending=True)
         await self._upstream.close()
         if self._vouching is not None:
@@ -746,11 +747,7 @@ class Application:
         looked = None
         keeps = self._part.keeps
         while True:
-            self._suspending.look()
-            for processor, suspended in self._suspending.taken():
-                self._log.event("suspended" if suspended else "resumed", processor=processor)
-                if keeps:
-                    await self._note_suspension(processor, suspended=suspended)
+            await self._note_suspensions()
             await asyncio.sleep(WATCH_SECONDS)
             if keeps and looked != (mark := access_mark(self._state or self._force.bundle.state)):
                 looked = mark
@@ -765,10 +762,18 @@ class Application:
                 seen = now  # one that fails is not tried again until something differs, or SIGHUP says so
                 await self.reload()
 
-    async def _note_suspension(self, processor: str, *, suspended: bool) -> None:
-        word = self._force.vocabulary.word(Processor, processor)
-        with contextlib.suppress(Unavailable):
-            await self._ledger.note(Operator(time=_now(), act=Act.SUSPENSION, processor=word, enabled=not suspended))
+    async def _note_suspensions(self) -> None:
+        """Those by hand since the last time."""
+        self._suspending.look()
+        while self._suspending.moved:
+            name, suspended = self._suspending.moved[0]
+            self._log.event("suspended" if suspended else "resumed", processor=name)
+            if self._part.keeps:
+                word = self._force.vocabulary.word(Processor, name)
+                act = Operator(time=_now(), act=Act.SUSPENSION, processor=word, enabled=not suspended)
+                with contextlib.suppress(Unavailable):
+                    await self._ledger.note(act)
+            self._suspending.moved.popleft()
 
     async def _count(self) -> None:
         while True:

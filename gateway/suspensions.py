@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -128,6 +129,7 @@ class Suspending:
         halts: of this process.
 
     Attributes:
+        moved: (entry, whether it is suspended now) of each change; who records one takes it off.
         sure: whether they could be read; while they cannot, nobody knows who is suspended.
     """
 
@@ -136,7 +138,7 @@ class Suspending:
         self._halts = halts
         self._mark: Mark = None
         self._held: dict[str, bool] = {}
-        self._moved: list[tuple[str, bool]] = []
+        self.moved: deque[tuple[str, bool]] = deque()
         self._fault: str | None = None
         self.look()
 
@@ -158,17 +160,12 @@ class Suspending:
         self._mark, self._fault = mark, None
         for name, word in words.items():
             if self._held.get(name, False) is not word.suspended:
-                self._moved.append((name, word.suspended))
+                self.moved.append((name, word.suspended))
                 if word.suspended:
                     self._halts.halt(name)
                 else:
                     self._halts.release(name)
             self._held[name] = word.suspended
-
-    def taken(self) -> list[tuple[str, bool]]:
-        """(entry, whether it is suspended now), for the record, of what changed since the last time."""
-        moved, self._moved = self._moved, []
-        return moved
 
     def warnings(self) -> list[str]:
         """What readiness tells."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gateway.redaction.personal_recognizers import PersonalData
 
 _SELF_TEST = 24
+_WARMED = 16
 _CATEGORIES = [category.value for category in Category]
 
 
@@ -166,13 +167,13 @@ class Engine:
         return Horizon(self.compiled, self._own)
 
     def warm(self) -> None:
-        """Look once at all that the rules name, so that the first real text meets built automata.
+        """Look once at what the rules name, so that the first real text meets built automata.
 
-        Worth a second before workers are forked: they share what is built here.
+        Worth half a second before workers are forked: they share what is built here.
         """
         texts = [example.text for example in self.compiled.examples]
         self.find([*texts, *map(str.lower, texts)])
-        self.settle([Window(example.text, 0, Ends.OPEN) for example in self.compiled.examples])
+        self.settle([Window(text, 0, Ends.OPEN) for text in texts[::_WARMED]])
 
     def test(self) -> None:
         """Find known phrases of every category.

@@ -14,7 +14,7 @@ import struct
 import sys
 from collections.abc import Mapping
 from importlib import resources
-from mmap import ACCESS_READ, mmap
+from mmap import ACCESS_READ, MADV_DONTNEED, mmap
 from pathlib import Path
 
 import orjson
@@ -56,9 +56,11 @@ class Kept:
             return None
         try:
             with self._path.open("rb") as file:
-                data = memoryview(mmap(file.fileno(), 0, access=ACCESS_READ))
+                mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
+            data = memoryview(mapped)
             if data[:_DIGEST] != _digest(data[_DIGEST:]):
                 return None
+            mapped.madvise(MADV_DONTNEED)  # most of it is seldom walked: it need not stay in memory
             graph = unpacked(data[_DIGEST:])
         except (OSError, ValueError, struct.error):
             return None

@@ -121,7 +121,8 @@ def _assemble(draft: Draft, kept: Kept, growth: Growth | None) -> Compiled:
     terms: dict[str, tuple[Rule | None, ...]] = {term.decode(): tuple(rules) for term, rules in draft.literals.items()}
     for idiom in draft.idioms:
         terms[idiom.decode()] = (*terms.get(idiom.decode(), ()), None)
-    numbers = {rule: number for number, rule in enumerate((*draft.rules, None))}
+    # rules that are alike in all but their terms are one: each number is that of a phrase
+    numbers = {rule: number for number, rule in enumerate(dict.fromkeys((*draft.rules, None)))}
     phrases = [Phrase(rule) for rule in numbers]
     phrases.extend(phrase for _path, phrase, _tree in draft.patterns)
     tables = draft.known

@@ -37,6 +37,25 @@ def test_every_category_has_examples_of_both_kinds(category: Category) -> None:
     assert {bool(one.found) for one in EXAMPLES if one.category is category} == {True, False}
 
 
+def test_rules_alike_but_for_their_terms_are_heard_as_one() -> None:
+    """A rule written twice moves no other's findings: the terms of both are found, and a link still binds."""
+    mappings: dict[str, Plain] = {
+        category.value: {"rules": [{"name": "own", "terms": [f"word of {category.value}"]}]} for category in Category
+    }
+    mappings["HEALTH"] = {
+        "rules": [
+            {"name": "twice", "score": 0.9, "terms": ["zebra"]},
+            {"name": "twice", "score": 0.9, "terms": ["lion"]},
+            {"name": "linked", "score": 0.8, "needs": ["tie"], "terms": ["tiger"]},
+        ]
+    }
+    mappings["context"] = {"links": {"tie": {"before": ["\\bmy "]}}}
+
+    found = Engine(mappings).find(["the zebra", "the lion", "the tiger", "my tiger"])
+
+    assert [[one.score for one in findings] for findings in found] == [[0.9], [0.9], [], [0.8]]
+
+
 FAULTS: dict[str, tuple[str, Plain, tuple[str | int, ...]]] = {
     "unknown key of a file": ("HEALTH", {"rulez": []}, ("HEALTH", "rulez")),
     "unknown key of a rule": (
