@@ -142,20 +142,29 @@ class Turn:
         self.seq = seq
         self.writer = writer
 
-    def take(self, rows: Sequence[Carried], opened: dict[Attempt, str]) -> list[str]:
+    def take(self, rows: Sequence[Carried], after: int, opened: dict[Attempt, str]) -> list[str]:
         """The rows that were not gathered yet, as the gathering journal's store takes them. Moves on.
 
         Args:
             rows: in order.
+            after: the key that they were read after: between it and the last of them, the journal had no others.
+                Without it the end of a boot could be missing unnoticed, since a boot's first row does not say how
+                many rows the one before had.
             opened: the attempts that are open, and whose they are; kept up.
 
         Raises:
             OutOfTurn: a row is missing, or a boot does not begin with its boot record. Nothing was taken.
         """
         seq, writer = self.seq, self.writer
+        if rows and after > seq:
+            raise OutOfTurn(
+                f"journal {self.name}: what is before row {after & _RSEQ} of boot {after >> RSEQ_BITS} is missing"
+            )
         lines: list[str] = []
         for row in rows:
             if row.seq <= seq:
+                if writer is None and row.seq == seq >> RSEQ_BITS << RSEQ_BITS:
+                    writer = started_by(row.body)
                 continue  # it came twice
             number, rseq = row.seq >> RSEQ_BITS, row.seq & _RSEQ
             if row.seq != seq + 1 or seq < 0:
@@ -218,12 +227,13 @@ class Gatherer:
             self._doubtful = False
         return self._turns.setdefault(name, Turn(name))
 
-    async def take(self, name: str, rows: Sequence[Carried], writer: str | None = None) -> int:
+    async def take(self, name: str, rows: Sequence[Carried], after: int, writer: str | None = None) -> int:
         """Gather rows of a journal; how many were new.
 
         Args:
             name: of the journal.
             rows: in order.
+            after: the key that they were read after. See `Turn.take`.
             writer: the boot that the first of them is of; needed only where it is not the boot's first row.
 
         Raises:
@@ -231,13 +241,13 @@ class Gatherer:
             Unavailable: whether they were gathered is unknown, until the journal is asked how far it is.
         """
         async with self._one:
-            return await self._take(name, rows, writer)
+            return await self._take(name, rows, after, writer)
 
-    async def _take(self, name: str, rows: Sequence[Carried], writer: str | None) -> int:
+    async def _take(self, name: str, rows: Sequence[Carried], after: int, writer: str | None) -> int:
         turn = await self._turn(name)
-        if turn.writer is None:
+        if turn.writer is None and rows and rows[0].seq >> RSEQ_BITS == turn.seq >> RSEQ_BITS:
             turn.writer = writer
-        lines = turn.take(rows, self._open)
+        lines = turn.take(rows, after, self._open)
         if not lines:
             return 0
         self._doubtful = True

@@ -566,6 +566,8 @@ class Journal:
         if not made.durable.done():
             made.durable.set_result(self._next - 1)
         self._unchecked_pages += 4 + len(made.lines) // 3
+        if self._outage is not None:  # begun by who waited behind this: with no call open, no commit would end it
+            self._end_outage()
         self._checkpoint_if_due()
         self._cut_soon()
 

@@ -19,6 +19,7 @@ import contextlib
 import random
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from time import monotonic
 from typing import Final, Protocol, cast
 
@@ -218,7 +219,8 @@ class Carrier:
         if not rows or await self._far_ahead(rows):
             return False
         writer = await self._source.writer(rows[0].seq)
-        entry = sealed(self._keyring, self._name, writer, rows)
+        # What was signed may be gone from here, so whoever has less than that must not take this for all there was.
+        entry = sealed(self._keyring, self._name, max(begin, self.signed), writer, rows)
         # An entry that is sent twice is taken once. It stays until it was gathered, and no entry stays for ever.
         adding = ("XADD", self._line.key("carriage"), "*", "n", self._name, "d", entry)
         if self._copies is None:
@@ -304,8 +306,23 @@ async def published(line: Line, keyring: Keyring, digest: str) -> bytes:
     raise Away("NoConfiguration")
 
 
-Take = Callable[[str, Sequence[Carried], str | None], Awaitable[int]]
-"""Gathers rows of a journal: its name, the rows, the boot of the first. Gives the key up to which it has them now."""
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What travels at once.
+
+    Attributes:
+        after: the key that the rows were read after: the journal had none between it and the last of them but these.
+        writer: the boot of the first row; None where that row says so itself.
+        rows: in order.
+    """
+
+    after: int
+    writer: str | None
+    rows: list[Carried]
+
+
+Take = Callable[[str, Entry], Awaitable[int]]
+"""Gathers rows of the journal of a name. Gives the key up to which it has them now."""
 
 
 class Receiver:
@@ -364,7 +381,7 @@ class Receiver:
             if opened is None or name is None:
                 self.foreign += 1
             else:
-                self._taken[name] = await self._take(name, opened[1], opened[0])
+                self._taken[name] = await self._take(name, opened)
             done.append(number)
         if done or monotonic() - self._told > 1.0:
             await self._tell(stream, done)
@@ -422,19 +439,19 @@ class Heads:
             waited += LOOK_SECONDS * 2
 
 
-def sealed(keyring: Keyring, name: str, writer: str | None, rows: Sequence[Carried]) -> bytes:
-    """Rows as they travel. Only who has the master key can read them, or make them."""
-    plain = [writer, [(row.seq, row.time, row.kind, row.call, row.attempt, row.body) for row in rows]]
+def sealed(keyring: Keyring, name: str, after: int, writer: str | None, rows: Sequence[Carried]) -> bytes:
+    """An `Entry` as it travels. Only who has the master key can read it, or make one."""
+    plain = [after, writer, [(row.seq, row.time, row.kind, row.call, row.attempt, row.body) for row in rows]]
     return keyring.seal(f"carriage/{name}", zlib.compress(orjson.dumps(plain), 1))
 
 
-def unsealed(keyring: Keyring, name: str, entry: bytes) -> tuple[str | None, list[Carried]] | None:
-    """The boot of the first row, and the rows; None if nobody of ours made them."""
+def unsealed(keyring: Keyring, name: str, entry: bytes) -> Entry | None:
+    """What travelled; None if nobody of ours made it."""
     try:
         packed = zlib.decompressobj()
         plain = packed.decompress(keyring.unseal(f"carriage/{name}", entry), _LONGEST)
-        writer, rows = orjson.loads(plain)
-        return writer, [Carried(*row) for row in rows]
+        after, writer, rows = orjson.loads(plain)
+        return Entry(int(after), writer, [Carried(*row) for row in rows])
     except (KeyFault, zlib.error, orjson.JSONDecodeError, ValueError, TypeError):
         return None
 

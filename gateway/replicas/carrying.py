@@ -16,7 +16,7 @@ from gateway.audit.gathering import Carried, Gatherer, OutOfTurn, Spool
 from gateway.audit.store import KIND_LETTERS, RSEQ_BITS, StoreFault
 from gateway.errors import Unavailable
 from gateway.keys import KeyFault, Keyring
-from gateway.replicas.carriage import Carrier, Heads, Line, Receiver, publish, published
+from gateway.replicas.carriage import Carrier, Entry, Heads, Line, Receiver, publish, published
 from gateway.replicas.door import Away, DoorOptions
 
 _Read = TypeVar("_Read")
@@ -233,11 +233,11 @@ class Home:
         """Claim no more; after the sequencer's end."""
         await self._claims.close()
 
-    async def _take(self, name: str, rows: Sequence[Carried], writer: str | None) -> int:
+    async def _take(self, name: str, entry: Entry) -> int:
         try:
-            await self._keep_configurations(rows)
+            await self._keep_configurations(entry.rows)
             try:
-                await self._gatherer.take(name, rows, writer)
+                await self._gatherer.take(name, entry.rows, entry.after, entry.writer)
                 self._missing.discard(name)
             except OutOfTurn:
                 self._missing.add(name)  # its host sends again from where we are

@@ -310,10 +310,11 @@ class Parent:
         async with self._gathering:
             for name, spool in (await asyncio.to_thread(self._opened)).items():
                 turn = await self.application.gatherer.turn(name)
-                rows = await asyncio.to_thread(spool.after, turn.seq)
+                after = turn.seq
+                rows = await asyncio.to_thread(spool.after, after)
                 if rows:
                     writer = turn.writer or await asyncio.to_thread(spool.started, rows[0].seq >> RSEQ_BITS)
-                    taken += await self.application.gatherer.take(name, rows, writer)
+                    taken += await self.application.gatherer.take(name, rows, after, writer)
         return taken
 
     async def _carry(self, outpost: Outpost) -> None:

@@ -5,22 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.audit import verify as verifier
 from gateway.audit.boot import row_line
 from gateway.audit.evidence import Evidence as StateEvidence
-from gateway.audit.gathering import Gatherer, OutOfTurn, Spool
+from gateway.audit.gathering import Carried, Gatherer, OutOfTurn, Spool, started_by
 from gateway.audit.journal import Journal, Settings
 from gateway.audit.log_store import Signed
 from gateway.audit.store import FILE_NAME, OutOfSpace, reading
 from gateway.errors import Unavailable
 from tests.gateway.audit.forgeries import POLICY, Evidence, Leaf, failed
 from tests.gateway.audit.logs import KEY, House
+
+
+def started_by_row(row: Carried) -> str:
+    """The boot that a boot's first row begins."""
+    return str(started_by(row.body))
 
 
 class Gathered:
@@ -38,13 +45,13 @@ class Gathered:
         return self.home.tick()
 
     @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator[Gatherer]:
+    async def open(self, patience: float = 10) -> AsyncIterator[Gatherer]:
         journal = await Journal.open(
             self.home.directory / "journal",
             KEY,
             configuration=self.home.configuration,
             clock=self.tick,
-            settings=Settings(timeout=10, ballast=4096),
+            settings=Settings(timeout=patience, ballast=4096),
         )
         self.journal = journal
         try:
@@ -61,7 +68,7 @@ class Gathered:
                 self.spools[name] = Spool(worker.directory / "journal", KEY)
             turn = await gatherer.turn(name)
             while rows := self.spools[name].after(turn.seq, most):
-                count += await gatherer.take(name, rows, self.spools[name].started(rows[0].seq >> 40))
+                count += await gatherer.take(name, rows, turn.seq, self.spools[name].started(rows[0].seq >> 40))
                 turn = await gatherer.turn(name)
         return count
 
@@ -170,7 +177,7 @@ async def test_a_home_that_is_killed_gathers_on_without_a_row_twice_or_missing(g
     async with gathered.open() as gatherer:
         await gathered.take(gatherer)
         rows = gathered.spools["w0"].after(-1)
-        assert await gatherer.take("w0", rows) == 0
+        assert await gatherer.take("w0", rows, -1) == 0
     gathered.home.sequence()
 
     assert failed(gathered.verified()) == set()
@@ -190,13 +197,43 @@ async def test_a_row_after_a_missing_one_is_not_gathered(gathered: Gathered) -> 
     second = next(at for at, row in enumerate(all_rows) if row.seq >> 40 == 2)
     async with gathered.open() as gatherer:
         with pytest.raises(OutOfTurn):
-            await gatherer.take("w0", all_rows[1:])
+            await gatherer.take("w0", all_rows[1:], all_rows[0].seq)
         with pytest.raises(OutOfTurn):
-            await gatherer.take("w0", all_rows[second:])
-        assert await gatherer.take("w0", all_rows[:3]) == 3
+            await gatherer.take("w0", all_rows[second:], all_rows[second - 1].seq)
+        assert await gatherer.take("w0", all_rows[:3], -1) == 3
         with pytest.raises(OutOfTurn):
-            await gatherer.take("w0", all_rows[4:])
-        assert await gatherer.take("w0", all_rows[1:]) == len(all_rows) - 3
+            await gatherer.take("w0", all_rows[4:], all_rows[3].seq)
+        with pytest.raises(
+            OutOfTurn
+        ):  # the end of the boot before may be on its way, or lost: its first row cannot say
+            await gatherer.take("w0", all_rows[second:], all_rows[second - 1].seq)
+        assert await gatherer.take("w0", all_rows[1:], all_rows[0].seq) == len(all_rows) - 3
+
+
+async def test_rows_sent_again_from_a_boot_before_keep_each_its_own_boot(gathered: Gathered) -> None:
+    """A home that starts anew is sent the end of a boot it has, and with it the next boot: whose those are is seen there."""
+    one, two = gathered.workers
+    one.boot()
+    two.boot()
+    one.calls(3)
+    one.end()
+    one.boot()
+    one.calls(3)
+    with contextlib.closing(Spool(one.directory / "journal", KEY)) as spool:
+        rows = spool.after(-1)
+    second = next(at for at, row in enumerate(rows) if row.seq >> 40 == 2)
+    async with gathered.open() as gatherer:
+        await gatherer.take("w0", rows[: second + 2], -1)
+    async with gathered.open() as gatherer:
+        await gatherer.take("w0", rows[second - 2 :], rows[second - 3].seq, started_by_row(rows[0]))
+    with contextlib.closing(reading(gathered.home.directory / "journal" / FILE_NAME, KEY)) as journal:
+        found = journal.execute(
+            "SELECT body ->> 'writer', body ->> 'wseq' FROM record WHERE body ->> 'writer' IS NOT NULL"
+        )
+        placed = [(str(writer), int(wseq)) for writer, wseq in found]
+
+    boots = [started_by_row(rows[0]), started_by_row(rows[second])]
+    assert placed == [(boots[(row.seq >> 40) - 1], row.seq & 0xFFFF) for row in rows]
 
 
 async def test_a_worker_forgets_only_what_a_checkpoint_covers(gathered: Gathered) -> None:
@@ -255,6 +292,33 @@ async def test_a_home_whose_disk_is_full_gathers_nothing_and_then_all(gathered: 
     gathered.home.sequence()
 
     assert failed(gathered.verified()) == set()
+
+
+async def test_a_home_grants_again_once_a_slow_gathering_is_over(gathered: Gathered) -> None:
+    """Whoever waited behind it too long was refused; with no call open, there is no other commit to say that all is well."""
+    one, two = gathered.workers
+    one.boot()
+    two.boot()
+    one.calls(3)
+    begun, may_end = threading.Event(), threading.Event()
+    async with gathered.open(patience=0.05) as gatherer:
+        whole = gathered.journal._store.gather
+
+        def slow(*arguments: Any) -> None:
+            begun.set()
+            assert may_end.wait(10)
+            whole(*arguments)
+
+        gathered.journal._store.gather = slow  # type: ignore[method-assign]
+        gathering = asyncio.create_task(gathered.take(gatherer))
+        assert await asyncio.to_thread(begun.wait, 10)
+        waiting = gathered.journal.submit(gathered.home.intent())
+        gathered.journal._watch()  # as the watchdog of a commit just before does
+        with pytest.raises(Unavailable):
+            await waiting
+        may_end.set()
+        await gathering
+        await gathered.journal.append(gathered.home.refusal())
 
 
 Change = Callable[[list[dict[str, object]]], object]
