@@ -155,21 +155,49 @@ class Phrases:
         return {word.encode(): tuple(atoms) for word, atoms in found.items()}
 
 
+_BEGINNING = re.compile(r"([0-9a-z_]+)\(\?:\\w\)\{([01]),\}")
+_ENDING_FORM = re.compile(r"\(\?:\\w\)\{1,\}([0-9a-z_]+)")
+
+
 class Forms:
-    """Which forms a word has: RE2 sources, each with the atom that words bear which it matches as a whole."""
+    """Which forms a word has: RE2 sources, each with the atom that words bear which it matches as a whole.
+
+    Most say no more than how a word begins, or ends: those are looked up, since RE2 is slow at so many at once.
+    """
 
     def __init__(self, forms: Iterable[tuple[str, int]]) -> None:
         listed = list(forms)
         self.atoms = tuple(atom for _form, atom in listed)
-        self._known = re2.Set.FullMatchSet(linear_options()) if listed else None
+        self._beginnings: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
+        self._endings: dict[bytes, list[int]] = defaultdict(list)
+        others: list[tuple[str, int]] = []
+        for form, atom in listed:
+            if begins := _BEGINNING.fullmatch(form):
+                self._beginnings[begins[1].encode()].append((int(begins[2]), atom))
+            elif ends := _ENDING_FORM.fullmatch(form):
+                self._endings[ends[1].encode()].append(atom)
+            else:
+                others.append((form, atom))
+        self._longest = max(map(len, self._beginnings), default=0), max(map(len, self._endings), default=0)
+        self._others = tuple(atom for _form, atom in others)
+        self._known = re2.Set.FullMatchSet(linear_options()) if others else None
         if self._known is not None:
-            for form, _atom in listed:
+            for form, _atom in others:
                 self._known.Add(form.encode())
             self._known.Compile()
 
     def borne(self, word: bytes) -> list[int]:
         """The atoms that a word bears by its forms."""
-        return [] if self._known is None else [self.atoms[number] for number in self._known.Match(word) or ()]
+        found = [] if self._known is None else [self._others[number] for number in self._known.Match(word) or ()]
+        size = len(word)
+        longest, last = self._longest
+        for end in range(1, min(size, longest) + 1):
+            for least, atom in self._beginnings.get(word[:end], ()):
+                if size - end >= least:
+                    found.append(atom)
+        for start in range(max(1, size - last), size):
+            found.extend(self._endings.get(word[start:], ()))
+        return found
 
 
 _Part: TypeAlias = "tuple[str, str]"
