@@ -34,16 +34,18 @@ def _place() -> tempfile.TemporaryDirectory[str] | None:
     if home is None:
         return None
     kept = home.parent / "native"
-    if os.access(home.parent, os.W_OK):
-        kept.mkdir(mode=0o700, exist_ok=True)
-        _keep_in(str(kept))
+    try:
+        if os.access(home.parent, os.W_OK):
+            kept.mkdir(mode=0o700, exist_ok=True)
+            _keep_in(str(kept))
+        elif kept.is_dir():
+            copy = tempfile.TemporaryDirectory(prefix="llm-gateway-")
+            shutil.copytree(kept, Path(copy.name), dirs_exist_ok=True)
+            _keep_in(copy.name)
+            return copy
+    except OSError:  # there is no place: it is made at each start
         return None
-    if not kept.is_dir():
-        return None
-    copy = tempfile.TemporaryDirectory(prefix="llm-gateway-")
-    shutil.copytree(kept, Path(copy.name), dirs_exist_ok=True)
-    _keep_in(copy.name)
-    return copy
+    return None
 
 
 def _keep_in(where: str) -> None:
