@@ -75,9 +75,10 @@ async def running(simulator: Simulator, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("gateway.app.PUMP_SECONDS", 0.1)
     configuration = configured(tmp_path, simulator)
     application = Application(configuration, tmp_path / "state", stream=io.BytesIO(), part=shared())
+    known = Running(application, configuration, tmp_path / "state")  # its keys are there before it looks for them
     await application.start()
     try:
-        yield Running(application, configuration, tmp_path / "state")
+        yield known
     finally:
         await application.stop()
 
