@@ -282,7 +282,10 @@ def _begun(symbol: int, after: int, mark: int, here: Numbers, room: Room, ways: 
 
 @native
 def _passed(before: int, symbol: int, after: int, mark: int, room: Room, ways: Ways, words: Words) -> int:
-    """Begin a trail with the places before a word at which phrases stand that are noticed at it; how many."""
+    """Begin a trail with the places before a word at which phrases stand that are noticed at it; how many.
+
+    -1 if there is no room for them.
+    """
     room.clock[0] += 1
     now = room.clock[0]
     count = 0
@@ -298,6 +301,8 @@ def _passed(before: int, symbol: int, after: int, mark: int, room: Room, ways: W
             for at in range(ways.passing_offsets[key], ways.passing_offsets[key + 1]):
                 place = ways.passing[at]
                 if room.seen[place] != now and _counts(ways.passing_anchors[at], after, mark, room, ways, words):
+                    if count == len(room.trail):
+                        return -1
                     room.seen[place] = now
                     room.trail[count] = place
                     count += 1
@@ -416,6 +421,8 @@ def hear(symbols: Numbers, found: Numbers, most: int, first: Bytes, room: Room, 
         mark = _bear(after, room, words)
         here, there = room.here, room.there
         low, high = 0, _passed(before, symbol, after, mark, room, ways, words)
+        if high < 0:
+            return -1
         count = _begun(symbol, after, mark, here, room, ways, words)
         if count:
             total = _follow(symbols, at, at, here, count, there, most, found, total, room, ways, words)
