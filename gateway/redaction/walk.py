@@ -146,15 +146,14 @@ def cut(
         if kind == 2:
             symbols[count] = marks[text[start]]
         else:
-            key = np.uint32((np.uint32(2166136261) ^ np.uint32(text[start])) * np.uint32(16777619))
             while at < size and kinds[text[at]] == 1:
-                key = np.uint32((key ^ np.uint32(text[at])) * np.uint32(16777619))
                 at += 1
-            word = looked_up(words.letters, words.starts, words.slots, text, start, at, int(key))
+            key = hashed(text, start, at)
+            word = looked_up(words.letters, words.starts, words.slots, text, start, at, key)
             if word >= 0:
                 symbols[count] = words.symbols[word]
             else:
-                word = looked_up(words.fresh_letters, words.fresh_starts, words.fresh_slots, text, start, at, int(key))
+                word = looked_up(words.fresh_letters, words.fresh_starts, words.fresh_slots, text, start, at, key)
                 symbols[count] = words.fresh_symbols[word] if word >= 0 else -1
         starts[count] = start
         ends[count] = at
@@ -220,15 +219,23 @@ def _stand(place: int, places: Numbers, count: int, now: int, room: Room, ways: 
 
 
 @native
+def _lead(
+    edge: int, offsets: Numbers, targets: Numbers, places: Numbers, count: int, now: int, room: Room, ways: Ways
+) -> int:
+    """Stand where an edge leads; how many places there are then."""
+    for at in range(offsets[edge], offsets[edge + 1]):
+        count = _stand(targets[at], places, count, now, room, ways)
+    return count
+
+
+@native
 def _begin(symbol: int, here: Numbers, room: Room, ways: Ways, words: Words) -> int:
     """Stand where phrases do that begin with a word; how many places."""
     room.clock[0] += 1
     now = room.clock[0]
     count = 0
     for one in range(words.atom_starts[symbol], words.atom_starts[symbol + 1]):
-        atom = words.atoms[one]
-        for at in range(ways.opening_starts[atom], ways.opening_starts[atom + 1]):
-            count = _stand(ways.opening[at], here, count, now, room, ways)
+        count = _lead(words.atoms[one], ways.opening_starts, ways.opening, here, count, now, room, ways)
     return count
 
 
@@ -245,14 +252,12 @@ def _step(symbol: int, here: Numbers, count: int, there: Numbers, room: Room, wa
         if high - low <= few:
             for edge in range(low, high):
                 if room.borne[ways.edge_atoms[edge]] == now:
-                    for at in range(ways.edge_offsets[edge], ways.edge_offsets[edge + 1]):
-                        found = _stand(ways.edge_targets[at], there, found, now, room, ways)
+                    found = _lead(edge, ways.edge_offsets, ways.edge_targets, there, found, now, room, ways)
         else:
             for one in range(first, last):
                 edge = _index(ways.edge_atoms, low, high, words.atoms[one])
                 if edge >= 0:
-                    for at in range(ways.edge_offsets[edge], ways.edge_offsets[edge + 1]):
-                        found = _stand(ways.edge_targets[at], there, found, now, room, ways)
+                    found = _lead(edge, ways.edge_offsets, ways.edge_targets, there, found, now, room, ways)
     return found
 
 
@@ -275,8 +280,7 @@ def _begun(symbol: int, after: int, mark: int, here: Numbers, room: Room, ways: 
         for number in range(ways.starting_starts[atom], ways.starting_starts[atom + 1]):
             anchor = ways.starting[number]
             if _counts(anchor, after, mark, room, ways, words):
-                for at in range(ways.anchor_offsets[anchor], ways.anchor_offsets[anchor + 1]):
-                    count = _stand(ways.anchor_targets[at], here, count, now, room, ways)
+                count = _lead(anchor, ways.anchor_offsets, ways.anchor_targets, here, count, now, room, ways)
     return count
 
 
@@ -356,8 +360,7 @@ def _behind(symbol: int, here: Numbers, count: int, there: Numbers, room: Room, 
         place = here[number]
         for anchor in range(ways.heads[place, 4], ways.heads[place + 1, 4]):
             if room.borne[ways.anchor_atoms[anchor]] == now:
-                for at in range(ways.anchor_offsets[anchor], ways.anchor_offsets[anchor + 1]):
-                    found = _stand(ways.anchor_targets[at], there, found, now, room, ways)
+                found = _lead(anchor, ways.anchor_offsets, ways.anchor_targets, there, found, now, room, ways)
     return found
 
 
