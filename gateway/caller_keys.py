@@ -6,16 +6,14 @@ also covers a key that `callers.yaml` lists. What cannot be read counts as no ke
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 import orjson
 
+from gateway.durable import locked, write_durably
 from gateway.keys import CallerKey
 from gateway.policy.forms import Digest, Form, Id, Instant, read
 
@@ -111,7 +109,7 @@ class KeyFile:
         Raises:
             KeysUnreadable: the file is damaged; nothing was written.
         """
-        with self._locked():
+        with locked(self._path.with_suffix(".lock")):
             held = self.read()
             issued = IssuedKey(key.key_id, caller, key.digest, created, expires)
             self._write(replace(held, keys=(*held.keys, issued)))
@@ -122,19 +120,9 @@ class KeyFile:
         Raises:
             KeysUnreadable: the file is damaged; nothing was written.
         """
-        with self._locked():
+        with locked(self._path.with_suffix(".lock")):
             held = self.read()
             self._write(replace(held, revoked={key_id: now, **held.revocations}))
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
 
     def _write(self, held: IssuedKeys) -> None:
         tree = {
@@ -146,18 +134,7 @@ class KeyFile:
             ],
             "revoked": {key_id: _spelled(since) for key_id, since in held.revocations.items()},
         }
-        staged = self._path.with_suffix(f".{os.urandom(4).hex()}")
-        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(orjson.dumps(tree, option=orjson.OPT_INDENT_2))
-            file.flush()
-            os.fsync(descriptor)
-        staged.replace(self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        write_durably(self._path, orjson.dumps(tree, option=orjson.OPT_INDENT_2))
 
 
 def _spelled(at: datetime) -> str:

@@ -7,17 +7,15 @@ not serve because it was resumed here.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import orjson
 from msgspec import Struct
 
+from gateway.durable import locked, write_durably
 from gateway.policy.forms import is_id
 from gateway.policy.halts import Halts
 
@@ -79,7 +77,7 @@ class Suspensions:
         Raises:
             SuspensionsUnreadable, OSError: it cannot be kept.
         """
-        with self._locked():
+        with locked(self._path.with_suffix(".lock")):
             words = self.words()
             before = words.get(entry)
             word = Word(now if before is None else max(now, before.at + 1), suspended)
@@ -95,7 +93,7 @@ class Suspensions:
         known = self.words()
         if not newer(known, heard):
             return False
-        with self._locked():
+        with locked(self._path.with_suffix(".lock")):
             known = self.words()
             self._write({**known, **newer(known, heard)})
             return True
@@ -103,22 +101,9 @@ class Suspensions:
     def _write(self, words: Mapping[str, Word]) -> None:
         if len(words) > _MOST:
             raise SuspensionsUnreadable(f"{self._path}: would be too long")
-        staged = self._path.with_suffix(f".{os.urandom(4).hex()}")
-        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(orjson.dumps({name: [word.at, word.suspended] for name, word in sorted(words.items())}))
-            file.flush()
-            os.fsync(descriptor)
-        staged.replace(self._path)
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        descriptor = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+        write_durably(
+            self._path, orjson.dumps({name: [word.at, word.suspended] for name, word in sorted(words.items())})
+        )
 
 
 class Suspending:

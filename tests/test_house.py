@@ -15,6 +15,7 @@ FLOORS: dict[str, int] = {
     "providers": 0,
     "gateway": 0,
     "gateway.categories": 1,
+    "gateway.durable": 1,
     "gateway.errors": 1,
     "gateway.exchange": 1,
     "gateway.keys": 1,

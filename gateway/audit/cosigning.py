@@ -15,9 +15,9 @@ from pathlib import Path
 
 from gateway.audit.log_store import LogReader
 from gateway.audit.merkle import consistency
-from gateway.audit.retention.spans import write_durably
 from gateway.audit.store import StoreFault
 from gateway.audit.tlog import Checkpoint, NotACheckpoint, key_id
+from gateway.durable import write_durably
 from gateway.keys import signature_holds
 
 COSIGNATURE = 0x04

@@ -13,9 +13,9 @@ from pathlib import Path
 import orjson
 
 from gateway.audit.merkle import EMPTY, Subtree, root
-from gateway.audit.retention.spans import write_durably
 from gateway.audit.store import StoreFault
 from gateway.audit.tlog import Checkpoint, NotACheckpoint
+from gateway.durable import write_durably
 
 
 class Guard:

@@ -20,9 +20,9 @@ import orjson
 
 from gateway.audit.language import Sha
 from gateway.audit.record import Operator
-from gateway.audit.retention.spans import write_durably
 from gateway.audit.store import StoreFault
 from gateway.audit.words import Act, Processor
+from gateway.durable import write_durably
 from providers.usage import UsageReport, Used
 
 FOLDER = "reconciliations"

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from gateway.audit.language import Sha
 from gateway.audit.record import Operator
-from gateway.audit.retention.spans import write_durably
 from gateway.audit.store import StoreFault
 from gateway.audit.tlog import Checkpoint, NotACheckpoint
 from gateway.audit.words import Act
+from gateway.durable import write_durably
 
 FOLDER = "anchors"
 ROOTS = "tsa-roots.pem"

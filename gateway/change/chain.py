@@ -8,9 +8,7 @@ these files and holds no approver's key can only make the gateway refuse. The ap
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -22,6 +20,7 @@ from gateway.change.difference import TWO, Change, Kind, difference, needed
 from gateway.change.snapshot import NotASnapshot, Snapshot, control_of, snapshot
 from gateway.change.statement import Approval, NotAProposal, Proposal, Statement, approvers, parse, state
 from gateway.config.settings import ChangeControl
+from gateway.durable import locked, write_durably
 from providers.provider import Provider
 
 FOLDER = "changes"
@@ -133,7 +132,7 @@ class Chain:
             raise NotApplied("change control is off: `change:` of gateway.yaml lists no approvers")
         changes = [] if parent is None else self._changes_or_all(parent, digest, now)
         statement = state(len(links), parent, digest, changes, until)
-        with self._locked():
+        with locked(self._directory / "lock"):
             held = [item for item in self.proposals() if item.statement == statement]
             return held[0] if held else self._keep(Proposal(statement))  # the same once more keeps its approvals
 
@@ -144,7 +143,7 @@ class Chain:
             NotApplied: the signature is of nobody who may approve, or it is too late, or out of order.
             ChainBroken: see `links`.
         """
-        with self._locked():
+        with locked(self._directory / "lock"):
             held = self.proposal(proposal.statement.id)
             links = self.links()
             self._place(held.statement, links, now)
@@ -162,7 +161,7 @@ class Chain:
             NotApplied: an approval is missing, or it is too late, or out of order.
             ChainBroken: see `links`.
         """
-        with self._locked():
+        with locked(self._directory / "lock"):
             links = self.links()
             held = self.proposal(proposal.statement.id)
             at = now.replace(microsecond=0)
@@ -170,7 +169,7 @@ class Chain:
             approvals = {item.key: item for item in held.approvals if item.key in counting}
             link = Proposal(held.statement, tuple(approvals.values()), at)
             self._prove(link, links, link.applied)
-            _replace(self.path, b"".join(item.written + b"\n" for item in (*links, link)))
+            write_durably(self.path, b"".join(item.written + b"\n" for item in (*links, link)))
             return link
 
     def follows(self, link: Proposal) -> bool:
@@ -198,11 +197,11 @@ class Chain:
             ChainBroken: see `links`.
             StoreFault, OSError: it cannot be kept.
         """
-        with self._locked():
+        with locked(self._directory / "lock"):
             links = self.links()
             keep_configuration(self._directory, link.statement.digest, preimage)
             self._prove(link, links, link.applied)
-            _replace(self.path, b"".join(item.written + b"\n" for item in (*links, link)))
+            write_durably(self.path, b"".join(item.written + b"\n" for item in (*links, link)))
 
     def proposals(self) -> list[Proposal]:
         """What is proposed and could still be applied, by the order of the chain. Damaged files are passed over."""
@@ -337,29 +336,8 @@ class Chain:
     def _keep(self, proposal: Proposal) -> Proposal:
         path = self._directory / "proposals" / f"{proposal.statement.id}.json"
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _replace(path, proposal.written + b"\n")
+        write_durably(path, proposal.written + b"\n")
         return proposal
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file durably; a reader, and whoever comes after a crash, sees the old one or the new one."""
-    staged = path.with_suffix(f".{os.urandom(4).hex()}")
-    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    staged.replace(path)
 
 
 # A digest names its bundle for good, so what was once read of it holds.

@@ -6,13 +6,13 @@ that went is off the roll at the next look, so nothing of it stays here.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 
+from gateway.durable import write_durably
 from gateway.keys import sha256_hex
 from gateway.policy.tenants import Tenant
 
@@ -59,14 +59,8 @@ class Roll:
         Raises:
             RollUnreadable: it cannot be written.
         """
-        staged = self._path.with_suffix(f".{os.urandom(4).hex()}")
         try:
-            descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(orjson.dumps(_digests(tenants), option=orjson.OPT_SORT_KEYS))
-                file.flush()
-                os.fsync(descriptor)
-            staged.replace(self._path)
+            write_durably(self._path, orjson.dumps(_digests(tenants), option=orjson.OPT_SORT_KEYS))
         except OSError:
             raise RollUnreadable(f"{self._path}: cannot be written") from None
 

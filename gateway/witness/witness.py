@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Final
 
 from gateway.audit.cosigning import COSIGNATURE
-from gateway.audit.retention.spans import write_durably
 from gateway.audit.tlog import Checkpoint, NotACheckpoint, signature_line, verifier_key
 from gateway.audit.verify import Key, NotVerified, Policy, consistent, read_checkpoint
+from gateway.durable import write_durably
 from gateway.keys import Signer
 
 SIZE: Final = "text/x.tlog.size"

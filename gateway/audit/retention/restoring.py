@@ -26,10 +26,11 @@ from gateway.audit.leaf import CLEAR, COMMITTED
 from gateway.audit.log_store import LOG_FILE, Batch, Leaf, LogReader, LogStore, Signed
 from gateway.audit.retention.register import Register
 from gateway.audit.retention.selection import Rows
-from gateway.audit.retention.spans import keep_spans, read_spans, spans_of, write_durably, written_spans
+from gateway.audit.retention.spans import keep_spans, read_spans, spans_of, written_spans
 from gateway.audit.stamps import take_back
 from gateway.audit.store import FILE_NAME, RSEQ_BITS, SqliteStore, StoreFault
 from gateway.audit.tlog import TILE, Checkpoint, NotACheckpoint, bundle_path, unbundle
+from gateway.durable import write_durably
 from gateway.keys import Keyring
 
 LOST = "lost.json"

@@ -6,7 +6,6 @@ It says where records were and not whose, so it stays when they are gone.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import orjson
 
 from gateway.audit.store import StoreFault
+from gateway.durable import write_durably
 
 Span = tuple[int, int]
 FOLDER = "erasures"
@@ -101,23 +101,3 @@ def kept_spans(log: Path, digest: str) -> list[Span]:
         return read_spans(kept_list(log, digest))
     except ValueError:
         raise StoreFault(f"{log / FOLDER}: a list has another form") from None
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a file (0600) so that a reader, and whoever comes after a crash, sees all of it or none.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    staged = path.with_name(f".{path.name}.new")
-    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    staged.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
