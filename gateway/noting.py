@@ -124,16 +124,7 @@ class Noting:
         """Record what a lost disk took, after a restore."""
         lost = await asyncio.to_thread(lost_before, self._state)
         if lost is not None:
-            act = Operator(
-                time=self._clock(),
-                act=Act.GAP,
-                document=Sha(lost.document),
-                count=lost.count,
-                start=lost.start,
-                end=lost.end,
-                refused=0,
-            )
-            await self._note(act)
+            await self._note(lost.act(self._clock()))
             await asyncio.to_thread(recorded, self._state)
 
     async def all(self) -> None:

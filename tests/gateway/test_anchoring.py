@@ -293,15 +293,7 @@ async def test_tokens_outlive_the_disk(tmp_path: Path) -> None:
     assert lost is not None
     assert [each.digest for each in kept_stamps(state.directory / "log")] == [before.digest, after.digest]
     async with state.open():
-        gap = Operator(
-            time=state.tick(),
-            act=Act.GAP,
-            document=Sha(lost.document),
-            count=lost.count,
-            start=lost.start,
-            end=lost.end,
-        )
-        await state.ledger.note(gap)
+        await state.ledger.note(lost.act(state.tick()))
         state.order()
     run = checked(state, authority.roots.decode())
     assert {name: run.a[name].first for name in failed(run)} == {}

@@ -22,14 +22,17 @@ import orjson
 from gateway.audit import index
 from gateway.audit.edge import Edge
 from gateway.audit.guard import Guard
+from gateway.audit.language import Sha
 from gateway.audit.leaf import CLEAR, COMMITTED
 from gateway.audit.log_store import LOG_FILE, Batch, Leaf, LogReader, LogStore, Signed
+from gateway.audit.record import Operator
 from gateway.audit.retention.register import Register
 from gateway.audit.retention.selection import Rows
 from gateway.audit.retention.spans import keep_spans, read_spans, spans_of, written_spans
 from gateway.audit.stamps import take_back
 from gateway.audit.store import FILE_NAME, RSEQ_BITS, SqliteStore, StoreFault
 from gateway.audit.tlog import TILE, Checkpoint, NotACheckpoint, bundle_path, unbundle
+from gateway.audit.words import Act
 from gateway.durable import write_durably
 from gateway.keys import Keyring
 
@@ -51,6 +54,18 @@ class Lost:
     count: int
     start: int
     end: int
+
+    def act(self, time: int) -> Operator:
+        """What the record says of it."""
+        return Operator(
+            time=time,
+            act=Act.GAP,
+            document=Sha(self.document),
+            count=self.count,
+            start=self.start,
+            end=self.end,
+            refused=0,
+        )
 
 
 def reapply(state: Path, keyring: Keyring, guard: Path, tenants: Iterable[str] = ()) -> int:

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.audit.language import Sha
-from gateway.audit.record import Operator
 from gateway.audit.retention.register import Known, Register
 from gateway.audit.retention.requests import ask
 from gateway.audit.retention.restoring import NotAdopted, adopt, lost_before, reapply, recorded
 from gateway.audit.store import StoreFault
 from gateway.audit.tiles import Tiles
-from gateway.audit.words import Act, Ground
+from gateway.audit.words import Ground
 from gateway.keys import Keyring
 from tests.gateway.audit.forgeries import failed
 from tests.gateway.audit.retention.states import EIGHT, State
@@ -70,15 +68,7 @@ async def test_a_restored_state_loses_again_what_was_erased_and_its_log_goes_on(
     assert adopt(state.directory, state.keyring, state.guard, tmp_path / "tiles", state.time) is None
     assert state.holding(marker) == set()
     async with state.open():
-        act = Operator(
-            time=state.tick(),
-            act=Act.GAP,
-            document=Sha(lost.document),
-            count=lost.count,
-            start=lost.start,
-            end=lost.end,
-        )
-        await state.ledger.note(act)
+        await state.ledger.note(lost.act(state.tick()))
         recorded(state.directory)
         await state.live(2)
     assert lost_before(state.directory) is None
