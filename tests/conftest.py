@@ -62,11 +62,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             "from gateway.redaction import lean; lean.install()\n"
             "from gateway.redaction.kept import folder\n"
             "from gateway.redaction.engine import Engine\n"
-            "from gateway.redaction.findings import Ends, Window\n"
             "from tests.configuration import rules\n"
-            "engine = Engine(rules(), where=folder())\n"
-            "engine.test()\n"
-            "engine.settle([Window('My brother has', 0, Ends.OPEN)])"
+            "Engine(rules(), where=folder()).test()"
         )
         subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, timeout=300)
 
