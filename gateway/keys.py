@@ -139,9 +139,11 @@ class Keyring:
         if create:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not path.exists():
-                if any(directory.rglob("*.sealed")):
+                # Looked for again: whoever made it since may have sealed a key too.
+                if any(directory.rglob("*.sealed")) and not path.exists():
                     raise KeyFault(f"{path}: the master key is gone but sealed keys remain; restore it")
-                _write_new(path, f"{_new_master_line()}\n".encode())
+                with contextlib.suppress(MadeElsewhere):  # by another process that starts now: the same one serves both
+                    _write_new(path, f"{_new_master_line()}\n".encode())
         _refuse_open_to_others(directory, directory=True)
         return cls(directory, _read_masters(path))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -230,6 +232,19 @@ def test_call_ids_are_version_7_and_ordered_by_time() -> None:
     assert late == f"{1_795_000_000_001:012x}70008000000000000000"
     assert early < late
     assert len({new_call_id(lambda: 0) for _ in range(1000)}) == 1000
+
+
+def _first_start(folder: Path) -> bytes:
+    return Keyring.open(folder / "keys", master=folder / "master.keys", create=True).journal_key()
+
+
+def test_processes_that_start_for_the_first_time_together_share_one_master_key(tmp_path: Path) -> None:
+    """None of them fails, and what one sealed every other reads."""
+    with ProcessPoolExecutor(4, mp_context=get_context("fork")) as pool:
+        for round_ in range(20):
+            folder = tmp_path / str(round_)
+            folder.mkdir()
+            assert len(set(pool.map(_first_start, [folder] * 4))) == 1
 
 
 def test_a_key_made_by_another_process_at_the_same_moment_is_not_replaced(keyring: Keyring, tmp_path: Path) -> None:
