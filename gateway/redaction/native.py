@@ -23,9 +23,9 @@ _F = TypeVar("_F", bound="Callable[..., object]")
 def native(function: _F) -> _F:
     """The function as machine code: made when it is first called, if it is not kept."""
     try:
-        return cast("_F", numba.njit(cache=True, forceinline=True)(function))
+        return cast("_F", numba.njit(cache=True, forceinline=True, _nrt=False)(function))
     except RuntimeError:  # there is nowhere to keep it
-        return cast("_F", numba.njit(forceinline=True)(function))
+        return cast("_F", numba.njit(forceinline=True, _nrt=False)(function))
 
 
 def _place() -> tempfile.TemporaryDirectory[str] | None:
