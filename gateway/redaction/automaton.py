@@ -121,7 +121,7 @@ def _stands(size: int) -> Stands:
         bounds=np.zeros((size, 2), np.int32),
         slots=np.zeros(_FREE * size, np.int32),
         asked=np.zeros((_ASKED, 4), np.int32),
-        count=np.ones(1, np.int32),
+        total=np.ones(1, np.int32),
     )
 
 

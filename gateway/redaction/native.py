@@ -20,12 +20,18 @@ from gateway.redaction.kept import folder
 _F = TypeVar("_F", bound="Callable[..., object]")
 
 
+_compiled = cast("Callable[..., Callable[[_F], _F]]", numba.njit)
+_COUNTING = {"_nrt": False}
+"""No references are counted: at every call of one function by another those of all arrays would be, and nothing is made
+here that would have to be freed."""
+
+
 def native(function: _F) -> _F:
-    """The function as machine code: made when it is first called, if it is not kept."""
+    """The function as machine code: made when it is first called, if it is not kept. It makes no array."""
     try:
-        return cast("_F", numba.njit(cache=True, forceinline=True, _nrt=False)(function))
+        return _compiled(cache=True, forceinline=True, **_COUNTING)(function)
     except RuntimeError:  # there is nowhere to keep it
-        return cast("_F", numba.njit(forceinline=True, _nrt=False)(function))
+        return _compiled(forceinline=True, **_COUNTING)(function)
 
 
 def _place() -> tempfile.TemporaryDirectory[str] | None:

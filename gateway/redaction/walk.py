@@ -90,7 +90,7 @@ class Stands(NamedTuple):
     Of stand s, places[bounds[s, 0]:bounds[s + 1, 0]] are its places, in order, and ends[bounds[s, 1]:bounds[s + 1, 1]]
     the phrases that end there. Stand 0 is nowhere. A stand is found by its hash as words are, in `slots`.
     A row of `asked` is the question that was asked last of those which have their place there, three numbers, and its
-    answer. `count` is how many stands there are.
+    answer. `total` is how many stands there are.
     """
 
     places: Numbers
@@ -98,7 +98,7 @@ class Stands(NamedTuple):
     bounds: Numbers
     slots: Numbers
     asked: Numbers
-    count: Numbers
+    total: Numbers
 
 
 _LED, _BEGUN, _KNOWN, _FARTHER, _OPENED = range(1, 6)
@@ -334,7 +334,7 @@ def _kept(places: Numbers, count: int, ways: Ways, stands: Stands) -> int:
             if same == count:
                 return int(stand)
         slot = (slot + 1) % size
-    stand = stands.count[0]
+    stand = stands.total[0]
     first, end = stands.bounds[stand, 0], stands.bounds[stand, 1]
     if stand + 2 > len(stands.bounds) or first + count > len(stands.places):
         return _FULL
@@ -349,7 +349,7 @@ def _kept(places: Numbers, count: int, ways: Ways, stands: Stands) -> int:
     stands.bounds[stand + 1, 0] = first + count
     stands.bounds[stand + 1, 1] = end
     stands.slots[slot] = stand
-    stands.count[0] = stand + 1
+    stands.total[0] = stand + 1
     return int(stand)
 
 
