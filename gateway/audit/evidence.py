@@ -53,36 +53,20 @@ class Row(Struct, frozen=True):
     text: str | None
 
 
-class Evidence:
-    """Leaves [start, end) of a log, as `verify.verify` reads them."""
+class Written:
+    """Leaves [start, end) of a log, with the records behind them: all that an export needs."""
 
     def __init__(self, log: LogReader, journal: apsw.Connection, directory: Path, start: Signed | None, end: Signed):
-        """Use `open_evidence`."""
+        """Use `open_written`."""
         self._log, self._journal, self._directory = log, journal, directory
         self._boots = {number: name for number, (name, _rows) in log.boots().items()}
         self.start = 0 if start is None else start.size
         self.end = end.size
-        self.note_a = None if start is None else start.note
-        self.note_b = end.note
-        self.report: dict[str, object] | None = None
-        self.peaks = [(height, log.subtrees()(height, position)) for height, position in peaks(0, self.start)]
-        self.prior = list(self._prior())
-        self.configurations = self._configurations()
-        self.lists = {path.stem: path.read_bytes() for path in sorted((directory / FOLDER).glob("*.json"))}
-        self.reports = kept_reports(directory)
-        self.later = self._later()
-        self.stamps = self._stamps()
-        self.roots = kept_roots(directory)
 
     @property
     def origin(self) -> str:
         """The log's name."""
         return self._log.origin
-
-    @property
-    def log(self) -> LogReader:
-        """The log itself."""
-        return self._log
 
     def rows(self, since: int = 0) -> Iterator[Row]:
         """Every leaf in order, from index `since` on.
@@ -100,6 +84,51 @@ class Evidence:
             bodies = self._bodies([leaf.seq for leaf in leaves if leaf.seq is not None])
             for entry, leaf in zip(entries, leaves, strict=True):
                 yield Row(leaf.index, entry, leaf.salt, self._text(leaf, bodies))
+
+    def _text(self, leaf: Leaf, bodies: dict[int, str]) -> str | None:
+        if leaf.note is not None:
+            return leaf.note
+        body = None if leaf.seq is None else bodies.get(leaf.seq)
+        if leaf.seq is None or body is None:
+            return None
+        boot = self._boots.get(leaf.seq >> RSEQ_BITS, "")
+        try:
+            return spelled(orjson.loads(body), boot, leaf.seq & _RSEQ, leaf.tseq).decode("ascii", "replace")
+        except (orjson.JSONDecodeError, TypeError):
+            return "not a record"
+
+    def _bodies(self, seqs: list[int]) -> dict[int, str]:
+        if not seqs:
+            return {}
+        with translated(self._directory):
+            found = self._journal.execute(
+                "SELECT seq, body FROM record WHERE seq BETWEEN ? AND ?", (min(seqs), max(seqs))
+            ).fetchall()
+        return dict(cast(list[tuple[int, str]], found))
+
+
+class Evidence(Written):
+    """Likewise, with all that `verify.verify` reads."""
+
+    def __init__(self, log: LogReader, journal: apsw.Connection, directory: Path, start: Signed | None, end: Signed):
+        """Use `open_evidence`."""
+        super().__init__(log, journal, directory, start, end)
+        self.note_a = None if start is None else start.note
+        self.note_b = end.note
+        self.report: dict[str, object] | None = None
+        self.peaks = [(height, log.subtrees()(height, position)) for height, position in peaks(0, self.start)]
+        self.prior = list(self._prior())
+        self.configurations = self._configurations()
+        self.lists = {path.stem: path.read_bytes() for path in sorted((directory / FOLDER).glob("*.json"))}
+        self.reports = kept_reports(directory)
+        self.later = self._later()
+        self.stamps = self._stamps()
+        self.roots = kept_roots(directory)
+
+    @property
+    def log(self) -> LogReader:
+        """The log itself."""
+        return self._log
 
     def leaves(self) -> Iterator[tuple[bytes, bytes | None, str | None]]:
         """Every leaf, as the verifier takes it."""
@@ -126,27 +155,6 @@ class Evidence:
             width = min(TILE, self.end - position * TILE) * HASH_BYTES
             if len(hashes) < width or tile[:width] != hashes[:width]:
                 a1.fail(f"tile 0/{position}", "it does not hold the hashes of the entries")
-
-    def _text(self, leaf: Leaf, bodies: dict[int, str]) -> str | None:
-        if leaf.note is not None:
-            return leaf.note
-        body = None if leaf.seq is None else bodies.get(leaf.seq)
-        if leaf.seq is None or body is None:
-            return None
-        boot = self._boots.get(leaf.seq >> RSEQ_BITS, "")
-        try:
-            return spelled(orjson.loads(body), boot, leaf.seq & _RSEQ, leaf.tseq).decode("ascii", "replace")
-        except (orjson.JSONDecodeError, TypeError):
-            return "not a record"
-
-    def _bodies(self, seqs: list[int]) -> dict[int, str]:
-        if not seqs:
-            return {}
-        with translated(self._directory):
-            found = self._journal.execute(
-                "SELECT seq, body FROM record WHERE seq BETWEEN ? AND ?", (min(seqs), max(seqs))
-            ).fetchall()
-        return dict(cast(list[tuple[int, str]], found))
 
     def _prior(self) -> Iterator[tuple[int, bytes, list[bytes]]]:
         """The boot record in force at A, the configurations announced since, the last anchor; each with its proof."""
@@ -246,6 +254,21 @@ class Evidence:
                     found += self._journal.execute(_NAMED, row).fetchall()
         kept = {digest: kept_configuration(self._directory, digest) for (digest,) in cast(list[tuple[str]], found)}
         return {digest: preimage for digest, preimage in kept.items() if preimage is not None}
+
+
+@contextlib.contextmanager
+def open_written(state: Path, keyring: Keyring, cipher: Cipher = Cipher.AEGIS) -> Iterator[Written | None]:
+    """Every leaf that was signed by now, or None where nothing was. A few milliseconds, however long the log is.
+
+    Raises:
+        StoreFault: a file cannot be used.
+    """
+    with (
+        LogReader.read(state / "log", keyring.log_key(), cipher) as log,
+        contextlib.closing(reading(state / "journal" / FILE_NAME, keyring.journal_key(), cipher)) as journal,
+    ):
+        end = log.latest()
+        yield None if end is None else Written(log, journal, state / "log", None, end)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The record as other tools take it: NDJSON, CSV, and OCSF 1.8 API Activity, a leaf a line.
+"""The record as other tools take it: NDJSON, CSV, and OCSF 1.8 API Activity, a leaf a line. See also `otlp`, `cef`.
 
 Every line bears the log's name, the leaf's index and its hash, so a tool that drops a line shows a gap
 and any line can be proved against the log. Only what a checkpoint covers is given, in the log's order; who
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import orjson
 
-from gateway.audit.evidence import Evidence, Row
+from gateway.audit.evidence import Row, Written
 from gateway.audit.merkle import leaf_hash
 
 Value = str | int | bool | list[object] | None
@@ -30,16 +30,32 @@ COLUMNS = (
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _OK, _FAILURE, _OTHER = 1, 2, 99
+_WORTH_A_LOOK = frozenset({"gap", "recovery", "unauthenticated"})
 
 
-def records(evidence: Evidence, since: int) -> Iterator[Record]:
+def records(written: Written, since: int) -> Iterator[Record]:
     """Each leaf from `since` on: its record, with `log`, `index` and `leaf` (the leaf's hash in hex).
 
     Raises:
         StoreFault: a file cannot be read.
     """
-    for row in evidence.rows(since):
-        yield {"log": evidence.origin, "index": row.index, "leaf": leaf_hash(row.entry).hex(), **_body(row)}
+    origin = written.origin
+    for row in written.rows(since):
+        yield {"log": origin, "index": row.index, "leaf": leaf_hash(row.entry).hex(), **_body(row)}
+
+
+def what(record: Record) -> str:
+    """What a record is, in two words of the record's own: `outcome completed`, `operator gap`."""
+    more = record.get("act") or record.get("result") or record.get("code")
+    return f"{record['kind']} {more}" if more else str(record["kind"])
+
+
+def severe(record: Record) -> bool:
+    """Whether somebody may want to look: a refusal, an attempt that did not complete, something that may be lost."""
+    kind = record["kind"]
+    if kind == "outcome":
+        return record["result"] != "completed"
+    return kind == "refusal" or record.get("act") in _WORTH_A_LOOK or record.get("clean") is False
 
 
 def ndjson(record: Record) -> str:
