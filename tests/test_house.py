@@ -111,6 +111,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "gateway.audit.pages",
         "gateway.audit.reader",
         "gateway.audit.rekeying",
+        "gateway.audit.retention.salvage",
         "gateway.audit.retention.selection",
         "gateway.audit.scope",
         "gateway.audit.store",

@@ -15,7 +15,7 @@ import apsw
 import orjson
 from msgspec import Struct
 
-from gateway.audit.configurations import kept_configuration
+from gateway.audit.configurations import kept_configuration, kept_digests
 from gateway.audit.cosigning import cosigned, cosigned_before, trust
 from gateway.audit.leaf import spelled
 from gateway.audit.log_store import Leaf, LogReader, Signed
@@ -23,7 +23,7 @@ from gateway.audit.merkle import HASH_BYTES, consistency, inclusion, leaf_hash, 
 from gateway.audit.reconciliation import kept_reports
 from gateway.audit.retention.spans import FOLDER
 from gateway.audit.stamps import kept_roots, kept_stamps
-from gateway.audit.store import FILE_NAME, RSEQ_BITS, Cipher, StoreFault, reading, translated
+from gateway.audit.store import FILE_NAME, RSEQ_BITS, Cipher, StoreFault, legible, reading, translated
 from gateway.audit.tlog import TILE, verifier_key
 from gateway.audit.verify import Assertion, Policy
 from gateway.keys import Keyring
@@ -60,6 +60,7 @@ class Written:
         """Use `open_written`."""
         self._log, self._journal, self._directory = log, journal, directory
         self._boots = {number: name for number, (name, _rows) in log.boots().items()}
+        self.damaged = False
         self.start = 0 if start is None else start.size
         self.end = end.size
 
@@ -100,10 +101,14 @@ class Written:
     def _bodies(self, seqs: list[int]) -> dict[int, str]:
         if not seqs:
             return {}
-        with translated(self._directory):
-            found = self._journal.execute(
-                "SELECT seq, body FROM record WHERE seq BETWEEN ? AND ?", (min(seqs), max(seqs))
-            ).fetchall()
+        span = min(seqs), max(seqs)
+        try:
+            found = self._journal.execute("SELECT seq, body FROM record WHERE seq BETWEEN ? AND ?", span).fetchall()
+        except apsw.CorruptError:  # a record that cannot be read any more is one that is not there
+            self.damaged = True
+            return {row[0]: row[-1] for row in legible(self._journal, sorted(seqs))}
+        except apsw.Error as error:
+            raise StoreFault(f"{self._directory}: {type(error).__name__}") from None
         return dict(cast(list[tuple[int, str]], found))
 
 
@@ -142,6 +147,8 @@ class Evidence(Written):
     def counted(self) -> dict[str, int]:
         """Attempts, calls, refusals and operator records of the period, by columns of the journal alone."""
         span = self._log.last_seq_before(self.start), self._log.last_seq_before(self.end)
+        if self.damaged:
+            return {}  # what cannot be read cannot be counted; A4 names it
         with translated(self._directory):
             found = cast(tuple[int, ...], self._journal.execute(_COUNTS, span).fetchone())
         return dict(zip(("attempts", "calls", "refused", "operator"), found, strict=True))
@@ -242,12 +249,16 @@ class Evidence(Written):
         """Those that operator records of the period, or before it, name."""
         last = self._log.last_seq_before(self.end)
         first = self._log.last_seq_before(self.start) >> RSEQ_BITS << RSEQ_BITS if self.start else 0
-        with translated(self._directory):
+        try:
             found = self._journal.execute(
                 "SELECT DISTINCT body ->> 'configuration' FROM record WHERE seq BETWEEN ? AND ? AND kind = 'p' "
                 "AND body ->> 'configuration' IS NOT NULL",
                 (first, last),
             ).fetchall()
+        except apsw.CorruptError:
+            found = [(digest,) for digest in kept_digests(self._directory)]
+        except apsw.Error as error:
+            raise StoreFault(f"{self._directory}: {type(error).__name__}") from None
         if first:
             for row in self._living(self._log.last_seq_before(self.start)):
                 with translated(self._directory):

@@ -1056,6 +1056,7 @@ class Verification:
         self._asked: dict[str, tuple[int, int]] = {}  # what must be erased by when: list -> (index, asked at)
         self._broken: tuple[int, str] | None = None
         self._unended: dict[tuple[str, int], tuple[int, str]] = {}
+        self._unbegun: list[int] = []
         self.lists: dict[str, bytes] = {}
         self.reports: dict[str, bytes] = {}
         self.stamps: dict[str, tuple[int, str, int]] = {}  # a token's digest -> (leaves, the note's digest, its time)
@@ -1296,7 +1297,7 @@ class Verification:
         if held is not None and held[1] != record["tenant"]:
             a6.fail(f"index {index}", "an outcome of another tenant than its intent")
         if held is None and (record["call"], record["attempt"]) not in self._unended and not self._from_before(record):
-            a6.fail(f"index {index}", "an outcome without an intent before it")
+            self._unbegun.append(index)
 
     def _from_before(self, record: Json) -> bool:
         """Whether the intent can lie before A: a UUIDv7 says when its call began (RFC 9562 section 5.7)."""
@@ -1609,6 +1610,9 @@ class Verification:
                 assertion.fail(f"index {index}", why)
             else:
                 assertion.notes.append(f"index {index}: {why}; it may have been lost with the disk")
+        for index in self._unbegun:
+            if not lost or index < lost[0][0]:  # else its intent may be among what a lost disk held
+                a6.fail(f"index {index}", "an outcome without an intent before it")
         for index, why in self._unended.values():
             if index >= last_lost:  # else its outcome may be among what a lost disk held
                 a6.fail(f"index {index}", why)
