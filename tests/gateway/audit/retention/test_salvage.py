@@ -24,6 +24,7 @@ from gateway.keys import new_boot_id
 from tests.configuration import write_configuration
 from tests.gateway.audit.forgeries import failed
 from tests.gateway.audit.retention.states import EIGHT, State
+from tests.houses import serve
 
 PAGE = 4096
 
@@ -241,14 +242,18 @@ async def test_how_far_others_were_gathered_is_kept_or_nothing_is_done(tmp_path:
 
 
 async def test_the_verb_says_how_much_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`gateway restore --salvage`; without it, it refuses and names it."""
+    """`gateway restore --salvage`; without it, it and `serve` refuse and name it."""
     directory = write_configuration(tmp_path, 9, "sk-simulated")
     state = await _lived(tmp_path / "state", rounds=2)
     _gone(_journal(state))
+    with pytest.raises(RuntimeError) as unserved:
+        await serve(directory, tmp_path)
     refused = await asyncio.to_thread(main, ["restore", "--config", str(directory)])
     salvaged = await asyncio.to_thread(main, ["restore", "--salvage", "--config", str(directory)])
     said = capsys.readouterr()
 
+    assert "--salvage" in str(unserved.value)
+    assert "Traceback" not in str(unserved.value)
     assert (refused, salvaged) == (2, 0)
     assert "--salvage" in said.err
     assert "20 records are lost; the log goes on, and says so" in said.out
