@@ -21,7 +21,7 @@ from gateway.audit.leaf import spelled
 from gateway.audit.log_store import Leaf, LogReader, Signed
 from gateway.audit.merkle import HASH_BYTES, consistency, inclusion, leaf_hash, peaks
 from gateway.audit.reconciliation import kept_reports
-from gateway.audit.retention.spans import FOLDER
+from gateway.audit.retention.spans import FOLDER, kept_spans
 from gateway.audit.stamps import kept_roots, kept_stamps
 from gateway.audit.store import FILE_NAME, RSEQ_BITS, Cipher, StoreFault, legible, reading, translated
 from gateway.audit.tlog import TILE, verifier_key
@@ -85,6 +85,15 @@ class Written:
             bodies = self._bodies([leaf.seq for leaf in leaves if leaf.seq is not None])
             for entry, leaf in zip(entries, leaves, strict=True):
                 yield Row(leaf.index, entry, leaf.salt, self._text(leaf, bodies))
+
+    def deleted(self, index: int) -> bool:
+        """Whether a deletion that the log tells of is of this leaf, carried out or under way.
+
+        Raises:
+            StoreFault: a list is not kept.
+        """
+        spans = (span for document in self._log.erasures() for span in kept_spans(self._directory, document))
+        return any(start <= index < end for start, end in spans)
 
     def _text(self, leaf: Leaf, bodies: dict[int, str]) -> str | None:
         if leaf.note is not None:

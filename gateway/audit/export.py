@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 import orjson
 
 from gateway.audit.evidence import Row, Written
+from gateway.audit.leaf import CLEAR
 from gateway.audit.merkle import leaf_hash
+from gateway.audit.store import StoreFault
 
 Value = str | int | bool | list[object] | None
 Record = dict[str, Value]
@@ -37,10 +39,13 @@ def records(written: Written, since: int) -> Iterator[Record]:
     """Each leaf from `since` on: its record, with `log`, `index` and `leaf` (the leaf's hash in hex).
 
     Raises:
-        StoreFault: a file cannot be read.
+        StoreFault: a file cannot be read, or lacks a record that no deletion on record is of: passing it over would
+            lose it without a word.
     """
     origin = written.origin
     for row in written.rows(since):
+        if row.entry[:1] != CLEAR and row.text is None and row.salt is not None and not written.deleted(row.index):
+            raise StoreFault(f"the record of index {row.index} cannot be read, and was not deleted: `gateway verify`")
         yield {"log": origin, "index": row.index, "leaf": leaf_hash(row.entry).hex(), **_body(row)}
 
 
@@ -151,7 +156,7 @@ def _metadata(record: Record, kind: str) -> dict[str, object]:
 
 
 def _body(row: Row) -> Record:
-    if row.entry[:1] == b"\2":
+    if row.entry[:1] == CLEAR:
         body: Record = orjson.loads(row.entry[1:])
     elif row.text is None:
         return {"kind": "erased"}

@@ -7,11 +7,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from gateway import forwarding
+from gateway.audit.evidence import Written, open_written
+from gateway.audit.export import records
 from gateway.audit.retention.handouts import handouts
 from gateway.audit.retention.requests import DAY, ask
-from gateway.audit.store import StoreFault
+from gateway.audit.retention.salvage import salvage
+from gateway.audit.store import FILE_NAME, StoreFault
 from gateway.audit.words import Ground
 from gateway.cli import main
 from gateway.collectors import Collector, NotTaken, collector
@@ -214,6 +218,55 @@ async def test_a_collector_has_a_copy_with_an_end(state: State, tmp_path: Path) 
     assert all(each.delete_by - each.made == 35 * DAY for each in left)
     assert all(each.may_hold("any", [3]) for each in left)
     assert len(told) == 2
+
+
+async def test_what_cannot_be_read_is_not_passed_over(tmp_path: Path) -> None:
+    """A damaged page of the journal: nothing from there on is sent, until it is salvaged and recorded as lost."""
+    state = State(tmp_path / "state")
+    async with state.open():
+        await state.live(40)
+        await state.journal.truncate()
+    path = state.directory / "journal" / FILE_NAME
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2 // 4096 * 4096
+    content[middle : middle + 4096] = bytes(4096)
+    path.write_bytes(content)
+    async with otlp_endpoint() as (url, taken):
+        bundle, there = _bundle(tmp_path, url)
+        there.most = 5
+        place = Place(bundle.state, "siem")
+        with pytest.raises(StoreFault, match="cannot be read, and was not deleted"):
+            await Forwarding(state.directory, state.keyring, there, place, print).run(follow=True)
+        came = place.next()
+        assert salvage(state.directory, state.keyring, state.tick()) is not None
+        await Forwarding(state.directory, state.keyring, there, place, print).run(follow=False)
+        await there.close()
+    with state.evidence() as evidence:
+        size = evidence.end
+
+    assert 0 < came < size
+    assert taken.indices == list(range(size))
+
+
+async def test_what_is_being_erased_is_sent_as_erased(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row may be gone before its salt is: the log's own act says that it was deleted."""
+    with open_written(state.directory, state.keyring) as written:
+        assert written is not None
+        salts = {row.index: row.salt for row in written.rows() if EIGHT in (row.text or "")}
+    ask(state.keyring, Ground.TENANT, EIGHT, None, state.tick())
+    await state.erasing.due()
+    rows = Written.rows
+    monkeypatch.setattr(
+        Written,
+        "rows",
+        lambda self, since=0: (structs.replace(row, salt=salts.get(row.index, row.salt)) for row in rows(self, since)),
+    )
+    with open_written(state.directory, state.keyring) as written:
+        assert written is not None
+        kinds = {record["index"]: record["kind"] for record in records(written, 0)}
+
+    assert salts
+    assert {kinds[index] for index in salts} == {"erased"}
 
 
 async def test_the_verb_sends_and_says_so(state: State, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
