@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from gateway.audit.evidence import open_written
-from gateway.audit.export import Record, records
+from gateway.audit.export import Record, batch
 from gateway.audit.journal import now
 from gateway.audit.reader import rfc3339
 from gateway.audit.retention.handouts import hand_out_daily
@@ -142,23 +140,23 @@ class Forwarding:
         """
         following = self._place.next()
         while True:
-            batch = await asyncio.to_thread(self._read, following)
-            if not batch:
+            found = await asyncio.to_thread(self._read, following)
+            if not found:
                 if not follow:
                     return
                 await self._wait(LOOK_SECONDS)
                 continue
             self._hand_out(following)
-            await self._send(batch, following, patient=follow)
-            following += len(batch)
+            await self._send(found, following, patient=follow)
+            following += len(found)
             self._place.keep(following)
-            self.sent += len(batch)
+            self.sent += len(found)
 
-    async def _send(self, batch: list[Record], first: int, *, patient: bool) -> None:
+    async def _send(self, found: list[Record], first: int, *, patient: bool) -> None:
         tries, pause = 0, 1.0
         while True:
             try:
-                await self._collector.send(batch)
+                await self._collector.send(found)
             except NotTaken as fault:
                 tries += 1
                 if fault.after is None or (tries >= TRIES and not patient):
@@ -181,11 +179,10 @@ class Forwarding:
             )
 
     def _read(self, following: int) -> list[Record]:
-        with open_written(self._state, self._keyring) as written:
-            end = 0 if written is None else written.end
-            if following > end:
-                raise StoreFault(
-                    f"the log has {end} leaves, and {following} were sent: it came back from an older backup; "
-                    "`gateway restore` first"
-                )
-            return [] if written is None else list(islice(records(written, following), self._collector.most))
+        found, end = batch(self._state, self._keyring, following, self._collector.most)
+        if following > end:
+            raise StoreFault(
+                f"the log has {end} leaves, and {following} were sent: it came back from an older backup; "
+                "`gateway restore` first"
+            )
+        return found

@@ -10,13 +10,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
 
 import orjson
 
-from gateway.audit.evidence import Row, Written
+from gateway.audit.evidence import Row, Written, open_written
 from gateway.audit.leaf import CLEAR
 from gateway.audit.merkle import leaf_hash
 from gateway.audit.store import StoreFault
+from gateway.keys import Keyring
 
 Value = str | int | bool | list[object] | None
 Record = dict[str, Value]
@@ -47,6 +50,18 @@ def records(written: Written, since: int) -> Iterator[Record]:
         if row.entry[:1] != CLEAR and row.text is None and row.salt is not None and not written.deleted(row.index):
             raise StoreFault(f"the record of index {row.index} cannot be read, and was not deleted: `gateway verify`")
         yield {"log": origin, "index": row.index, "leaf": leaf_hash(row.entry).hex(), **_body(row)}
+
+
+def batch(state: Path, keyring: Keyring, since: int, most: int) -> tuple[list[Record], int]:
+    """At most so many records from `since` on, and how many leaves there are. No file is open when this returns.
+
+    Raises:
+        StoreFault: see `records`.
+    """
+    with open_written(state, keyring) as written:
+        if written is None or since >= written.end:
+            return [], 0 if written is None else written.end
+        return list(islice(records(written, since), most)), written.end
 
 
 def what(record: Record) -> str:

@@ -13,6 +13,8 @@ from gateway.cli.verb import DOES_NOT_HOLD, OK, Unusable, Verb, bundle_of, compl
 
 FORMATS = ("ndjson", "csv", "ocsf", "otlp", "cef")
 
+AT_ONCE = 1024
+
 FOLLOW_SECONDS = 1.0
 """How often a follower looks: as often as there are checkpoints."""
 
@@ -74,7 +76,6 @@ def _reconcile(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from gateway.audit import export  # noqa: PLC0415
     from gateway.audit.cef import syslog  # noqa: PLC0415
-    from gateway.audit.evidence import open_written  # noqa: PLC0415
     from gateway.audit.journal import now  # noqa: PLC0415
     from gateway.audit.otlp import otlp  # noqa: PLC0415
     from gateway.audit.retention.handouts import hand_out_daily  # noqa: PLC0415
@@ -89,12 +90,12 @@ def _export(options: argparse.Namespace) -> int:
         say([export.csv_head()])
     try:
         while True:
-            with open_written(bundle.state, keyring) as written:
-                if written is not None and following < written.end:
-                    hand_out_daily(bundle.state, following, now(), "standard output")
-                    for record in export.records(written, following):
-                        say([line(record)])
-                    following = max(following, written.end)
+            found, _end = export.batch(bundle.state, keyring, following, AT_ONCE)
+            if found:  # no file is open while whoever reads this takes it
+                hand_out_daily(bundle.state, following, now(), "standard output")
+                say(map(line, found))
+                following += len(found)
+                continue
             sys.stdout.flush()
             if not options.follow:
                 return OK
