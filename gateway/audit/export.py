@@ -17,6 +17,7 @@ import orjson
 
 from gateway.audit.evidence import Row, Written, open_written
 from gateway.audit.leaf import CLEAR
+from gateway.audit.log_store import LOG_FILE
 from gateway.audit.merkle import leaf_hash
 from gateway.audit.store import StoreFault
 from gateway.keys import Keyring
@@ -58,6 +59,8 @@ def batch(state: Path, keyring: Keyring, since: int, most: int) -> tuple[list[Re
     Raises:
         StoreFault: see `records`.
     """
+    if not (state / "log" / LOG_FILE).exists():
+        return [], 0  # nothing was signed yet
     with open_written(state, keyring) as written:
         if written is None or since >= written.end:
             return [], 0 if written is None else written.end

@@ -92,7 +92,10 @@ def _export(options: argparse.Namespace) -> int:
         while True:
             found, _end = export.batch(bundle.state, keyring, following, AT_ONCE)
             if found:  # no file is open while whoever reads this takes it
-                hand_out_daily(bundle.state, following, now(), "standard output")
+                try:
+                    hand_out_daily(bundle.state, following, now(), "standard output")
+                except OSError as fault:
+                    raise Unusable(f"that a copy leaves cannot be written down (errno {fault.errno})") from None
                 say(map(line, found))
                 following += len(found)
                 continue
@@ -102,8 +105,6 @@ def _export(options: argparse.Namespace) -> int:
             time.sleep(FOLLOW_SECONDS)
     except StoreFault as fault:
         raise Unusable(str(fault)) from None
-    except OSError as fault:
-        raise Unusable(f"that a copy leaves cannot be written down (errno {fault.errno})") from None
     except KeyboardInterrupt:
         return OK
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from msgspec import structs
 
 from gateway import forwarding
 from gateway.audit.evidence import Written, open_written
-from gateway.audit.export import records
+from gateway.audit.export import batch, records
 from gateway.audit.retention.handouts import handouts
 from gateway.audit.retention.requests import DAY, ask
 from gateway.audit.retention.salvage import salvage
@@ -22,6 +24,7 @@ from gateway.collectors import Collector, NotTaken, collector
 from gateway.config import Bundle
 from gateway.durable import locked
 from gateway.forwarding import Forwarding, Place, forward
+from tests.configuration import ROOT
 from tests.gateway.audit.retention.states import EIGHT, State
 from tests.gateway.collecting import once, otlp_endpoint, recorder, syslog_server
 from tests.gateway.test_collectors import described
@@ -284,6 +287,22 @@ async def test_the_verb_sends_and_says_so(state: State, tmp_path: Path, capsys: 
     assert received.indices == list(range(state.ordering.size))
     assert f"siem: {state.ordering.size} leaves were taken, up to index {state.ordering.size - 1}" in said
     assert "another process sends there already" in said
+
+
+async def test_a_reader_that_has_seen_enough_is_no_fault(state: State, tmp_path: Path) -> None:
+    """`gateway audit export | head`: exit code 0 and not a word; and of a state without a log there is nothing to say."""
+    bundle, there = _bundle(tmp_path, "http://127.0.0.1:9/v1/logs")
+    await there.close()
+    await state.live(60)
+    command = (
+        f"{sys.executable} -m gateway audit export --config {bundle.directory} | head -c 10; exit ${{PIPESTATUS[0]}}"
+    )
+    piped = await asyncio.create_subprocess_exec("bash", "-c", command, stdout=PIPE, stderr=PIPE, cwd=ROOT)
+    out, errors = await piped.communicate()
+
+    assert (piped.returncode, errors) == (0, b"")
+    assert out == b'{"log":"lo'
+    assert batch(tmp_path, state.keyring, 0, 10) == ([], 0)
 
 
 async def test_the_verb_says_what_was_not_taken(
