@@ -12,12 +12,12 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, time, time_ns
 from types import MappingProxyType
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 import uvloop
 
@@ -94,7 +94,7 @@ if TYPE_CHECKING:
 _LAST_WORDS_SECONDS = 5.0
 """How long a host that ends waits for the log to have all that it wrote; what is not there by then is sent later."""
 
-WATCH_SECONDS = 0.5
+WATCH_SECONDS = 0.3
 """How long an approved schema, or a caller key, may take to be in force."""
 
 PUMP_SECONDS = 0.5
@@ -102,6 +102,8 @@ PUMP_SECONDS = 0.5
 
 RETIRE_SECONDS = 60.0
 """How long a detector lives on after a reload replaced it, for the calls that began with it."""
+
+_Mark: TypeAlias = "tuple[tuple[tuple[str, int, int], ...], tuple[int, int, int] | None]"
 
 _MOST_FAULTS = 20
 """Faults of a refused reload that are told one by one; `gateway check` tells them all."""
@@ -144,6 +146,7 @@ class Application:
         self._shared: Shared | None = None
         self._shelf = Shelf()
         self._reloading = asyncio.Lock()
+        self._read_at: _Mark | None = None
         self._taken = Taken()
         self._vouching: Vouching | None = None
         self._ending = False
@@ -358,11 +361,15 @@ class Application:
             if not first and not await asyncio.to_thread(chain.follows, link):
                 return None
             async with self._reloading:
+                schemas = schemas_mark(self._directory)
                 bundle = await aside(self._read)
                 if bundle.digest != link.statement.digest:
                     return None if first else False
                 await asyncio.to_thread(chain.adopt, link, bundle.preimage)
-                return await self._reload()
+                mark = schemas, chain.mark()
+                taken = await self._reload(lambda: self._approved(bundle))
+                self._read_at = mark if taken else None
+                return taken
         except (NotAProposal, NotApplied, ChainBroken):
             return None
         except (ConfigurationError, StoreFault, OSError):
@@ -519,12 +526,13 @@ class Application:
         Certificates are read again, too. Addresses, bounds of the listeners and the state's place need a restart.
         """
         async with self._reloading:
-            return await self._reload()
+            self._read_at = self._mark()  # one that fails is not tried again until something differs, or SIGHUP says so
+            return await self._reload(self._load)
 
-    async def _reload(self) -> bool:
+    async def _reload(self, read: Callable[[], Bundle]) -> bool:
         former, detector = self._force.bundle, self._detector
         try:
-            bundle = await aside(self._load)
+            bundle = await aside(read)
             if (bundle.recognizers, bundle.settings.redaction) != (former.recognizers, former.settings.redaction):
                 detector = await self._detect(bundle)
             if self._joined is not None:
@@ -569,7 +577,14 @@ class Application:
         )
 
     def _load(self) -> Bundle:
-        bundle = self._read()
+        return self._approved(self._read())
+
+    def _approved(self, bundle: Bundle) -> Bundle:
+        """A bundle as it may serve here.
+
+        Raises:
+            ConfigurationError: it was not approved, or a credential cannot be used.
+        """
         require_approval(bundle, self._state or bundle.state, PROVIDERS)
         prepare(bundle.registry.schemes)
         if self._part.workers > 1:
@@ -741,8 +756,7 @@ class Application:
 
     async def _watch(self) -> None:
         """Reload when a schema or a change was approved or withdrawn; record each caller key that came or went."""
-        chain = Chain(self._state or self._force.bundle.state, PROVIDERS)
-        seen = (schemas_mark(self._directory), chain.mark())
+        self._read_at = self._mark()
         keys = self._force.bundle.callers.key_ids()
         looked = None
         keeps = self._part.keeps
@@ -757,10 +771,12 @@ class Application:
             for key in sorted(known ^ keys) if keeps else ():
                 with contextlib.suppress(Unavailable):
                     await self._ledger.note(Operator(time=_now(), act=Act.KEY, key=Id(key), enabled=key in keys))
-            now = (schemas_mark(self._directory), chain.mark())
-            if now != seen:
-                seen = now  # one that fails is not tried again until something differs, or SIGHUP says so
+            if self._mark() != self._read_at and not self._reloading.locked():
                 await self.reload()
+
+    def _mark(self) -> _Mark:
+        """What changes whenever a schema comes or goes, or a change is applied."""
+        return schemas_mark(self._directory), Chain(self.state, PROVIDERS).mark()
 
     async def _note_suspensions(self) -> None:
         """Those by hand since the last time."""
