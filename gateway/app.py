@@ -138,7 +138,7 @@ class Application:
         self._environment = environment
         self._stream = stream or sys.stdout.buffer
         self._tasks: list[asyncio.Task[None]] = []
-        self._strangers = 0
+        self._strangers = self._turned_away = 0
         self._links: tuple[object, list[bytes]] = (None, [])
         self._clock = Clock()
         self._halts = Halts()
@@ -261,6 +261,7 @@ class Application:
                 heeds=settings.upstream.heed_retry_after,
             ),
             report=self._report,
+            full=self._full,
             clock=self._clock,
         )
         self._attester = Attester(state, lambda: self._force, self._halts, self._ledger.note, self._attested)
@@ -701,6 +702,10 @@ class Application:
     def _malformed(self, _status: int, _exception: str | None) -> None:
         self._metrics.malformed()
 
+    def _full(self) -> None:
+        self._turned_away += 1
+        self._metrics.turned_away()
+
     def _report(self, passage: Passage) -> None:
         metrics, grant, attempt = self._metrics, passage.grant, passage.attempt
         wire = passage.target.wire.name
@@ -812,12 +817,13 @@ class Application:
                 await self._ledger.note(act)
 
     async def _record_strangers(self) -> None:
-        refused, self._strangers = self._strangers, 0
-        if refused:
+        """Those who were refused before it was known who they are, by the minute."""
+        refused, away = self._strangers, self._turned_away
+        self._strangers = self._turned_away = 0
+        if refused or away:
             end = _now()
-            act = Operator(
-                time=end, act=Act.UNAUTHENTICATED, refused=refused, start=end - STRANGERS_SECONDS * 1_000_000, end=end
-            )
+            start = end - STRANGERS_SECONDS * 1_000_000
+            act = Operator(time=end, act=Act.UNAUTHENTICATED, refused=refused, count=away or None, start=start, end=end)
             with contextlib.suppress(Unavailable):
                 await self._ledger.note(act)
 

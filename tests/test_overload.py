@@ -59,6 +59,45 @@ async def test_each_refusal_for_a_limit_is_one_record(simulator: Simulator, tmp_
     assert answers == Counter({200: 3, 429: 60})
     assert [line["code"] for line in refused] == ["rate_limited"] * 60
     assert unaccounted(lines) == []
+    _assert_verified(state)
+
+
+async def test_calls_that_find_every_place_taken_are_counted_and_recorded_by_the_minute(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    """Turned away before anybody asks whose they are, in the wire's own form, and told in one record with their number."""
+    simulator.script(Scenario(delay=1.0), model="gpt-simulated", count=1)
+    async with house(simulator, tmp_path, settings(limits={"in_flight": 1}, **UNSCANNED)) as gateway:
+        held = asyncio.ensure_future(_flood(gateway.url, gateway.key, 1))
+        await simulator.witness.until(lambda: simulator.witness.open == 1)
+        said = []
+        async with client("nobody's key") as session:
+            for path in ("/v1/chat/completions", "/v1/messages", "/nowhere"):
+                async with session.post(f"{gateway.url}{path}", json=BODY) as answer:
+                    assert (answer.status, answer.headers["x-gateway-code"]) == (503, "overloaded")
+                    assert (answer.headers["retry-after"], answer.headers["x-should-retry"]) == ("1", "true")
+                    said.append((await answer.json(), answer.headers["x-gateway-call-id"]))
+            async with session.head(gateway.url) as answer:
+                assert (answer.status, await answer.read()) == (503, b"")
+            async with session.post(f"{gateway.url}/v1/messages", headers={"Upgrade": "h2c"}, json=BODY) as answer:
+                assert (answer.status, answer.headers["connection"]) == (400, "close")
+        await held
+        url = f"http://127.0.0.1:{gateway.application.operations_port}/metrics"
+        async with client("") as session, session.get(url) as answer:
+            metrics = await answer.text()
+        state = gateway.state
+
+    assert "gateway_turned_away_total 4.0" in metrics
+    assert said[0][0]["error"]["code"] == said[1][0]["error"]["details"]["error_code"] == "overloaded"
+    assert len({call for _body, call in said}) == 3
+    lines = records(state)
+    acts = [line for line in lines if line.get("act") == "unauthenticated"]
+    assert [(line["refused"], line["count"]) for line in acts] == [(0, 4)]
+    assert unaccounted(lines) == []
+    _assert_verified(state)
+
+
+def _assert_verified(state: Path) -> None:
     keyring, said = Keyring.open(state / "keys"), list[str]()
     with open_evidence(state, keyring) as evidence:
         run = verify(evidence, Policy(evidence.policy(keyring)))

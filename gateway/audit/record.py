@@ -425,7 +425,8 @@ class Operator(Struct, frozen=True, kw_only=True):
     gap: from `start` to `end` nothing could be written; `refused` calls were turned away. With a `document`: records
         of the `count` leaves that it lists were lost with a disk, and what was signed of them is all that is left.
     recovery: `closed`, how many calls of the previous boot were closed as indeterminate.
-    unauthenticated: `refused` strangers between `start` and `end`.
+    unauthenticated: `refused` strangers between `start` and `end`; and `count` calls that were turned away, since every
+        place was taken, before anybody asked whose they were.
     suspension: somebody suspended the `processor` by hand, or let it serve again (`enabled`).
     notice: a notice of change was sent at `start`: its `document`'s digest, the `processor` that it is about (absent
         where it is about a purpose), and how many tenants were `told`.
