@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -149,7 +149,7 @@ class Measured:
 class _Load:
     """Connections to one target, and what comes of what is asked on them."""
 
-    def __init__(self, target: Target, requests: Callable[[], bytes], *, again: bool) -> None:
+    def __init__(self, target: Target, requests: _Requests, *, again: bool) -> None:
         self._target = target
         self._requests = requests
         self._again = again
@@ -158,7 +158,12 @@ class _Load:
         self._running = True
         self.idle: list[Connection] = []
         self.measured = Measured(0.0)
+        self._begin = 0.0
+
+    def begin(self) -> float:
+        """From now on it is measured."""
         self._begin = time.monotonic()
+        return self._begin
 
     async def connect(self) -> None:
         loop = asyncio.get_running_loop()
@@ -191,20 +196,26 @@ class _Load:
         return self.measured
 
 
-async def _closed(target: Target, requests: Callable[[], bytes], connections: int, seconds: float) -> Measured:
+async def _closed(target: Target, requests: _Requests, connections: int, seconds: float) -> Measured:
     """Each connection asks again as soon as it is answered."""
+    requests.prepare(int(600 * seconds))
     load = _Load(target, requests, again=True)
     for _ in range(connections):
         await load.connect()
+    load.begin()
     while load.idle:
         load.ask(time.monotonic())
     await asyncio.sleep(seconds)
     return load.end()
 
 
-async def _open(target: Target, requests: Callable[[], bytes], rate: float, seconds: float) -> Measured:
+async def _open(target: Target, requests: _Requests, rate: float, seconds: float) -> Measured:
     """A request at each instant of a schedule; one that finds no idle connection opens another."""
-    load, begin = _Load(target, requests, again=False), time.monotonic()
+    requests.prepare(int(rate * seconds))
+    load = _Load(target, requests, again=False)
+    for _ in range(16 + int(rate / 8)):  # as many as are busy at once, or nearly: who connects is late for what is due
+        await load.connect()
+    begin = load.begin()
     for number in range(int(rate * seconds)):
         due = begin + number / rate
         if due > time.monotonic() + 0.002:
@@ -233,21 +244,32 @@ async def _subject(upstream: int, limits: dict[str, object], callers: dict[str, 
         targets = [Target(port, (("authorization", f"Bearer {key}"),)) for key in keys]
         subject = Subject("gateway", argv, targets[0], (operations, "/readyz"))
         await subject.start(PROXY_CORE, 120)
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {LOAD_CORE})  # or the load would take from what it measures
         try:
             yield subject, targets
         finally:
+            os.sched_setaffinity(0, before)
             await subject.stop()
 
 
-def _requests(target: Target) -> Callable[[], bytes]:
+class _Requests:
     """New texts of a kilobyte each, so that the redactor remembers none of them."""
-    source = random.Random(7)
 
-    def make() -> bytes:
-        message = {"role": "user", "content": transcript(1024, source)}
-        return target.request(json.dumps({"model": PLAIN, "messages": [message]}).encode())
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._source = random.Random(7)
+        self._made: list[bytes] = []
 
-    return make
+    def prepare(self, count: int) -> None:
+        """Have so many ready, so that the load is not late for want of them."""
+        while len(self._made) < count:
+            message = {"role": "user", "content": transcript(1024, self._source)}
+            self._made.append(self._target.request(json.dumps({"model": PLAIN, "messages": [message]}).encode()))
+
+    def __call__(self) -> bytes:
+        self.prepare(1)
+        return self._made.pop()
 
 
 @pytest.mark.soak
@@ -259,7 +281,7 @@ async def test_goodput_at_three_times_the_load() -> None:
     parts, turned, held = list[float](), list[float](), list[float]()
     try:
         async with _subject(upstream.target.port, limits, {}) as (subject, targets):
-            requests = _requests(targets[0])
+            requests = _Requests(targets[0])
             await _closed(targets[0], requests, 32, 3.0)
             held.append(subject.memory())
             for _ in range(6):
@@ -278,7 +300,7 @@ async def test_goodput_at_three_times_the_load() -> None:
     print(f"goodput of peak: median {median(parts):.2f}, {min(parts):.2f} to {max(parts):.2f}; "
           f"memory {held[1] / held[0]:.2f} of before")  # fmt: skip
     assert set(flood.answers) <= {200, 429, 503}
-    assert median(parts) > 0.5
+    assert median(parts) > 0.8
 
 
 @pytest.mark.soak
@@ -290,7 +312,7 @@ async def test_one_caller_at_ten_times_its_limit() -> None:
     callers = {MANY: {"limits": {"per_minute": 600}}}  # ten a second, and it sends a hundred
     try:
         async with _subject(upstream.target.port, limits, callers) as (_running, (usual, greedy)):
-            ours, theirs = _requests(usual), _requests(greedy)
+            ours, theirs = _Requests(usual), _Requests(greedy)
             await _open(usual, ours, 40, 3.0)
             alone, beside, quiet = list[Measured](), list[Measured](), list[Measured]()
             for _ in range(8):
