@@ -1,7 +1,9 @@
 """The commit point: a record is either on the disk or its caller is told that it is not.
 
 Group commit without a window: whatever was submitted while the previous commit was syncing goes
-into the next one, and an idle journal commits at once. All state belongs to the event loop; one
+into the next one, and an idle journal commits at once. Only a refusal for a limit waits a moment for
+company (`Settings.patience`): a caller beyond its limit would else keep the disk busy, and the calls
+of others waiting for it. All state belongs to the event loop; one
 thread does nothing but run one SQL statement a batch, so it takes the interpreter's lock twice
 for a whole batch. The order of submission is the order of rows.
 
@@ -54,6 +56,7 @@ class Settings:
         batch: most rows of one commit.
         check_every: between checks that the open file is still the file of that name.
         ballast: bytes kept for closing calls when the disk is full.
+        patience: how long a refusal for a limit waits for another record to be committed with.
     """
 
     timeout: float = 0.25
@@ -62,8 +65,10 @@ class Settings:
     batch: int = 512
     check_every: float = 5.0
     ballast: int = 64 * 2**20
+    patience: float = 0.02
 
 
+_PATIENT = frozenset({Code.RATE_LIMITED, Code.OVERLOADED})
 _JOB_SECONDS = 60.0
 
 
@@ -137,6 +142,7 @@ class Journal:
         self._watchdog: asyncio.TimerHandle | None = None
         self._last_hope: asyncio.TimerHandle | None = None
         self._ticker: asyncio.TimerHandle | None = None
+        self._later: asyncio.TimerHandle | None = None
         self._still = asyncio.Event()
         self._still.set()
 
@@ -440,7 +446,7 @@ class Journal:
             raise StoreFault("the journal lacks rows that were promised: put back the file that was there")
 
     async def _stop(self) -> None:
-        for timer in (self._watchdog, self._last_hope, self._ticker):
+        for timer in (self._watchdog, self._last_hope, self._ticker, self._later):
             if timer is not None:
                 timer.cancel()
         for each in [*self._batch, *self._queue]:
@@ -481,6 +487,17 @@ class Journal:
         self._still.clear()
         if self._given_up:
             self._fail(waiting)
+        if _is_patient(waiting):
+            self._cut_later()
+        else:
+            self._cut_soon()
+
+    def _cut_later(self) -> None:
+        if self._later is None:
+            self._later = self._loop.call_later(self._settings.patience, self._cut_late)
+
+    def _cut_late(self) -> None:
+        self._later = None  # if a commit is under way, its end sees to it
         self._cut_soon()
 
     def _cut_soon(self) -> None:
@@ -499,6 +516,9 @@ class Journal:
 
     def _cut(self) -> None:
         self._cut_due = False
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         if self._batch or self._gathering is not None or self.fault is not None:
             return
         if not self._queue:
@@ -544,7 +564,10 @@ class Journal:
         if self._outage is not None:
             self._end_outage()
         self._checkpoint_if_due()
-        self._cut_soon()
+        if self._queue and not self._to_gather and all(map(_is_patient, self._queue)):
+            self._cut_later()
+        else:
+            self._cut_soon()
 
     def _gather_next(self) -> None:
         next_ = self._gathering = self._to_gather.popleft()
@@ -718,6 +741,10 @@ def unavailable() -> Unavailable:
     return Unavailable(
         Code.AUDIT_UNAVAILABLE, "The audit record cannot be written, so nothing left. Try again shortly."
     )
+
+
+def _is_patient(waiting: _Waiting) -> bool:
+    return isinstance(waiting.record, Refusal) and waiting.record.code in _PATIENT
 
 
 def _unwritten(held: OpenCall | None) -> bool:
