@@ -33,7 +33,7 @@ from gateway.audit.log_store import LogReader
 from gateway.audit.record import Operator
 from gateway.audit.retention.erasure import Erasing
 from gateway.audit.retention.restoring import reapply
-from gateway.audit.store import StoreFault
+from gateway.audit.store import FILE_NAME, StoreFault
 from gateway.audit.totals import Taken
 from gateway.audit.words import Act, Processor
 from gateway.canary.canary import Canary
@@ -67,7 +67,7 @@ from gateway.options import (
     part_in_region,
     upstream_options,
 )
-from gateway.part import ALONE, Part, Told
+from gateway.part import ALONE, WORKERS, Part, Told
 from gateway.passage import Passage
 from gateway.policy.entries import Entry
 from gateway.policy.halts import Halts
@@ -405,7 +405,7 @@ class Application:
         options, log = door_options(bundle), state / "log"
         name = name_of(replicas.carriage.host, self._journal.identity)
         joined: Home | Outpost = (
-            Home(options, self._keyring, self.gatherer, name, log, self.last_signed)
+            Home(options, self._keyring, self.gatherer, name, log, self.last_signed, self._carried)
             if self._part.keeps
             else Outpost(options, self._keyring, log)
         )
@@ -461,7 +461,22 @@ class Application:
     async def _gathered_under_way(self, tenant: str) -> bool:
         if self._part.under_way is not None and await self._part.under_way(tenant):
             return True
+        if self.home is not None and await self.home.erasures.waits(tenant):
+            return True
         return self.gatherer.open_of(tenant)
+
+    async def _carried(self) -> Mapping[str, int]:
+        """How far each journal of another host was gathered: those of our own workers are asked otherwise."""
+        gathered = await self._journal.gathered()
+        ours = await asyncio.to_thread(self._own_journals)
+        return {name: seq for name, seq in gathered.items() if name not in ours}
+
+    def _own_journals(self) -> set[str]:
+        names = set()
+        for path in (self.state / WORKERS).glob(f"*/{FILE_NAME}"):
+            with contextlib.closing(Spool(path.parent, self._keyring.journal_key())) as spool:
+                names.add(name_of(path.parent.name, spool.identity))
+        return names
 
     async def _keep(self, bundle: Bundle, state: Path) -> None:
         """Have the log made, and vouched for."""
@@ -669,6 +684,7 @@ class Application:
             said += [f"rows of journal {name} did not come in turn" for name in sorted(self.home.missing)]
             if self.home.foreign:
                 said.append(f"{self.home.foreign} carried entries were not sealed under this master key: dropped")
+            said += [f"an erasure waits for journal {name}" for name in sorted(self.home.erasures.awaited)]
             said += ["Redis is away: no checkpoint is claimed"] if self._sequencing.waiting else []
         return said
 

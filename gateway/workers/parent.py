@@ -158,6 +158,8 @@ class Parent:
             Unavailable: a worker did not start; it has said why.
         """
         await self.application.start()
+        if self.application.outpost is not None:
+            self.application.outpost.reread = self._reread
         listen = self.application.bundle.settings.listen
         # Bound and never listening: it keeps the port, also between two lives of a worker.
         family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
@@ -387,6 +389,16 @@ class Parent:
     def _ended_cleanly(self, directory: Path) -> bool:
         with contextlib.closing(Spool(directory, self.application.keyring.journal_key())) as spool:
             return spool.ended()
+
+    async def _reread(self, field: str) -> bool:
+        """Have every worker forget the key of a tenant that is gone from the disk; whether all have."""
+        try:
+            for hand in self.hands:
+                if hand.started.is_set():  # who starts later does not find it
+                    await hand.ask({"gone": field})
+        except Lost:
+            return False
+        return True
 
     async def _under_way(self, tenant: str) -> bool:
         """Whether a call of a tenant is under way in a worker. Each forgets the tenant's key first, if it is gone."""
