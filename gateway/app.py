@@ -47,6 +47,7 @@ from gateway.config import Bundle, load, schemas_mark
 from gateway.config.outlook import expiry_warnings
 from gateway.config.shelf import Shelf
 from gateway.delivery import ECHOES
+from gateway.durable import Election
 from gateway.erasing import Desk
 from gateway.errors import Code, ConfigurationError, Fault, Unavailable
 from gateway.force import in_force, patience_of
@@ -264,7 +265,15 @@ class Application:
             full=self._full,
             clock=self._clock,
         )
-        self._attester = Attester(state, lambda: self._force, self._halts, self._ledger.note, self._attested)
+        self._election = Election(state / "attest.lock")
+        self._attester = Attester(
+            state,
+            lambda: self._force,
+            self._halts,
+            self._ledger.note,
+            self._attested,
+            leads=(lambda: True) if part.workers == 1 else self._election.won,
+        )
         self._canary = Canary(
             lambda: Parts(self._force, keyring, self._ledger, state, self._clock, logger),
             self._halts,
@@ -510,6 +519,7 @@ class Application:
         await self._note_suspensions()
         await self._note_totals(ending=True)
         await self._upstream.close()
+        self._election.close()
         if self._vouching is not None:
             await self._vouching.close()
         if self._shared is not None:
