@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 from gateway.redaction.patterns import GAP_CHARACTERS
 from gateway.redaction.tables import Graph, Numbers
 from gateway.redaction.vocabulary import Known
-from gateway.redaction.walk import Room, Ways, cut, hear, under_way
+from gateway.redaction.walk import Room, Stands, Ways, cut, hear, under_way
 
 MOST = 192
 """Characters of a candidate at most, but for the word that it ends with. What reads on for longer is none."""
 _WORD, _MARK = 1, 2
 _ROWS = 1_024
 _LATE = 1 << 29
-_TRAIL = 1 << 14
+_STANDS = 1 << 14
+_PLACES, _ENDS = 16, 2  # of a stand, on average
+_FREE = 3
+_ASKED = 1 << 16
 
 
 class Stretch(NamedTuple):
@@ -52,23 +55,25 @@ class Automaton:
         self._first = np.zeros(places, np.uint8)
         self._first[graph.first] = 1
         atoms = len(graph.opening.starts) - 1
-        self._room = Room(*[np.zeros(size, np.int32) for size in (places, places, _TRAIL, MOST + 2, places, atoms, 1)])
+        self._room = Room(*[np.zeros(size, np.int32) for size in (places, places, MOST + 2, places, atoms, 1)])
+        self._stands = _stands(_STANDS)
         self._rows = np.zeros((_ROWS, 3), np.int32)
         self.known = Known(graph)
 
     def hear(self, text: bytes) -> Text:
         """A lower-case text as words and marks."""
         known = self.known
-        known.ready()
+        if not known.ready():
+            self._forget()
         if self._room.clock[0] > _LATE:
-            for column in self._room[4:]:
+            for column in self._room[3:]:
                 column[:] = 0
         data = np.frombuffer(text, np.uint8)
         starts, ends, symbols = (np.empty(len(data), np.int32) for _ in range(3))
         count = cut(data, _KINDS, known.marks, known.words, starts, ends, symbols)
         symbols = symbols[:count]
         met: dict[bytes, int] = {}
-        for at in np.flatnonzero(symbols < 0):
+        for at in np.flatnonzero(symbols < 0).tolist():
             word = text[starts[at] : ends[at]]
             symbol = met.get(word)
             if symbol is None:
@@ -76,23 +81,48 @@ class Automaton:
             symbols[at] = symbol
         return Text(self, text, starts[:count], ends[:count], symbols)
 
-    def phrases(self, symbols: Numbers) -> Numbers:
+    def phrases(self, symbols: Numbers) -> list[tuple[int, int, int]]:
         """(first word, last word, number) of each phrase, in order."""
         while True:
-            total = hear(symbols, self._rows, MOST, self._first, self._room, self._ways, self.known.words)
-            if total < 0:
-                self._room = self._room._replace(trail=np.zeros(2 * len(self._room.trail), np.int32))
-            elif total > len(self._rows):
-                self._rows = np.zeros((2 * total, 3), np.int32)
-            else:
-                return np.unique(self._rows[:total], axis=0)
+            so_far = np.zeros(2, np.int32)
+            at = -1
+            while not hear(
+                symbols, self._rows, so_far, MOST, self._first, self._room, self._ways, self.known.words, self._stands
+            ):
+                self._forget(more=at == so_far[0])
+                at = int(so_far[0])
+            total = int(so_far[1])
+            if total <= len(self._rows):
+                return sorted(set(map(tuple, self._rows[:total].tolist())))
+            self._rows = np.zeros((2 * total, 3), np.int32)
 
     def under_way(self, symbols: Numbers, low: int, piece: bytes) -> NDArray[np.int64]:
         """The words from `low` on with which something may begin that a text leaves open which ends with a piece."""
         begun = np.zeros(len(symbols) + 1, np.uint8)
         further = self.known.further(piece)
-        under_way(symbols, low, further, not piece, begun, self._room, self._ways, self.known.words)
+        more = False
+        while not under_way(
+            symbols, low, further, not piece, begun, self._room, self._ways, self.known.words, self._stands
+        ):
+            self._forget(more)
+            more = True
         return np.flatnonzero(begun)
+
+    def _forget(self, more: bool = False) -> None:
+        """Nothing is remembered of where words led; there is room for more of it, if need be."""
+        self._stands = _stands(len(self._stands.bounds) * (1 + more))
+
+
+def _stands(size: int) -> Stands:
+    """Room for so many stands; there is only the one that is nowhere."""
+    return Stands(
+        places=np.zeros(_PLACES * size, np.int32),
+        ends=np.zeros(_ENDS * size, np.int32),
+        bounds=np.zeros((size, 2), np.int32),
+        slots=np.zeros(_FREE * size, np.int32),
+        asked=np.zeros((_ASKED, 4), np.int32),
+        total=np.ones(1, np.int32),
+    )
 
 
 class Text:
@@ -116,12 +146,12 @@ class Text:
 
     def stretches(self) -> Iterator[list[Stretch]]:
         """For each place where something begins, in order, all that it may be, the longest last."""
-        found = self._automaton.phrases(self._symbols)
-        starts, ends, lasts = self._starts[found[:, 0]], self._ends[found[:, 1]], self._starts[found[:, 1]]
-        near = lasts - starts <= MOST
-        rows = zip(starts[near].tolist(), ends[near].tolist(), found[near, 2].tolist(), strict=True)
+        starts, ends = self._starts, self._ends
         several: list[Stretch] = []
-        for start, end, phrase in rows:
+        for first, last, phrase in self._automaton.phrases(self._symbols):
+            if starts[last] - starts[first] > MOST:
+                continue
+            start, end = int(starts[first]), int(ends[last])
             if several and several[-1].start != start:
                 yield several
                 several = []

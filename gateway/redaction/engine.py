@@ -80,6 +80,20 @@ class NoLanguage(NlpEngine):
         return [LANGUAGE]
 
 
+class Everybody(RecognizerRegistry):
+    """Recognisers of one language that are all wanted each time. (Presidio's own looks for who knows each entity.)"""
+
+    def get_recognizers(
+        self,
+        language: str,
+        entities: list[str] | None = None,
+        all_fields: bool = False,
+        ad_hoc_recognizers: list[EntityRecognizer] | None = None,
+    ) -> list[EntityRecognizer]:
+        """All of them."""
+        return list(self.recognizers)
+
+
 class AsFound(ContextAwareEnhancer):
     """Leaves results as they are: what stands round a finding was judged already. (Presidio's own copies them all.)"""
 
@@ -211,7 +225,7 @@ _Result: TypeAlias = "tuple[int, int, Category, float]"
 
 def _analyzer(recognizers: Sequence[EntityRecognizer]) -> AnalyzerEngine:
     """Presidio's analyser over our recogniser and an operator's own, and over no other."""
-    registry = RecognizerRegistry(recognizers=list(recognizers), supported_languages=[LANGUAGE])
+    registry = Everybody(recognizers=list(recognizers), supported_languages=[LANGUAGE])
     return AnalyzerEngine(
         registry=registry,
         nlp_engine=NoLanguage(),

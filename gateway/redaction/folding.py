@@ -15,9 +15,10 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+
 from gateway.redaction.automata import Expression
 
-_ASCII = bytes(range(128))
 _UNKNOWN_LETTER = "_"  # a word character that occurs in no rule: it blocks a match, and cannot make one
 
 # Letters of other scripts, and of Latin without a decomposition, that are drawn like an ASCII letter.
@@ -37,7 +38,11 @@ _ODD = Expression(
 """A control character, a word that is spelled out, or a filler; only the last begins with a space or a comma."""
 _OFTEN = (b" uh ", b" uh,", b" um ", b" um,", b" Uh,", b" Um,")
 _BETWEEN = re.compile(r"[^A-Za-z]+")
-_MANY = 48
+_TABLED = 1 << 16
+_SEVERAL, _UNSEEN = 0x80, 0xFF
+_TABLE = np.full(_TABLED + 1, _UNSEEN, np.uint8)
+"""The byte that a character becomes, by its code below `_TABLED`; what was not met yet is unseen."""
+_TABLE[:128] = [*range(ord("_")), ord(" "), *range(ord("_") + 1, 128)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,40 +157,46 @@ def _without_odd(data: bytes, edits: list[_Edits], fillers: bool) -> str:
 
 def fold_rule(pattern: str) -> str:
     """The same folding for the words of a rule, so that `é` in YAML meets `é` and `e` in a text."""
+    if pattern.isascii():
+        return pattern
     return "".join(_fold_character(character) if character > "\x7f" else character for character in pattern)
 
 
 def _to_ascii(text: str, edits: list[_Edits]) -> str:
-    present = set(text.encode("utf-8", "surrogatepass").translate(None, _ASCII).decode("utf-8", "surrogatepass"))
-    shadow = text.replace("_", " ")
-    odd: dict[str, str] = {}
-    plain: dict[int, str] = {}
-    for character in present:
-        folded = _fold_character(character)
-        if len(folded) == 1:
-            plain[ord(character)] = folded
-        else:
-            odd[character] = folded
-    if len(plain) > _MANY:
-        shadow = shadow.translate(plain)
-    else:
-        for code, folded in plain.items():
-            shadow = shadow.replace(chr(code), folded)
-    if not odd:
-        return shadow
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+    letters = _TABLE[np.minimum(codes, _TABLED)]
+    unseen = np.flatnonzero(letters == _UNSEEN)
+    if len(unseen):
+        distinct, at = np.unique(codes[unseen], return_inverse=True)
+        folded = np.array([_letter(chr(code)) for code in distinct.tolist()], np.uint8)
+        letters[unseen] = folded[at]
+        few = distinct < _TABLED
+        _TABLE[distinct[few]] = folded[few]
+    shadow: bytes = letters.tobytes()
+    odd = np.flatnonzero(letters == _SEVERAL)
+    if not len(odd):
+        return shadow.decode("ascii")
     pieces: list[tuple[int, int, int]] = []
-    parts: list[str] = []
+    parts: list[bytes] = []
     done = 0
-    for match in re.finditer("[" + "".join(map(re.escape, odd)) + "]+", shadow):
-        start, end = match.span()
-        folded = "".join(map(odd.__getitem__, match.group()))
-        pieces.append((start, end, len(folded)))
-        parts.append(shadow[done:start])
-        parts.append(folded)
-        done = end
+    for start in odd.tolist():
+        made = _fold_character(text[start]).encode()
+        if start == done and pieces:
+            pieces[-1] = (pieces[-1][0], start + 1, pieces[-1][2] + len(made))
+        else:
+            pieces.append((start, start + 1, len(made)))
+            parts.append(shadow[done:start])
+        parts.append(made)
+        done = start + 1
     parts.append(shadow[done:])
     edits.append(_Edits(pieces, invisible=True))
-    return "".join(parts)
+    return b"".join(parts).decode("ascii")
+
+
+def _letter(character: str) -> int:
+    """The byte that a character beyond ASCII becomes; `_SEVERAL` if it is none, or several."""
+    folded = _fold_character(character)
+    return ord(folded) if len(folded) == 1 else _SEVERAL
 
 
 def _spelled(data: bytes, start: int, end: int) -> tuple[int, int]:

@@ -21,11 +21,16 @@ _F = TypeVar("_F", bound="Callable[..., object]")
 
 
 def native(function: _F) -> _F:
-    """The function as machine code: made when it is first called, if it is not kept."""
+    """The function as machine code: made when it is first called, if it is not kept. It must make no array."""
     try:
-        return cast("_F", numba.njit(cache=True, forceinline=True)(function))
+        return _compiled(function, cache=True)
     except RuntimeError:  # there is nowhere to keep it
-        return cast("_F", numba.njit(forceinline=True)(function))
+        return _compiled(function)
+
+
+def _compiled(function: _F, **options: bool) -> _F:
+    """References are not counted: each call of one function by another would count those of all arrays."""
+    return cast("Callable[..., Callable[[_F], _F]]", numba.njit)(forceinline=True, _nrt=False, **options)(function)
 
 
 def _place() -> tempfile.TemporaryDirectory[str] | None:

@@ -25,6 +25,8 @@ _MANY = 8
 _ENDING = 4
 _LONGEST = 40
 _MOST_STEPS = 200_000
+_LETTERS = 3
+"""So many letters of a beginning, or an ending, are looked up."""
 _PART = re.compile(r"[0-9a-z_]+|[^0-9a-z_ ]")
 _ANY_WORD = r"(?:\w){1,}"
 
@@ -162,23 +164,25 @@ _ENDING_FORM = re.compile(r"\(\?:\\w\)\{1,\}([0-9a-z_]+)")
 class Forms:
     """Which forms a word has: RE2 sources, each with the atom that words bear which it matches as a whole.
 
-    Most say no more than how a word begins, or ends: those are looked up, since RE2 is slow at so many at once.
+    Most say no more than how a word begins, or ends: those are looked up by their first letters, or their last, since
+    RE2 is slow at so many at once.
     """
 
     def __init__(self, forms: Iterable[tuple[str, int]]) -> None:
         listed = list(forms)
         self.atoms = tuple(atom for _form, atom in listed)
-        self._beginnings: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
-        self._endings: dict[bytes, list[int]] = defaultdict(list)
+        self._beginnings: dict[bytes, list[tuple[bytes, int, int]]] = defaultdict(list)
+        self._endings: dict[bytes, list[tuple[bytes, int]]] = defaultdict(list)
         others: list[tuple[str, int]] = []
         for form, atom in listed:
             if begins := _BEGINNING.fullmatch(form):
-                self._beginnings[begins[1].encode()].append((int(begins[2]), atom))
+                beginning = begins[1].encode()
+                self._beginnings[beginning[:_LETTERS]].append((beginning, len(beginning) + int(begins[2]), atom))
             elif ends := _ENDING_FORM.fullmatch(form):
-                self._endings[ends[1].encode()].append(atom)
+                ending = ends[1].encode()
+                self._endings[ending[-_LETTERS:]].append((ending, atom))
             else:
                 others.append((form, atom))
-        self._longest = max(map(len, self._beginnings), default=0), max(map(len, self._endings), default=0)
         self._others = tuple(atom for _form, atom in others)
         self._known = re2.Set.FullMatchSet(linear_options()) if others else None
         if self._known is not None:
@@ -190,13 +194,13 @@ class Forms:
         """The atoms that a word bears by its forms."""
         found = [] if self._known is None else [self._others[number] for number in self._known.Match(word) or ()]
         size = len(word)
-        longest, last = self._longest
-        for end in range(1, min(size, longest) + 1):
-            for least, atom in self._beginnings.get(word[:end], ()):
-                if size - end >= least:
+        for letters in range(1, min(size, _LETTERS) + 1):
+            for beginning, least, atom in self._beginnings.get(word[:letters], ()):
+                if size >= least and word.startswith(beginning):
                     found.append(atom)
-        for start in range(max(1, size - last), size):
-            found.extend(self._endings.get(word[start:], ()))
+            for ending, atom in self._endings.get(word[-letters:], ()):
+                if size > len(ending) and word.endswith(ending):
+                    found.append(atom)
         return found
 
 

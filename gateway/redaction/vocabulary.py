@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.redaction.phrases import ANY, Forms
-from gateway.redaction.tables import Bytes, Graph, Lists, Numbers, Vocabulary, numbers
-from gateway.redaction.walk import Words, hashed
+from gateway.redaction.tables import Bytes, Graph, Lists, Vocabulary, numbers
+from gateway.redaction.walk import Words, put
 
 _T = TypeVar("_T", bound=np.generic)
 
@@ -35,12 +35,13 @@ def vocabulary(bearing: Mapping[bytes, tuple[int, ...]], forms: Forms) -> Vocabu
     for word in listed:
         starts.append(starts[-1] + len(word))
     slots = np.zeros(_FREE * len(listed) + 1, np.int32)
-    for number, word in enumerate(listed):
-        _put(slots, word, number)
+    read, bounds = np.frombuffer(letters, np.uint8), numbers(starts)
+    for number in range(len(listed)):
+        put(slots, read, bounds, number)
     slots.flags.writeable = False
     return Vocabulary(
-        np.frombuffer(letters, np.uint8),
-        numbers(starts),
+        read,
+        bounds,
         numbers(symbols),
         slots,
         Lists.of({symbol: atoms for atoms, symbol in known.items()}, len(known)),
@@ -50,13 +51,6 @@ def vocabulary(bearing: Mapping[bytes, tuple[int, ...]], forms: Forms) -> Vocabu
 def _atoms(word: bytes, spelled: tuple[int, ...], forms: Forms) -> frozenset[int]:
     """All that a word bears; a mark only what spells it."""
     return frozenset((ANY, *spelled, *forms.borne(word)) if word[0] in _LETTERS else spelled)
-
-
-def _put(slots: Numbers, word: bytes, number: int) -> None:
-    slot = int(hashed(np.frombuffer(word, np.uint8), 0, len(word))) % len(slots)
-    while slots[slot]:
-        slot = (slot + 1) % len(slots)
-    slots[slot] = number + 1
 
 
 class Known:
@@ -83,7 +77,7 @@ class Known:
         listened = self._listened[atoms]
         self._symbols: dict[tuple[int, ...], int] = {}
         self._next = len(starts) - 1
-        self._fresh = 0
+        self._fresh = self._letters = 0
         self.words = Words(
             fixed.letters,
             fixed.starts,
@@ -99,21 +93,23 @@ class Known:
             heard=_longer(atoms[listened]),
         )
 
-    def ready(self) -> None:
-        """Before a text: what was remembered goes, if it is much."""
-        if self._fresh >= _MOST_WORDS or self._next > len(self._fixed.bearing.starts) + _MOST_WORDS:
-            self._forget()
+    def ready(self) -> bool:
+        """Before a text: what was remembered goes, if it is much. Whether all symbols mean what they meant."""
+        if self._fresh < _MOST_WORDS and self._next <= len(self._fixed.bearing.starts) + _MOST_WORDS:
+            return True
+        self._forget()
+        return False
 
     def symbol(self, word: bytes) -> int:
         """The symbol of a word that `walk.cut` does not know; it is remembered, if there is room."""
         words = self.words
         symbol = self._symbol((ANY, *sorted(self._forms.borne(word))))
-        end = int(words.fresh_starts[self._fresh]) + len(word)
-        if self._fresh < _MOST_WORDS and end <= _MOST_LETTERS:
-            words.fresh_letters[end - len(word) : end] = np.frombuffer(word, np.uint8)
+        if self._fresh < _MOST_WORDS and self._letters + len(word) <= _MOST_LETTERS:
+            self._letters += len(word)
+            words.fresh_letters[self._letters - len(word) : self._letters] = np.frombuffer(word, np.uint8)
             words.fresh_symbols[self._fresh] = symbol
-            words.fresh_starts[self._fresh + 1] = end
-            _put(words.fresh_slots, word, self._fresh)
+            words.fresh_starts[self._fresh + 1] = self._letters
+            put(words.fresh_slots, words.fresh_letters, words.fresh_starts, self._fresh)
             self._fresh += 1
         return symbol
 
@@ -148,8 +144,8 @@ class Known:
             known = np.zeros(len(self._listened), np.uint8)
             fixed = self._fixed
             known[[ANY, *self._forms.atoms]] = 1
-            for symbol in np.unique(fixed.symbols[self._from(piece) : self._from(piece + b"\x7f")]):
-                known[fixed.bearing.row(int(symbol))] = 1
+            symbols = np.unique(fixed.symbols[self._from(piece) : self._from(piece + b"\x7f")])
+            known[fixed.bearing.of_rows(symbols)] = 1
             if len(self._further) >= _MOST_FURTHER:
                 self._further.clear()
             self._further[piece] = known

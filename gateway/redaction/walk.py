@@ -71,19 +71,40 @@ class Ways(NamedTuple):
 class Room(NamedTuple):
     """Where a walk keeps its places, and when it last was at each.
 
-    `trail` holds the places on ways that lead to a word, those right before it first; depths[d] is where those begin
-    that stand d words before it.
+    depths[d] is the stand of those on ways that lead to a word, d words before it.
     `seen` is by place and `borne` by atom: the time when it was last there, or was borne by a word. `clock` is the
     time.
     """
 
     here: Numbers
     there: Numbers
-    trail: Numbers
     depths: Numbers
     seen: Numbers
     borne: Numbers
     clock: Numbers
+
+
+class Stands(NamedTuple):
+    """Sets of places at which walks stood, each kept once as a *stand*, and where words led; all in bounded room.
+
+    Of stand s, places[bounds[s, 0]:bounds[s + 1, 0]] are its places, in order, and ends[bounds[s, 1]:bounds[s + 1, 1]]
+    the phrases that end there. Stand 0 is nowhere. A stand is found by its hash as words are, in `slots`.
+    A row of `asked` is the question that was asked last of those which have their place there, three numbers, and its
+    answer. `total` is how many stands there are.
+    """
+
+    places: Numbers
+    ends: Numbers
+    bounds: Numbers
+    slots: Numbers
+    asked: Numbers
+    total: Numbers
+
+
+_LED, _BEGUN, _KNOWN, _FARTHER, _OPENED = range(1, 6)
+"""What is asked of two numbers. Of three, the last is below zero."""
+_FULL = -1
+"""Instead of a stand: there is no room for one more. Whoever asked must begin again, with more."""
 
 
 @native
@@ -116,6 +137,15 @@ def looked_up(letters: Bytes, starts: Numbers, slots: Numbers, text: Bytes, star
             return int(word)
         slot = (slot + 1) % size
     return -1
+
+
+@native
+def put(slots: Numbers, letters: Bytes, starts: Numbers, number: int) -> None:
+    """Let a word be found by its hash. There must be a free slot."""
+    slot = hashed(letters, starts[number], starts[number + 1]) % len(slots)
+    while slots[slot]:
+        slot = (slot + 1) % len(slots)
+    slots[slot] = number + 1
 
 
 @native
@@ -229,36 +259,146 @@ def _lead(
 
 
 @native
-def _begin(symbol: int, here: Numbers, room: Room, ways: Ways, words: Words) -> int:
-    """Stand where phrases do that begin with a word; how many places."""
-    room.clock[0] += 1
-    now = room.clock[0]
-    count = 0
-    for one in range(words.atom_starts[symbol], words.atom_starts[symbol + 1]):
-        count = _lead(words.atoms[one], ways.opening_starts, ways.opening, here, count, now, room, ways)
-    return count
+def _row(one: int, other: int, last: int, stands: Stands) -> int:
+    """Where the answer to a question is kept, if it is; as many as a power of two have a place."""
+    mixed = np.uint32(one) * np.uint32(0x9E3779B1) + np.uint32(other)
+    mixed = np.uint32((mixed ^ (mixed >> np.uint32(15))) * np.uint32(0x85EBCA77) + np.uint32(last))
+    mixed = np.uint32((mixed ^ (mixed >> np.uint32(13))) * np.uint32(0xC2B2AE3D))
+    return int(mixed ^ (mixed >> np.uint32(16))) & (len(stands.asked) - 1)
 
 
 @native
-def _step(symbol: int, here: Numbers, count: int, there: Numbers, room: Room, ways: Ways, words: Words) -> int:
-    """Go on from some places by a word; how many there are then."""
+def _recalled(one: int, other: int, last: int, stands: Stands) -> int:
+    """The answer to a question; -1 if it is not known."""
+    row = _row(one, other, last, stands)
+    asked = stands.asked
+    if asked[row, 0] == one and asked[row, 1] == other and asked[row, 2] == last:
+        return int(asked[row, 3])
+    return -1
+
+
+@native
+def _answered(one: int, other: int, last: int, answer: int, stands: Stands) -> int:
+    """Keep the answer to a question, unless it is that there was no room; the answer."""
+    if answer != _FULL:
+        row = _row(one, other, last, stands)
+        stands.asked[row, 0] = one
+        stands.asked[row, 1] = other
+        stands.asked[row, 2] = last
+        stands.asked[row, 3] = answer
+    return answer
+
+
+@native
+def _sift(places: Numbers, at: int, end: int) -> None:
+    """Let a place sink in a heap until none below it is greater."""
+    while 2 * at + 1 < end:
+        child = 2 * at + 1
+        if child + 1 < end and places[child] < places[child + 1]:
+            child += 1
+        if places[at] >= places[child]:
+            break
+        places[at], places[child] = places[child], places[at]
+        at = child
+
+
+@native
+def _sort(places: Numbers, count: int) -> None:
+    """Put the first places in order: a heapsort, since it needs no memory, and no text makes it slow."""
+    for at in range(count // 2 - 1, -1, -1):
+        _sift(places, at, count)
+    for end in range(count - 1, 0, -1):
+        places[0], places[end] = places[end], places[0]
+        _sift(places, 0, end)
+
+
+@native
+def _kept(places: Numbers, count: int, ways: Ways, stands: Stands) -> int:
+    """The stand of some places, which are put in order."""
+    if count == 0:
+        return 0
+    _sort(places, count)
+    mixed = np.uint32(2166136261)
+    for number in range(count):
+        mixed = np.uint32((mixed ^ np.uint32(places[number])) * np.uint32(16777619))
+        mixed ^= mixed >> np.uint32(15)
+    size = len(stands.slots)
+    slot = int(mixed) % size
+    while stands.slots[slot]:
+        stand = stands.slots[slot]
+        low = stands.bounds[stand, 0]
+        if stands.bounds[stand + 1, 0] - low == count:
+            same = 0
+            while same < count and stands.places[low + same] == places[same]:
+                same += 1
+            if same == count:
+                return int(stand)
+        slot = (slot + 1) % size
+    stand = stands.total[0]
+    first, end = stands.bounds[stand, 0], stands.bounds[stand, 1]
+    if stand + 2 > len(stands.bounds) or first + count > len(stands.places):
+        return _FULL
+    for number in range(count):
+        place = places[number]
+        stands.places[first + number] = place
+        for at in range(ways.heads[place, 1], ways.heads[place + 1, 1]):
+            if end == len(stands.ends):
+                return _FULL
+            stands.ends[end] = ways.ends[at]
+            end += 1
+    stands.bounds[stand + 1, 0] = first + count
+    stands.bounds[stand + 1, 1] = end
+    stands.slots[slot] = stand
+    stands.total[0] = stand + 1
+    return int(stand)
+
+
+@native
+def _step(symbol: int, here: Numbers, low: int, high: int, there: Numbers, room: Room, ways: Ways, words: Words) -> int:
+    """Go on from here[low:high] by a word; how many places there are then."""
     now = _bear(symbol, room, words)
     first, last = words.atom_starts[symbol], words.atom_starts[symbol + 1]
     few = 4 * (last - first)
     found = 0
-    for number in range(count):
+    for number in range(low, high):
         place = here[number]
-        low, high = ways.heads[place, 0], ways.heads[place + 1, 0]
-        if high - low <= few:
-            for edge in range(low, high):
+        edge, end = ways.heads[place, 0], ways.heads[place + 1, 0]
+        if end - edge <= few:
+            while edge < end:
                 if room.borne[ways.edge_atoms[edge]] == now:
                     found = _lead(edge, ways.edge_offsets, ways.edge_targets, there, found, now, room, ways)
+                edge += 1
         else:
             for one in range(first, last):
-                edge = _index(ways.edge_atoms, low, high, words.atoms[one])
-                if edge >= 0:
-                    found = _lead(edge, ways.edge_offsets, ways.edge_targets, there, found, now, room, ways)
+                at = _index(ways.edge_atoms, edge, end, words.atoms[one])
+                if at >= 0:
+                    found = _lead(at, ways.edge_offsets, ways.edge_targets, there, found, now, room, ways)
     return found
+
+
+@native
+def _led(stand: int, symbol: int, room: Room, ways: Ways, words: Words, stands: Stands) -> int:
+    """Where one stands who goes on by a word."""
+    known = _recalled(stand, symbol, _LED, stands)
+    if known >= 0:
+        return known
+    low, high = stands.bounds[stand, 0], stands.bounds[stand + 1, 0]
+    count = _step(symbol, stands.places, low, high, room.there, room, ways, words)
+    return _answered(stand, symbol, _LED, _kept(room.there, count, ways, stands), stands)
+
+
+@native
+def _opened(symbol: int, room: Room, ways: Ways, words: Words, stands: Stands) -> int:
+    """Where one stands who begins with a word."""
+    known = _recalled(symbol, 0, _OPENED, stands)
+    if known >= 0:
+        return known
+    room.clock[0] += 1
+    now = room.clock[0]
+    count = 0
+    for one in range(words.atom_starts[symbol], words.atom_starts[symbol + 1]):
+        count = _lead(words.atoms[one], ways.opening_starts, ways.opening, room.there, count, now, room, ways)
+    return _answered(symbol, 0, _OPENED, _kept(room.there, count, ways, stands), stands)
 
 
 @native
@@ -270,8 +410,12 @@ def _counts(anchor: int, symbol: int, mark: int, room: Room, ways: Ways, words: 
 
 
 @native
-def _begun(symbol: int, after: int, mark: int, here: Numbers, room: Room, ways: Ways, words: Words) -> int:
-    """Stand behind the anchors with which phrases begin and at which a word is noticed; how many places."""
+def _begun(symbol: int, after: int, room: Room, ways: Ways, words: Words, stands: Stands) -> int:
+    """Where one stands behind a word, followed by another, at which phrases are noticed that begin with it."""
+    known = _recalled(symbol, after, _BEGUN, stands)
+    if known >= 0:
+        return known
+    mark = _bear(after, room, words)
     room.clock[0] += 1
     now = room.clock[0]
     count = 0
@@ -280,19 +424,22 @@ def _begun(symbol: int, after: int, mark: int, here: Numbers, room: Room, ways: 
         for number in range(ways.starting_starts[atom], ways.starting_starts[atom + 1]):
             anchor = ways.starting[number]
             if _counts(anchor, after, mark, room, ways, words):
-                count = _lead(anchor, ways.anchor_offsets, ways.anchor_targets, here, count, now, room, ways)
-    return count
+                count = _lead(anchor, ways.anchor_offsets, ways.anchor_targets, room.there, count, now, room, ways)
+    return _answered(symbol, after, _BEGUN, _kept(room.there, count, ways, stands), stands)
 
 
 @native
-def _passed(before: int, symbol: int, after: int, mark: int, room: Room, ways: Ways, words: Words) -> int:
-    """Begin a trail with the places before a word at which phrases stand that are noticed at it; how many.
-
-    -1 if there is no room for them.
-    """
+def _passed(before: int, symbol: int, after: int, room: Room, ways: Ways, words: Words, stands: Stands) -> int:
+    """Where phrases stand before a word, between two others, that are noticed at it and do not begin with it."""
+    if _recalled(before, symbol, _KNOWN, stands) == 0:
+        return 0
+    known = _recalled(before, symbol, -after - 1, stands)
+    if known >= 0:
+        return known
+    mark = _bear(after, room, words)
     room.clock[0] += 1
     now = room.clock[0]
-    count = 0
+    any_place = count = 0
     for one in range(words.heard_starts[symbol], words.heard_starts[symbol + 1]):
         atom = words.heard[one]
         low, high = ways.passing_starts[atom], ways.passing_starts[atom + 1]
@@ -302,51 +449,58 @@ def _passed(before: int, symbol: int, after: int, mark: int, room: Room, ways: W
             key = _index(ways.passing_atoms, low, high, words.atoms[other])
             if key < 0:
                 continue
+            any_place = 1
             for at in range(ways.passing_offsets[key], ways.passing_offsets[key + 1]):
                 place = ways.passing[at]
                 if room.seen[place] != now and _counts(ways.passing_anchors[at], after, mark, room, ways, words):
-                    if count == len(room.trail):
-                        return -1
                     room.seen[place] = now
-                    room.trail[count] = place
+                    room.there[count] = place
                     count += 1
-    return count
+    if _answered(before, symbol, _KNOWN, any_place, stands) == 0:
+        return 0
+    return _answered(before, symbol, -after - 1, _kept(room.there, count, ways, stands), stands)
 
 
 @native
-def _farther(symbol: int, low: int, high: int, room: Room, ways: Ways, words: Words) -> int:
-    """Add to a trail the places before a word from where one comes to trail[low:high]; where it ends then.
-
-    -1 if there is no room for them.
-    """
+def _farther(stand: int, symbol: int, room: Room, ways: Ways, words: Words, stands: Stands) -> int:
+    """Where phrases stand before a word by which one comes to a stand."""
+    known = _recalled(stand, symbol, _FARTHER, stands)
+    if known >= 0:
+        return known
     now = _bear(symbol, room, words)
-    end = high
-    for number in range(low, high):
-        place = room.trail[number]
+    count = 0
+    for number in range(stands.bounds[stand, 0], stands.bounds[stand + 1, 0]):
+        place = stands.places[number]
         for way in range(ways.heads[place, 3], ways.heads[place + 1, 3]):
             if room.borne[ways.way_atoms[way]] == now:
                 for at in range(ways.way_offsets[way], ways.way_offsets[way + 1]):
                     source = ways.way_sources[at]
                     if room.seen[source] != now:
-                        if end == len(room.trail):
-                            return -1
                         room.seen[source] = now
-                        room.trail[end] = source
-                        end += 1
-    return end
+                        room.there[count] = source
+                        count += 1
+    return _answered(stand, symbol, _FARTHER, _kept(room.there, count, ways, stands), stands)
 
 
 @native
 def _within(
-    symbol: int, here: Numbers, count: int, low: int, high: int, there: Numbers, room: Room, ways: Ways, words: Words
+    symbol: int,
+    here: Numbers,
+    count: int,
+    stand: int,
+    there: Numbers,
+    room: Room,
+    ways: Ways,
+    words: Words,
+    stands: Stands,
 ) -> int:
-    """Go on by a word to those places that are in trail[low:high]; how many."""
-    count = _step(symbol, here, count, there, room, ways, words)
+    """Go on by a word to those places that are of a stand; how many."""
+    count = _step(symbol, here, 0, count, there, room, ways, words)
     now = room.clock[0]
     found = 0
-    for number in range(low, high):
-        if room.seen[room.trail[number]] == now:
-            there[found] = room.trail[number]
+    for number in range(stands.bounds[stand, 0], stands.bounds[stand + 1, 0]):
+        if room.seen[stands.places[number]] == now:
+            there[found] = stands.places[number]
             found += 1
     return found
 
@@ -365,19 +519,17 @@ def _behind(symbol: int, here: Numbers, count: int, there: Numbers, room: Room, 
 
 
 @native
-def _ends(places: Numbers, count: int, begin: int, at: int, found: Numbers, total: int, ways: Ways) -> int:
-    """Note the phrases that end at some places: (first word, last word, number) a row; how many there are then.
+def _ends(stand: int, begin: int, at: int, found: Numbers, total: int, stands: Stands) -> int:
+    """Note the phrases that end at a stand: (first word, last word, number) a row; how many there are then.
 
     Where that is more than `found` has room for, the rest is not in it.
     """
-    for number in range(count):
-        place = places[number]
-        for end in range(ways.heads[place, 1], ways.heads[place + 1, 1]):
-            if total < len(found):
-                found[total, 0] = begin
-                found[total, 1] = at
-                found[total, 2] = ways.ends[end]
-            total += 1
+    for end in range(stands.bounds[stand, 1], stands.bounds[stand + 1, 1]):
+        if total < len(found):
+            found[total, 0] = begin
+            found[total, 1] = at
+            found[total, 2] = stands.ends[end]
+        total += 1
     return total
 
 
@@ -386,80 +538,123 @@ def _follow(
     symbols: Numbers,
     begin: int,
     at: int,
-    here: Numbers,
-    count: int,
-    there: Numbers,
+    stand: int,
     most: int,
     found: Numbers,
     total: int,
     room: Room,
     ways: Ways,
     words: Words,
+    stands: Stands,
 ) -> int:
-    """Note what ends at a word, given the places behind it, or later; how many there are then."""
-    total = _ends(here, count, begin, at, found, total, ways)
-    for later in range(at + 1, min(len(symbols), begin + most)):
-        count = _step(symbols[later], here, count, there, room, ways, words)
-        if count == 0:
+    """Note what ends at a word behind which one stands, or later; how many there are then, or `_FULL`."""
+    later = at
+    while stand > 0:
+        total = _ends(stand, begin, later, found, total, stands)
+        later += 1
+        if later >= min(len(symbols), begin + most):
             break
-        here, there = there, here
-        total = _ends(here, count, begin, later, found, total, ways)
-    return total
+        stand = _led(stand, symbols[later], room, ways, words, stands)
+    return total if stand >= 0 else _FULL
 
 
 @native
-def hear(symbols: Numbers, found: Numbers, most: int, first: Bytes, room: Room, ways: Ways, words: Words) -> int:
+def _approach(
+    stand: int,
+    symbols: Numbers,
+    at: int,
+    depth: int,
+    first: Bytes,
+    room: Room,
+    ways: Ways,
+    words: Words,
+    stands: Stands,
+) -> int:
+    """Where one stands behind a word who began, so many words before it, at a stand from which the word is noticed."""
+    here, there = room.here, room.there
+    count = 0
+    for number in range(stands.bounds[stand, 0], stands.bounds[stand + 1, 0]):
+        if first[stands.places[number]]:
+            here[count] = stands.places[number]
+            count += 1
+    if count == 0:
+        return 0
+    for step in range(depth - 1, -1, -1):
+        count = _within(symbols[at - step - 1], here, count, room.depths[step], there, room, ways, words, stands)
+        here, there = there, here
+    count = _behind(symbols[at], here, count, there, room, ways, words)
+    return _kept(there, count, ways, stands)
+
+
+@native
+def hear(
+    symbols: Numbers,
+    found: Numbers,
+    so_far: Numbers,
+    most: int,
+    first: Bytes,
+    room: Room,
+    ways: Ways,
+    words: Words,
+    stands: Stands,
+) -> bool:
     """Note all phrases, some more than once: (first word, last word, number) a row of `found`.
 
-    How many there are; where that is more than `found` has room for, the rest is not in it. -1 if a trail is too long.
+    Args:
+        symbols: the words.
+        found: is given the phrases; where there are more than it has room for, the rest is not in it.
+        so_far: the word to begin at, and how many phrases were noted before it; is given the same of the end.
+        most: how many words a phrase has at most.
+        first: by place, 1 where phrases begin.
+        room: where to keep places.
+        ways: the graph.
+        words: the vocabulary.
+        stands: what is remembered.
+
+    Returns:
+        Whether it came to the end; else there is no room for one stand more.
     """
     size = len(symbols)
-    total = 0
-    for at in range(size):
+    for at in range(so_far[0], size):
+        so_far[0] = at
         symbol = symbols[at]
         if words.heard_starts[symbol] == words.heard_starts[symbol + 1]:
             continue
         before = symbols[at - 1] if at else 0
         after = symbols[at + 1] if at + 1 < size else 0
-        mark = _bear(after, room, words)
-        here, there = room.here, room.there
-        low, high = 0, _passed(before, symbol, after, mark, room, ways, words)
-        if high < 0:
-            return -1
-        count = _begun(symbol, after, mark, here, room, ways, words)
-        if count:
-            total = _follow(symbols, at, at, here, count, there, most, found, total, room, ways, words)
+        begun = _begun(symbol, after, room, ways, words, stands)
+        total = _follow(symbols, at, at, begun, most, found, so_far[1], room, ways, words, stands)
+        if total == _FULL:
+            return False
+        trail = _passed(before, symbol, after, room, ways, words, stands)
         depth = 0
-        while low < high and depth < at and depth < most - 1:
-            room.depths[depth] = low
-            index = at - depth - 1
-            low, high = high, _farther(symbols[index], low, high, room, ways, words)
-            if high < 0:
-                return -1
+        while trail > 0 and depth < min(at, most - 1):
+            room.depths[depth] = trail
             depth += 1
-            room.depths[depth] = low
-            count = 0
-            for number in range(low, high):
-                if first[room.trail[number]]:
-                    here[count] = room.trail[number]
-                    count += 1
-            if count == 0:
-                continue
-            room.depths[depth + 1] = high
-            for step in range(depth - 1, -1, -1):
-                one, other = room.depths[step], room.depths[step + 1]
-                count = _within(symbols[at - step - 1], here, count, one, other, there, room, ways, words)
-                here, there = there, here
-            count = _behind(symbol, here, count, there, room, ways, words)
-            here, there = there, here
-            total = _follow(symbols, index, at, here, count, there, most, found, total, room, ways, words)
-    return total
+            trail = _farther(trail, symbols[at - depth], room, ways, words, stands)
+            if trail > 0:
+                reached = _approach(trail, symbols, at, depth, first, room, ways, words, stands)
+                total = _follow(symbols, at - depth, at, reached, most, found, total, room, ways, words, stands)
+                if total == _FULL:
+                    return False
+        if trail == _FULL:
+            return False
+        so_far[1] = total
+    return True
 
 
 @native
 def under_way(
-    symbols: Numbers, low: int, further: Bytes, any_word: bool, begun: Bytes, room: Room, ways: Ways, words: Words
-) -> None:
+    symbols: Numbers,
+    low: int,
+    further: Bytes,
+    any_word: bool,
+    begun: Bytes,
+    room: Room,
+    ways: Ways,
+    words: Words,
+    stands: Stands,
+) -> bool:
     """Mark the words from `low` on with which a phrase may begin that goes on beyond the last.
 
     Args:
@@ -471,18 +666,22 @@ def under_way(
         room: where to keep places.
         ways: the graph.
         words: the vocabulary.
+        stands: what is remembered.
+
+    Returns:
+        Whether it came to the end, as `hear`.
     """
     size = len(symbols)
     for begin in range(low, size):
-        here, there = room.here, room.there
-        count = _begin(symbols[begin], here, room, ways, words)
-        for at in range(begin + 1, size):
-            if count == 0:
-                break
-            count = _step(symbols[at], here, count, there, room, ways, words)
-            here, there = there, here
-        for number in range(count):
-            place = here[number]
+        stand = _opened(symbols[begin], room, ways, words, stands)
+        at = begin + 1
+        while stand > 0 and at < size:
+            stand = _led(stand, symbols[at], room, ways, words, stands)
+            at += 1
+        if stand == _FULL:
+            return False
+        for number in range(stands.bounds[stand, 0], stands.bounds[stand + 1, 0]):
+            place = stands.places[number]
             edge = ways.heads[place, 0]
             last = ways.heads[place + 1, 0]
             while edge < last and not (any_word or further[ways.edge_atoms[edge]]):
@@ -495,3 +694,4 @@ def under_way(
             if further[atom] and ways.opening_starts[atom] < ways.opening_starts[atom + 1]:
                 begun[size] = 1
                 break
+    return True

@@ -116,9 +116,10 @@ def test_words_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_tables_grow_with_what_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """More phrases, longer trails and more kinds of words than there was room for, and a clock that ran full."""
+    """More phrases, more stands and more kinds of words than there was room for, and a clock that ran full."""
     monkeypatch.setattr("gateway.redaction.automaton._ROWS", 2)
-    monkeypatch.setattr("gateway.redaction.automaton._TRAIL", 1)
+    monkeypatch.setattr("gateway.redaction.automaton._STANDS", 2)
+    monkeypatch.setattr("gateway.redaction.automaton._ASKED", 4)
     monkeypatch.setattr("gateway.redaction.automaton._LATE", 40)
     monkeypatch.setattr("gateway.redaction.vocabulary._ROOM", 12)
     sources = [rf"so\w* (?:\w+ ){{0,4}}(?:{letter}\w*|ill)" for letter in "abcdefgh"]
