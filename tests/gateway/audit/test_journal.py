@@ -110,15 +110,19 @@ def beyond_limit() -> Refusal:
 
 
 async def test_refusals_for_a_limit_wait_for_company(open_journal: Opener, faults: Faults) -> None:
-    """A moment, so that many are one commit; they go with whatever else comes, and by themselves where nothing does."""
+    """Where calls are under way, so that many are one commit; they go with the next of them, or in the end by themselves."""
     journal = await open_journal(faulty=True, settings=Settings(timeout=10, ballast=4096, patience=0.2))
+    began = asyncio.get_running_loop().time()
+    places = [await journal.append(beyond_limit())]
+    assert asyncio.get_running_loop().time() - began < 0.2  # nobody is there whose call would wait
+    places.append(await journal.append(intent()))
     before = faults.syncs
     many = [journal.submit(beyond_limit())]
     for _ in range(50):
         await asyncio.sleep(0)
         many.append(journal.submit(beyond_limit()))
     assert (faults.syncs, journal._batch) == (before, [])
-    places = await asyncio.gather(*many)
+    places += await asyncio.gather(*many)
     assert faults.syncs == before + 1
 
     with_others = [journal.submit(beyond_limit()), journal.submit(intent())]
