@@ -196,6 +196,7 @@ def _left(state: Path, keyring: Keyring, tenant: str, subject: str | None) -> li
 
 def _prune(options: argparse.Namespace) -> int:
     from gateway.audit.retention.apart import carried_out  # noqa: PLC0415
+    from gateway.audit.retention.requests import kept  # noqa: PLC0415
     from gateway.audit.store import StoreFault, apart  # noqa: PLC0415
 
     bundle, keyring = _state(options)
@@ -205,6 +206,9 @@ def _prune(options: argparse.Namespace) -> int:
     except StoreFault:
         complain("a gateway runs on this state: it prunes by itself every day")
         return OK
+    replicas = bundle.settings.replicas
+    if replicas is not None and replicas.carriage is not None and kept(keyring):
+        raise Unusable("an erasure waits for the other hosts: start the gateway, which carries it out with them")
     try:
         erased, pruned = asyncio.run(
             carried_out(bundle.state, keyring, bundle.guard(), bundle.origin, bundle.digest, bundle.preimage)
@@ -217,18 +221,25 @@ def _prune(options: argparse.Namespace) -> int:
 
 def _restore_arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument("--tiles", type=Path, metavar="DIR", help="the newest copy of the log that was published")
+    made.add_argument(
+        "--salvage",
+        action="store_true",
+        help="no backup of the journal is left: keep what can be read of it, and record the rest as lost",
+    )
 
 
 def _restore(options: argparse.Namespace) -> int:
     from gateway.audit.retention.restoring import NotAdopted, adopt, reapply  # noqa: PLC0415
+    from gateway.audit.retention.salvage import salvage  # noqa: PLC0415
     from gateway.audit.store import StoreFault  # noqa: PLC0415
 
     bundle, keyring = _state(options)
     guard = bundle.guard()
     tiles = options.tiles or (None if bundle.settings.log.tiles is None else bundle.path(bundle.settings.log.tiles))
     try:
+        saved = salvage(bundle.state, keyring, _now()) if options.salvage else None
         again = reapply(bundle.state, keyring, guard, bundle.tenants)
-        lost = None if tiles is None else adopt(bundle.state, keyring, guard, tiles, _now())
+        lost = saved if tiles is None else adopt(bundle.state, keyring, guard, tiles, _now()) or saved
     except NotAdopted as fault:
         complain(str(fault))
         return DOES_NOT_HOLD

@@ -157,6 +157,8 @@ def _without_odd(data: bytes, edits: list[_Edits], fillers: bool) -> str:
 
 def fold_rule(pattern: str) -> str:
     """The same folding for the words of a rule, so that `é` in YAML meets `é` and `e` in a text."""
+    if pattern.isascii():
+        return pattern
     return "".join(_fold_character(character) if character > "\x7f" else character for character in pattern)
 
 

@@ -20,18 +20,17 @@ from gateway.redaction.kept import folder
 _F = TypeVar("_F", bound="Callable[..., object]")
 
 
-_compiled = cast("Callable[..., Callable[[_F], _F]]", numba.njit)
-_COUNTING = {"_nrt": False}
-"""No references are counted: at every call of one function by another those of all arrays would be, and nothing is made
-here that would have to be freed."""
-
-
 def native(function: _F) -> _F:
-    """The function as machine code: made when it is first called, if it is not kept. It makes no array."""
+    """The function as machine code: made when it is first called, if it is not kept. It must make no array."""
     try:
-        return _compiled(cache=True, forceinline=True, **_COUNTING)(function)
+        return _compiled(function, cache=True)
     except RuntimeError:  # there is nowhere to keep it
-        return _compiled(forceinline=True, **_COUNTING)(function)
+        return _compiled(function)
+
+
+def _compiled(function: _F, **options: bool) -> _F:
+    """References are not counted: each call of one function by another would count those of all arrays."""
+    return cast("Callable[..., Callable[[_F], _F]]", numba.njit)(forceinline=True, _nrt=False, **options)(function)
 
 
 def _place() -> tempfile.TemporaryDirectory[str] | None:

@@ -19,6 +19,8 @@ _PLAIN = bytes(code if chr(code).isascii() and (chr(code).isalnum() or code == 0
 _GAPS = re.compile(GAP.encode())
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _TOKEN = re.compile(r"\[[^\]]*\]|(?:\\ | )+|\\.")
+_FOLDED = re.compile(r"[a-z0-9]{2,}(?: (?!(?:uhm?|um|erm|euh|heu)\b)[a-z0-9]{2,})*")
+"""Words that folding leaves as they are: most terms are no more than that."""
 _PATTERN_SIGNS = re.compile(r"[\\\[\]()|?*+.<]")
 
 
@@ -35,6 +37,9 @@ def canonical(piece: bytes) -> bytes:
 def literals(term: str) -> Iterator[bytes]:
     """The spellings of a term: `{a,b}` are alternatives; folded, lower case, one space a gap."""
     for spelling in _alternatives(term):
+        if _FOLDED.fullmatch(spelling):
+            yield spelling.encode("ascii")
+            continue
         yield canonical(fold(spelling).shadow.lower().strip().encode("ascii", "replace"))
 
 

@@ -34,9 +34,13 @@ class Lists(NamedTuple):
         several = [sorted(rows.get(row, ())) for row in range(size)]
         return cls(_starts(several), numbers([one for row in several for one in row]))
 
-    def row(self, number: int) -> list[int]:
-        """One row."""
-        return list(map(int, self.numbers[self.starts[number] : self.starts[number + 1]]))
+    def of_rows(self, rows: Numbers) -> Numbers:
+        """The numbers of several rows, one row after the other."""
+        starts = self.starts[rows]
+        sizes = self.starts[rows + 1] - starts
+        before = np.cumsum(sizes) - sizes
+        found: Numbers = self.numbers[np.repeat(starts - before, sizes) + np.arange(sizes.sum())]
+        return found
 
 
 class Table(NamedTuple):

@@ -144,8 +144,8 @@ class Known:
             known = np.zeros(len(self._listened), np.uint8)
             fixed = self._fixed
             known[[ANY, *self._forms.atoms]] = 1
-            for symbol in np.unique(fixed.symbols[self._from(piece) : self._from(piece + b"\x7f")]):
-                known[fixed.bearing.row(int(symbol))] = 1
+            symbols = np.unique(fixed.symbols[self._from(piece) : self._from(piece + b"\x7f")])
+            known[fixed.bearing.of_rows(symbols)] = 1
             if len(self._further) >= _MOST_FURTHER:
                 self._further.clear()
             self._further[piece] = known

@@ -9,7 +9,7 @@ import pytest
 from gateway.redaction.anchors import graph
 from gateway.redaction.grammar import read
 from gateway.redaction.phrases import Phrases
-from gateway.redaction.tables import Graph, Lists, Table, arrays, packed, unpacked
+from gateway.redaction.tables import Graph, Lists, Table, arrays, numbers, packed, unpacked
 
 
 def test_rows_are_what_was_put_in() -> None:
@@ -17,7 +17,9 @@ def test_rows_are_what_was_put_in() -> None:
     lists = Lists.of({1: (5, 4), 3: (6,)}, 5)
     table = Table.of({0: {7: (2, 1)}, 2: {9: (4,), 8: (3,)}}, 4)
 
-    assert [lists.row(row) for row in range(5)] == [[], [4, 5], [], [6], []]
+    assert [lists.of_rows(numbers([row])).tolist() for row in range(5)] == [[], [4, 5], [], [6], []]
+    assert lists.of_rows(numbers([3, 0, 1])).tolist() == [6, 4, 5]
+    assert lists.of_rows(numbers([])).tolist() == []
     assert [table.row(row) for row in range(4)] == [{7: [1, 2]}, {}, {8: [3], 9: [4]}, {}]
 
 
