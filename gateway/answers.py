@@ -19,6 +19,11 @@ from gateway.intake import SERVER_NAME, Request
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
+def reason_of(status: int) -> str:
+    """The phrase that stands beside a status."""
+    return _REASONS.get(status, "")
+
+
 class StreamedAnswer(web.StreamResponse):
     """An answer to an HTTP/1.1 request that comes in pieces, each one write: a chunk (RFC 9112 section 7.1).
 
@@ -79,7 +84,7 @@ class WholeAnswer(web.StreamResponse):
         lines = "".join([f"{name}: {self._lines[name]}\r\n" for name in names])
         ending = "\r\n" if self._keep_alive else "connection: close\r\n\r\n"
         head = (
-            f"HTTP/1.1 {self._status} {_REASONS.get(self._status, '')}\r\n{lines}"
+            f"HTTP/1.1 {self._status} {reason_of(self._status)}\r\n{lines}"
             f"date: {rfc822_formatted_time()}\r\nserver: {SERVER_NAME}\r\ncontent-length: {len(self._whole)}\r\n"
             f"{ending}"
         )

@@ -12,12 +12,12 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, time, time_ns
 from types import MappingProxyType
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 import uvloop
 
@@ -34,7 +34,7 @@ from gateway.audit.record import Operator
 from gateway.audit.retention.erasure import Erasing
 from gateway.audit.retention.restoring import reapply
 from gateway.audit.silence import heard_before
-from gateway.audit.store import StoreFault
+from gateway.audit.store import FILE_NAME, StoreFault
 from gateway.audit.totals import Taken
 from gateway.audit.words import Act, Processor
 from gateway.canary.canary import Canary
@@ -48,6 +48,7 @@ from gateway.config import Bundle, load, schemas_mark
 from gateway.config.outlook import expiry_warnings
 from gateway.config.shelf import Shelf
 from gateway.delivery import ECHOES
+from gateway.durable import Election
 from gateway.erasing import Desk
 from gateway.errors import Code, ConfigurationError, Fault, Unavailable
 from gateway.force import in_force, patience_of
@@ -68,7 +69,7 @@ from gateway.options import (
     part_in_region,
     upstream_options,
 )
-from gateway.part import ALONE, Part, Told
+from gateway.part import ALONE, WORKERS, Part, Told
 from gateway.passage import Passage
 from gateway.policy.entries import Entry
 from gateway.policy.halts import Halts
@@ -95,7 +96,7 @@ if TYPE_CHECKING:
 _LAST_WORDS_SECONDS = 5.0
 """How long a host that ends waits for the log to have all that it wrote; what is not there by then is sent later."""
 
-WATCH_SECONDS = 0.5
+WATCH_SECONDS = 0.3
 """How long an approved schema, or a caller key, may take to be in force."""
 
 PUMP_SECONDS = 0.5
@@ -103,6 +104,8 @@ PUMP_SECONDS = 0.5
 
 RETIRE_SECONDS = 60.0
 """How long a detector lives on after a reload replaced it, for the calls that began with it."""
+
+_Mark: TypeAlias = "tuple[tuple[tuple[str, int, int], ...], tuple[int, int, int] | None]"
 
 _MOST_FAULTS = 20
 """Faults of a refused reload that are told one by one; `gateway check` tells them all."""
@@ -137,7 +140,7 @@ class Application:
         self._environment = environment
         self._stream = stream or sys.stdout.buffer
         self._tasks: list[asyncio.Task[None]] = []
-        self._strangers = 0
+        self._strangers = self._turned_away = 0
         self._links: tuple[object, list[bytes]] = (None, [])
         self._clock = Clock()
         self._halts = Halts()
@@ -145,6 +148,7 @@ class Application:
         self._shared: Shared | None = None
         self._shelf = Shelf()
         self._reloading = asyncio.Lock()
+        self._read_at: _Mark | None = None
         self._taken = Taken()
         self._vouching: Vouching | None = None
         self._ending = False
@@ -259,9 +263,18 @@ class Application:
                 heeds=settings.upstream.heed_retry_after,
             ),
             report=self._report,
+            full=self._full,
             clock=self._clock,
         )
-        self._attester = Attester(state, lambda: self._force, self._halts, self._ledger.note, self._attested)
+        self._election = Election(state / "attest.lock")
+        self._attester = Attester(
+            state,
+            lambda: self._force,
+            self._halts,
+            self._ledger.note,
+            self._attested,
+            leads=(lambda: True) if part.workers == 1 else self._election.won,
+        )
         self._canary = Canary(
             lambda: Parts(self._force, keyring, self._ledger, state, self._clock, logger),
             self._halts,
@@ -359,11 +372,15 @@ class Application:
             if not first and not await asyncio.to_thread(chain.follows, link):
                 return None
             async with self._reloading:
+                schemas = schemas_mark(self._directory)
                 bundle = await aside(self._read)
                 if bundle.digest != link.statement.digest:
                     return None if first else False
                 await asyncio.to_thread(chain.adopt, link, bundle.preimage)
-                return await self._reload()
+                mark = schemas, chain.mark()
+                taken = await self._reload(lambda: self._approved(bundle))
+                self._read_at = mark if taken else None
+                return taken
         except (NotAProposal, NotApplied, ChainBroken):
             return None
         except (ConfigurationError, StoreFault, OSError):
@@ -398,7 +415,7 @@ class Application:
         options, log = door_options(bundle), state / "log"
         name = name_of(replicas.carriage.host, self._journal.identity)
         joined: Home | Outpost = (
-            Home(options, self._keyring, self.gatherer, name, log, self.last_signed)
+            Home(options, self._keyring, self.gatherer, name, log, self.last_signed, self._carried)
             if self._part.keeps
             else Outpost(options, self._keyring, log)
         )
@@ -454,7 +471,22 @@ class Application:
     async def _gathered_under_way(self, tenant: str) -> bool:
         if self._part.under_way is not None and await self._part.under_way(tenant):
             return True
+        if self.home is not None and await self.home.erasures.waits(tenant):
+            return True
         return self.gatherer.open_of(tenant)
+
+    async def _carried(self) -> Mapping[str, int]:
+        """How far each journal of another host was gathered: those of our own workers are asked otherwise."""
+        gathered = await self._journal.gathered()
+        ours = await asyncio.to_thread(self._own_journals)
+        return {name: seq for name, seq in gathered.items() if name not in ours}
+
+    def _own_journals(self) -> set[str]:
+        names = set()
+        for path in (self.state / WORKERS).glob(f"*/{FILE_NAME}"):
+            with contextlib.closing(Spool(path.parent, self._keyring.journal_key())) as spool:
+                names.add(name_of(path.parent.name, spool.identity))
+        return names
 
     async def _keep(self, bundle: Bundle, state: Path) -> None:
         """Have the log made, and vouched for."""
@@ -488,6 +520,7 @@ class Application:
         await self._note_suspensions()
         await self._note_totals(ending=True)
         await self._upstream.close()
+        self._election.close()
         if self._vouching is not None:
             await self._vouching.close()
         if self._shared is not None:
@@ -520,12 +553,13 @@ class Application:
         Certificates are read again, too. Addresses, bounds of the listeners and the state's place need a restart.
         """
         async with self._reloading:
-            return await self._reload()
+            self._read_at = self._mark()  # one that fails is not tried again until something differs, or SIGHUP says so
+            return await self._reload(self._load)
 
-    async def _reload(self) -> bool:
+    async def _reload(self, read: Callable[[], Bundle]) -> bool:
         former, detector = self._force.bundle, self._detector
         try:
-            bundle = await aside(self._load)
+            bundle = await aside(read)
             if (bundle.recognizers, bundle.settings.redaction) != (former.recognizers, former.settings.redaction):
                 detector = await self._detect(bundle)
             if self._joined is not None:
@@ -570,7 +604,14 @@ class Application:
         )
 
     def _load(self) -> Bundle:
-        bundle = self._read()
+        return self._approved(self._read())
+
+    def _approved(self, bundle: Bundle) -> Bundle:
+        """A bundle as it may serve here.
+
+        Raises:
+            ConfigurationError: it was not approved, or a credential cannot be used.
+        """
         require_approval(bundle, self._state or bundle.state, PROVIDERS)
         prepare(bundle.registry.schemes)
         if self._part.workers > 1:
@@ -654,6 +695,7 @@ class Application:
             said += [f"rows of journal {name} did not come in turn" for name in sorted(self.home.missing)]
             if self.home.foreign:
                 said.append(f"{self.home.foreign} carried entries were not sealed under this master key: dropped")
+            said += [f"an erasure waits for journal {name}" for name in sorted(self.home.erasures.awaited)]
             said += ["Redis is away: no checkpoint is claimed"] if self._sequencing.waiting else []
         return said
 
@@ -686,6 +728,10 @@ class Application:
 
     def _malformed(self, _status: int, _exception: str | None) -> None:
         self._metrics.malformed()
+
+    def _full(self) -> None:
+        self._turned_away += 1
+        self._metrics.turned_away()
 
     def _report(self, passage: Passage) -> None:
         metrics, grant, attempt = self._metrics, passage.grant, passage.attempt
@@ -742,8 +788,7 @@ class Application:
 
     async def _watch(self) -> None:
         """Reload when a schema or a change was approved or withdrawn; record each caller key that came or went."""
-        chain = Chain(self._state or self._force.bundle.state, PROVIDERS)
-        seen = (schemas_mark(self._directory), chain.mark())
+        self._read_at = self._mark()
         keys = self._force.bundle.callers.key_ids()
         looked = None
         keeps = self._part.keeps
@@ -758,10 +803,12 @@ class Application:
             for key in sorted(known ^ keys) if keeps else ():
                 with contextlib.suppress(Unavailable):
                     await self._ledger.note(Operator(time=_now(), act=Act.KEY, key=Id(key), enabled=key in keys))
-            now = (schemas_mark(self._directory), chain.mark())
-            if now != seen:
-                seen = now  # one that fails is not tried again until something differs, or SIGHUP says so
+            if self._mark() != self._read_at and not self._reloading.locked():
                 await self.reload()
+
+    def _mark(self) -> _Mark:
+        """What changes whenever a schema comes or goes, or a change is applied."""
+        return schemas_mark(self._directory), Chain(self.state, PROVIDERS).mark()
 
     async def _note_suspensions(self) -> None:
         """Those by hand since the last time."""
@@ -811,12 +858,13 @@ class Application:
                 await self._ledger.note(act)
 
     async def _record_strangers(self) -> None:
-        refused, self._strangers = self._strangers, 0
-        if refused:
+        """Those who were refused before it was known who they are, by the minute."""
+        refused, away = self._strangers, self._turned_away
+        self._strangers = self._turned_away = 0
+        if refused or away:
             end = _now()
-            act = Operator(
-                time=end, act=Act.UNAUTHENTICATED, refused=refused, start=end - STRANGERS_SECONDS * 1_000_000, end=end
-            )
+            start = end - STRANGERS_SECONDS * 1_000_000
+            act = Operator(time=end, act=Act.UNAUTHENTICATED, refused=refused, count=away or None, start=start, end=end)
             with contextlib.suppress(Unavailable):
                 await self._ledger.note(act)
 

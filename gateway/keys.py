@@ -320,8 +320,46 @@ class Keyring:
         Returns whether there was one. What a file system or a backup keeps of an unlinked file
         stays sealed under the master key.
         """
+        name = _tenant_name(tenant)
+        if self.shared and self.has_tenant(tenant):  # other hosts have it, too, and must not bring it back
+            self.keep(f"{_GONE}/{_mark(self._secret(name))}", name.encode())
         self._tenants.pop(tenant, None)
-        return self.drop(_tenant_name(tenant))
+        return self.drop(name)
+
+    def gone(self) -> dict[str, str]:
+        """The keys of tenants that were destroyed here or at another host: mark -> what the key was called.
+
+        Raises:
+            KeyFault: one is damaged.
+        """
+        return {purpose.partition("/")[2]: name.decode() for purpose, name in self.kept(_GONE).items()}
+
+    def is_gone(self, tenant: str, sealed: bytes) -> bool:
+        """Whether this key of a tenant, as another host has it, is one that was destroyed.
+
+        Raises:
+            KeyFault: it is damaged, or sealed under another master key.
+        """
+        return (self._directory / f"{_GONE}/{_mark(self.unseal(_tenant_name(tenant), sealed))}.sealed").exists()
+
+    def destroy_marked(self, mark: str, field: str) -> None:
+        """Forget the key that is called so, if it is the one of this mark; remember that it is gone, whoever has it.
+
+        Raises:
+            KeyFault: what is there under that name is damaged.
+        """
+        if _FIELD(field) is None or (self._directory / f"{_GONE}/{mark}.sealed").exists():
+            return
+        path = self._directory / f"{field}.sealed"
+        if path.exists() and hmac.compare_digest(_mark(self.unseal(field, _read(path))), mark):
+            self.drop(field)
+        self.reread_field(field)
+        self.keep(f"{_GONE}/{mark}", field.encode())
+
+    def reread_field(self, field: str) -> None:
+        """As `reread_tenant`, of the key that is called so."""
+        for tenant in [tenant for tenant in self._tenants if _tenant_name(tenant) == field]:
+            del self._tenants[tenant]
 
     def _tenant_key(self, tenant: str) -> _Keyed:
         if self.shared and not self.has_tenant(tenant):
@@ -520,6 +558,15 @@ def sha256_hex(public: bytes) -> str:
 def tenant_digest(tenant: str) -> str:
     """What stands for a tenant in a file name, 32 hex digits."""
     return hashlib.sha256(b"zr-tenant/1" + tenant.encode()).hexdigest()[:32]
+
+
+_GONE = "gone"
+_FIELD = re.compile(r"tenants/[0-9a-f]{32}").fullmatch
+
+
+def _mark(secret: bytes) -> str:
+    """What a tenant's key is known by once it is gone: nobody can make it, or test a guess, without the key."""
+    return hmac.digest(secret, b"zr-tenant-gone/1", "sha256")[:16].hex()
 
 
 def _tenant_name(tenant: str) -> str:

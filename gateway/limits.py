@@ -72,6 +72,11 @@ class Limits:
         self.in_flight += 1
         return Slot(self, row)
 
+    @property
+    def full(self) -> bool:
+        """Whether every place is taken, so that nobody could be admitted whoever it is."""
+        return self.in_flight >= self._total
+
     def _row(self, caller: str, allowance: Allowance, now: float) -> _Caller:
         row = self._callers.get(caller)
         if row is None:

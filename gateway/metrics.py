@@ -95,6 +95,9 @@ class Metrics:
         self._unauthenticated = Counter(
             "gateway_unauthenticated", "Refusals of callers who are not known", registry=registry
         )
+        self._turned_away = Counter(
+            "gateway_turned_away", "Calls that found every place taken, whoever they were of", registry=registry
+        )
         self._malformed = Counter(
             "gateway_malformed_requests", "Requests that were not valid HTTP/1.1", registry=registry
         )
@@ -148,6 +151,10 @@ class Metrics:
     def unauthenticated(self) -> None:
         """A caller who is not known was refused."""
         self._unauthenticated.inc()
+
+    def turned_away(self) -> None:
+        """A call found every place taken."""
+        self._turned_away.inc()
 
     def malformed(self) -> None:
         """A request was not valid HTTP/1.1."""

@@ -35,6 +35,7 @@ from gateway.quotas import BYTES_A_TOKEN, OverQuota, Quotas
 from gateway.routes import Routes
 from gateway.steps import Opened, clean_call, open_call, read_call
 from gateway.targets import read_query
+from gateway.turning import TurnedAway
 from gateway.upstream import Reply, Truncated, Upstream
 from gateway.waits import Waits
 from providers import sse
@@ -51,6 +52,7 @@ class Relay:
     Args:
         in_force: the configuration in force now; a call keeps the one it began with.
         report: told of each passage once, when its answer is decided or its caller gone.
+        full: told of each call that found every place taken; of such a call there is no passage.
         clock: the instant of judgement.
     """
 
@@ -66,6 +68,7 @@ class Relay:
         routes: Routes,
         current: Callable[[], bool],
         report: Callable[[Passage], None],
+        full: Callable[[], None],
         clock: Clock,
     ) -> None:
         self._in_force = in_force
@@ -77,6 +80,7 @@ class Relay:
         self._routes = routes
         self._current = current
         self._report = report
+        self._full = full
         self._clock = clock
         self.stopping = False
         self.streams = 0
@@ -85,12 +89,16 @@ class Relay:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request. Raises nothing but cancellation."""
         force = self._in_force()
+        if self._limits.full:
+            with contextlib.suppress(Refused):  # of a head that is not in order: below, where its connection ends, too
+                check_head(request, force.host_names)
+                return self._turn_away(request, force)
         target = force.targets.find(request.method, request.raw_path, request.headers)
         passage = Passage(new_call_id(time_ns), perf_counter(), force, target)
         try:
             return await self._pass(request, passage)
         except GatewayError as error:
-            return await self._refuse(passage, error)
+            return await self._refuse(request, passage, error)
         finally:
             for held in passage.held:
                 held.release(0 if passage.attempt is None else passage.attempt.tokens)
@@ -347,7 +355,16 @@ class Relay:
         passage.status = 200
         return web.Response(body=body, headers=passage.own_headers(), content_type="application/json")
 
-    async def _refuse(self, passage: Passage, error: GatewayError) -> web.StreamResponse:
+    def _turn_away(self, request: web.BaseRequest, force: InForce) -> web.StreamResponse:
+        """Say at the door that every place is taken: nobody asks who it is, what is counted is recorded by the minute.
+
+        It must cost next to nothing, or calls that are turned away would take from those that are served.
+        """
+        self._full()
+        wire = force.targets.wire_of(request.raw_path, request.headers)
+        return TurnedAway(wire, new_call_id(time_ns), force.bundle.digest[:16])
+
+    async def _refuse(self, request: web.BaseRequest, passage: Passage, error: GatewayError) -> web.StreamResponse:
         """The one door by which every refusal and failure leaves. A known caller's refusal is recorded first."""
         if passage.attempt is None and passage.caller is not None:
             try:
@@ -363,7 +380,10 @@ class Relay:
         if isinstance(error, OverQuota):
             headers.update(passage.target.wire.show_rates(error.rates, datetime.now(UTC)))
         body = passage.target.wire.shape_error(passage.wire_refusal(error))
-        return web.Response(status=error.status, body=body, headers=headers, content_type="application/json")
+        if request.method == "HEAD":  # whose answer has no body, however long it says that is
+            return web.Response(status=error.status, body=body, headers=headers, content_type="application/json")
+        headers["content-type"] = "application/json"
+        return WholeAnswer(error.status, body, headers)
 
 
 async def _next(reply: Reply, delivery: Delivery, waits: Waits) -> bytes:

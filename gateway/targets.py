@@ -65,6 +65,10 @@ class Targets:
             return Target(wire, method, path, operation, last, question)
         return Target(wire, method, path, None, None, question)
 
+    def wire_of(self, raw_target: str, headers: Mapping[str, str]) -> Provider:
+        """The wire that a request line is of, whose form its errors have."""
+        return self._wire(raw_target.partition("?")[0], headers)[0]
+
     def _wire(self, raw_path: str, headers: Mapping[str, str]) -> tuple[Provider, str]:
         for wire in self._wires.values():
             if raw_path.startswith(wire.alias + "/"):

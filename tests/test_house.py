@@ -25,6 +25,7 @@ FLOORS: dict[str, int] = {
     "gateway.addresses": 3,
     "gateway.anchoring": 3,
     "gateway.answers": 3,
+    "gateway.turning": 3,
     "gateway.aside": 3,
     "gateway.attest": 3,
     "gateway.attempt": 3,
@@ -89,6 +90,7 @@ PEERS = ("gateway.policy", "gateway.redaction", "gateway.audit")
 DOORS: dict[str, tuple[str, ...]] = {
     "aiohttp": (
         "gateway.answers",
+        "gateway.turning",
         "gateway.canary.round",
         "gateway.endpoints",
         "gateway.erasing",

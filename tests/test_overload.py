@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +60,45 @@ async def test_each_refusal_for_a_limit_is_one_record(simulator: Simulator, tmp_
     assert answers == Counter({200: 3, 429: 60})
     assert [line["code"] for line in refused] == ["rate_limited"] * 60
     assert unaccounted(lines) == []
+    _assert_verified(state)
+
+
+async def test_calls_that_find_every_place_taken_are_counted_and_recorded_by_the_minute(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    """Turned away before anybody asks whose they are, in the wire's own form, and told in one record with their number."""
+    simulator.script(Scenario(delay=1.0), model="gpt-simulated", count=1)
+    async with house(simulator, tmp_path, settings(limits={"in_flight": 1}, **UNSCANNED)) as gateway:
+        held = asyncio.ensure_future(_flood(gateway.url, gateway.key, 1))
+        await simulator.witness.until(lambda: simulator.witness.open == 1)
+        said = []
+        async with client("nobody's key") as session:
+            for path in ("/v1/chat/completions", "/v1/messages", "/nowhere"):
+                async with session.post(f"{gateway.url}{path}", json=BODY) as answer:
+                    assert (answer.status, answer.headers["x-gateway-code"]) == (503, "overloaded")
+                    assert (answer.headers["retry-after"], answer.headers["x-should-retry"]) == ("1", "true")
+                    said.append((await answer.json(), answer.headers["x-gateway-call-id"]))
+            async with session.head(gateway.url) as answer:
+                assert (answer.status, await answer.read()) == (503, b"")
+            async with session.post(f"{gateway.url}/v1/messages", headers={"Upgrade": "h2c"}, json=BODY) as answer:
+                assert (answer.status, answer.headers["connection"]) == (400, "close")
+        await held
+        url = f"http://127.0.0.1:{gateway.application.operations_port}/metrics"
+        async with client("") as session, session.get(url) as answer:
+            metrics = await answer.text()
+        state = gateway.state
+
+    assert "gateway_turned_away_total 4.0" in metrics
+    assert said[0][0]["error"]["code"] == said[1][0]["error"]["details"]["error_code"] == "overloaded"
+    assert len({call for _body, call in said}) == 3
+    lines = records(state)
+    acts = [line for line in lines if line.get("act") == "unauthenticated"]
+    assert [(line["refused"], line["count"]) for line in acts] == [(0, 4)]
+    assert unaccounted(lines) == []
+    _assert_verified(state)
+
+
+def _assert_verified(state: Path) -> None:
     keyring, said = Keyring.open(state / "keys"), list[str]()
     with open_evidence(state, keyring) as evidence:
         run = verify(evidence, Policy(evidence.policy(keyring)))
@@ -110,7 +150,7 @@ class Measured:
 class _Load:
     """Connections to one target, and what comes of what is asked on them."""
 
-    def __init__(self, target: Target, requests: Callable[[], bytes], *, again: bool) -> None:
+    def __init__(self, target: Target, requests: _Requests, *, again: bool) -> None:
         self._target = target
         self._requests = requests
         self._again = again
@@ -119,7 +159,12 @@ class _Load:
         self._running = True
         self.idle: list[Connection] = []
         self.measured = Measured(0.0)
+        self._begin = 0.0
+
+    def begin(self) -> float:
+        """From now on it is measured."""
         self._begin = time.monotonic()
+        return self._begin
 
     async def connect(self) -> None:
         loop = asyncio.get_running_loop()
@@ -152,22 +197,28 @@ class _Load:
         return self.measured
 
 
-async def _closed(target: Target, requests: Callable[[], bytes], connections: int, seconds: float) -> Measured:
+async def _closed(target: Target, requests: _Requests, connections: int, seconds: float) -> Measured:
     """Each connection asks again as soon as it is answered."""
+    requests.prepare(int(600 * seconds))
     load = _Load(target, requests, again=True)
     for _ in range(connections):
         await load.connect()
+    load.begin()
     while load.idle:
         load.ask(time.monotonic())
     await asyncio.sleep(seconds)
     return load.end()
 
 
-async def _open(target: Target, requests: Callable[[], bytes], rate: float, seconds: float) -> Measured:
+async def _open(target: Target, requests: _Requests, rate: float, seconds: float) -> Measured:
     """A request at each instant of a schedule; one that finds no idle connection opens another."""
-    load, begin = _Load(target, requests, again=False), time.monotonic()
+    requests.prepare(int(rate * seconds))
+    load, source = _Load(target, requests, again=False), random.Random(11)
+    for _ in range(16 + int(rate / 8)):  # as many as are busy at once, or nearly: who connects is late for what is due
+        await load.connect()
+    begin = load.begin()
     for number in range(int(rate * seconds)):
-        due = begin + number / rate
+        due = begin + (number + source.random()) / rate  # or two loads would meet each time
         if due > time.monotonic() + 0.002:
             await asyncio.sleep(due - time.monotonic())
         if not load.idle:
@@ -194,21 +245,37 @@ async def _subject(upstream: int, limits: dict[str, object], callers: dict[str, 
         targets = [Target(port, (("authorization", f"Bearer {key}"),)) for key in keys]
         subject = Subject("gateway", argv, targets[0], (operations, "/readyz"))
         await subject.start(PROXY_CORE, 120)
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {LOAD_CORE})  # or the load would take from what it measures
         try:
             yield subject, targets
         finally:
+            os.sched_setaffinity(0, before)
             await subject.stop()
 
 
-def _requests(target: Target) -> Callable[[], bytes]:
+class _Requests:
     """New texts of a kilobyte each, so that the redactor remembers none of them."""
-    source = random.Random(7)
 
-    def make() -> bytes:
-        message = {"role": "user", "content": transcript(1024, source)}
-        return target.request(json.dumps({"model": PLAIN, "messages": [message]}).encode())
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._source = random.Random(7)
+        self._made: list[bytes] = []
 
-    return make
+    def prepare(self, count: int) -> None:
+        """Have so many ready, so that the load is not late for want of them."""
+        while len(self._made) < count:
+            message = {"role": "user", "content": transcript(1024, self._source)}
+            self._made.append(self._target.request(json.dumps({"model": PLAIN, "messages": [message]}).encode()))
+
+    def __call__(self) -> bytes:
+        self.prepare(1)
+        return self._made.pop()
+
+
+def _together(measured: Sequence[Measured]) -> Measured:
+    """Several times as one."""
+    return Measured(sum(each.seconds for each in measured), served=[took for each in measured for took in each.served])
 
 
 @pytest.mark.soak
@@ -220,7 +287,7 @@ async def test_goodput_at_three_times_the_load() -> None:
     parts, turned, held = list[float](), list[float](), list[float]()
     try:
         async with _subject(upstream.target.port, limits, {}) as (subject, targets):
-            requests = _requests(targets[0])
+            requests = _Requests(targets[0])
             await _closed(targets[0], requests, 32, 3.0)
             held.append(subject.memory())
             for _ in range(6):
@@ -239,7 +306,7 @@ async def test_goodput_at_three_times_the_load() -> None:
     print(f"goodput of peak: median {median(parts):.2f}, {min(parts):.2f} to {max(parts):.2f}; "
           f"memory {held[1] / held[0]:.2f} of before")  # fmt: skip
     assert set(flood.answers) <= {200, 429, 503}
-    assert median(parts) > 0.5
+    assert median(parts) > 0.8
 
 
 @pytest.mark.soak
@@ -251,11 +318,13 @@ async def test_one_caller_at_ten_times_its_limit() -> None:
     callers = {MANY: {"limits": {"per_minute": 600}}}  # ten a second, and it sends a hundred
     try:
         async with _subject(upstream.target.port, limits, callers) as (_running, (usual, greedy)):
-            ours, theirs = _requests(usual), _requests(greedy)
+            ours, theirs = _Requests(usual), _Requests(greedy)
             await _open(usual, ours, 40, 3.0)
             alone, beside, quiet = list[Measured](), list[Measured](), list[Measured]()
             for _ in range(8):
                 alone.append(await _open(usual, ours, 40, 5.0))
+                while not (await _closed(greedy, theirs, 4, 0.5)).answers[429]:
+                    pass  # what it had left of its minute
                 both = await asyncio.gather(_open(usual, ours, 40, 5.0), _open(greedy, theirs, 100, 5.0))
                 beside.append(both[0])
                 # What the ten calls a second that it may make cost the other, without the ninety that it may not.
@@ -265,7 +334,7 @@ async def test_one_caller_at_ten_times_its_limit() -> None:
     finally:
         await upstream.stop()
     for part in (0.5, 0.99):
-        figures = [median(each.percentile(part) for each in which) for which in (alone, quiet, beside)]
+        figures = [_together(which).percentile(part) for which in (alone, quiet, beside)]
         print(f"p{part * 100:.0f} of the other: alone {figures[0]:.1f}, beside one within its limit {figures[1]:.1f}, "
               f"at ten times it {figures[2]:.1f} ms: {figures[2] / figures[1]:.2f} of that, "
               f"{figures[2] / figures[0]:.2f} of alone")  # fmt: skip

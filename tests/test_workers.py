@@ -22,6 +22,7 @@ from gateway.simulator import CREDENTIAL, Simulator
 from tests.configuration import CALLER, TENANT, issue_key, write_configuration
 from tests.gateway.redaction.conftest import one_word
 from tests.houses import UNSCANNED, Served, client, records, serve, settings, unaccounted, unwitnessed
+from tests.redis_server import free_port
 
 BODY = {"model": "gpt-simulated", "messages": [{"role": "user", "content": "Hello healthword"}]}
 
@@ -108,6 +109,31 @@ async def test_two_workers_serve_one_port_and_make_one_log(provider: Simulator, 
     }
     totals = verified(state)
     assert (totals["calls"], totals["open"], totals["indeterminate"]) == (24, 0, 0)
+
+
+async def test_workers_that_are_asked_while_they_start_start_all_the_same(provider: Simulator, tmp_path: Path) -> None:
+    """A balancer looks at `/readyz` from the first moment on, long before a worker knows anything of itself."""
+    operations = free_port()
+    ended = asyncio.Event()
+
+    async def look() -> None:
+        async with aiohttp.ClientSession() as session:
+            while not ended.is_set():
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with session.get(f"http://127.0.0.1:{operations}/readyz") as answer:
+                        await answer.read()
+                await asyncio.sleep(0.005)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(look())
+        try:
+            async with serving(provider, tmp_path, operations={"port": operations}, **UNSCANNED) as (served, key):
+                assert await call(served.url, key) == 200
+                said = (tmp_path / "stdout").read_text()
+        finally:
+            ended.set()
+
+    assert '"worker_ended"' not in said
 
 
 async def test_a_killed_worker_is_replaced_and_what_it_left_is_closed(provider: Simulator, tmp_path: Path) -> None:

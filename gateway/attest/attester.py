@@ -3,11 +3,15 @@
 An entry that names a `read_back` takes traffic only while its last reading that could tell passed, and passed lately
 enough. One whose answers show that something is kept is stopped at once, and until somebody lifts that: the setting may
 well read as agreed while the provider does otherwise.
+
+Of several workers on one state one reads and keeps; the others follow what it kept, and leave word of what their
+answers showed, as `gateway attest` does. Where it ends, another goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +22,13 @@ from gateway.attest.methods import Means, prepare, probe_storage, read_settings
 from gateway.attest.standing import (
     FILE,
     Asked,
+    Mark,
     Standing,
     StandingUnreadable,
+    ask,
     asked_after,
     keep_standings,
+    kept_mark,
     mark,
     read_standings,
 )
@@ -56,6 +63,7 @@ class Attester:
         tell: told what happened, for the operator's log.
         clock: microseconds since 1970.
         pause: how a probe waits.
+        leads: whether this process reads and keeps, and no other on this state.
     """
 
     def __init__(
@@ -68,7 +76,12 @@ class Attester:
         *,
         clock: Callable[[], int] = lambda: time_ns() // 1000,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._leads = leads
+        self._led = False
+        self._kept_mark: Mark = None
+        self._left: dict[str, int] = {}
         self._state = state
         self._in_force = in_force
         self._halts = halts
@@ -112,6 +125,11 @@ class Attester:
         """Read what is due now, take over what was asked elsewhere, and stop or release entries by it."""
         async with self._lock:
             self.settle()
+            if not self._led:
+                await self._lead_or_follow()
+            if not self._led:
+                await self._record()
+                return
             await self._take_over()
             now = self._clock()
             due = [entry for entry in self._entries.values() if self._is_due(entry, now)]
@@ -130,8 +148,12 @@ class Attester:
         self._standings[processor] = replace(standing, contradicted_at=self._clock())
         self.settle()
         said = {Setting.ANSWERS: Said.CONTRADICTED}
-        self._write(Act.ATTESTATION, Reading(processor, self._clock(), said), Verdict.FAIL)
-        self._keep()
+        reading = Reading(processor, self._clock(), said)
+        self._write(Act.ATTESTATION, reading, Verdict.FAIL)
+        if self._led:
+            self._keep()
+        else:
+            self._leave(Asked("contradicted", standing.of, reading))
 
     @property
     def failing(self) -> list[str]:
@@ -261,7 +283,10 @@ class Attester:
         standing = self._standing_of(name)
         if standing is None:
             return
-        if item.what == "lift":
+        if item.what == "contradicted":
+            if not standing.contradicted_at:
+                self._standings[name] = replace(standing, contradicted_at=item.reading.at)
+        elif item.what == "lift":
             self._standings[name] = replace(standing, contradicted_at=0)
             self._write(Act.ATTESTATION, item.reading, Verdict.LIFTED)
         elif item.what in {"reading", "probe"}:
@@ -274,6 +299,40 @@ class Attester:
             self._standings[reading.processor] = after
             self._keep()
         self._write(act, reading, reading.verdict)
+
+    # following
+
+    async def _lead_or_follow(self) -> None:
+        with contextlib.suppress(OSError):  # whoever cannot know does not lead
+            self._led = self._leads()
+        await self._follow()  # what the one before kept last, too
+
+    async def _follow(self) -> None:
+        """Take over what the process that leads has kept since; what an answer showed here stands until it has that."""
+        status = await asyncio.to_thread(kept_mark, self._state)
+        if status == self._kept_mark:
+            return
+        try:
+            standings, self._taken = await asyncio.to_thread(read_standings, self._state)
+        except StandingUnreadable:
+            self._tell("attestations_unreadable", "", "")
+            return
+        self._kept_mark = status
+        for name, at in tuple(self._left.items()):
+            known = standings.get(name, Standing())
+            if known.contradicted_at:
+                del self._left[name]
+            else:
+                standings[name] = replace(known, contradicted_at=at)
+        self._standings = standings
+        self.settle()
+
+    def _leave(self, asked: Asked) -> None:
+        self._left[asked.reading.processor] = asked.reading.at
+        try:
+            ask(self._state, asked)
+        except OSError:
+            self._tell("attestations_unwritten", "", "")
 
     # keeping
 

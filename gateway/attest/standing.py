@@ -24,6 +24,9 @@ ASKED: Final = "attest.asked"
 """Readings and lifts of `gateway attest`, a line each, for the running gateway to take over."""
 
 
+Mark = tuple[int, int, int] | None
+
+
 class StandingUnreadable(Exception):
     """A file is there and is not what this program writes. Names the file only."""
 
@@ -104,6 +107,15 @@ def read_standings(state: Path) -> tuple[dict[str, Standing], int]:
         raise StandingUnreadable(f"{path}: cannot be read") from None
 
 
+def kept_mark(state: Path) -> Mark:
+    """What changes whenever standings are kept; None where none are. One `stat`."""
+    try:
+        status = (state / FILE).stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino, status.st_size
+
+
 def keep_standings(state: Path, entries: dict[str, Standing], taken: int) -> None:
     """Write them, durably, in one step.
 
@@ -121,7 +133,10 @@ def keep_standings(state: Path, entries: dict[str, Standing], taken: int) -> Non
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A line of `gateway attest`: a reading, a probe, or that an entry's contradiction is lifted."""
+    """A line of `gateway attest`: a reading, a probe, or that an entry's contradiction is lifted.
+
+    `contradicted` is one of another process of the gateway: an answer showed there that something is kept.
+    """
 
     what: str
     of: str

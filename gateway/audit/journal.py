@@ -1,7 +1,9 @@
 """The commit point: a record is either on the disk or its caller is told that it is not.
 
 Group commit without a window: whatever was submitted while the previous commit was syncing goes
-into the next one, and an idle journal commits at once. All state belongs to the event loop; one
+into the next one, and an idle journal commits at once. Only a refusal for a limit waits for company
+(`Settings.patience`) where calls are under way: a caller beyond its limit would else keep the disk
+busy, and the calls of others waiting for it. All state belongs to the event loop; one
 thread does nothing but run one SQL statement a batch, so it takes the interpreter's lock twice
 for a whole batch. The order of submission is the order of rows.
 
@@ -54,6 +56,8 @@ class Settings:
         batch: most rows of one commit.
         check_every: between checks that the open file is still the file of that name.
         ballast: bytes kept for closing calls when the disk is full.
+        patience: how long a refusal for a limit waits for the record of a call to be committed with, where there was
+            one so lately; a busy journal has the next long before that.
     """
 
     timeout: float = 0.25
@@ -62,8 +66,11 @@ class Settings:
     batch: int = 512
     check_every: float = 5.0
     ballast: int = 64 * 2**20
+    patience: float = 0.1
 
 
+_SHORT = 0.001
+_PATIENT = frozenset({Code.RATE_LIMITED, Code.OVERLOADED})
 _JOB_SECONDS = 60.0
 
 
@@ -137,6 +144,8 @@ class Journal:
         self._watchdog: asyncio.TimerHandle | None = None
         self._last_hope: asyncio.TimerHandle | None = None
         self._ticker: asyncio.TimerHandle | None = None
+        self._later: asyncio.TimerHandle | None = None
+        self._last_call = -1e9
         self._still = asyncio.Event()
         self._still.set()
 
@@ -336,6 +345,7 @@ class Journal:
             raise unavailable()
         made = _Gathering(lines, name, seq, self._loop.create_future())
         self._to_gather.append(made)
+        self._wait_no_more()
         self._still.clear()
         self._cut_soon()
         return await made.durable
@@ -388,6 +398,8 @@ class Journal:
         if self._closing:
             return
         self._closing = True
+        self._wait_no_more()
+        self._cut_soon()
         await self.drain(within)
         if self.fault is None and not self._batch:
             left = self._open.unclosed()
@@ -440,7 +452,7 @@ class Journal:
             raise StoreFault("the journal lacks rows that were promised: put back the file that was there")
 
     async def _stop(self) -> None:
-        for timer in (self._watchdog, self._last_hope, self._ticker):
+        for timer in (self._watchdog, self._last_hope, self._ticker, self._later):
             if timer is not None:
                 timer.cancel()
         for each in [*self._batch, *self._queue]:
@@ -481,7 +493,32 @@ class Journal:
         self._still.clear()
         if self._given_up:
             self._fail(waiting)
+        if not _is_patient(waiting):
+            self._last_call = waiting.since
+            self._wait_no_more()
         self._cut_soon()
+
+    def _waits_for_company(self) -> bool:
+        """Whether nothing is to be committed yet: only refusals for a limit, where a call's record may soon come."""
+        if self._later is not None:
+            return True
+        now, patience = self._loop.time(), self._settings.patience
+        left = patience - (now - self._queue[0].since)
+        if left < _SHORT or now - self._last_call > patience or self._closing or self._to_gather:
+            return False
+        if not all(map(_is_patient, self._queue)):
+            return False
+        self._later = self._loop.call_later(left, self._cut_late)
+        return True
+
+    def _cut_late(self) -> None:
+        self._later = None
+        self._cut_soon()
+
+    def _wait_no_more(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
 
     def _cut_soon(self) -> None:
         # At the end of this turn of the loop: whatever else becomes ready in it comes along.
@@ -506,6 +543,8 @@ class Journal:
                 self._gather_next()
             else:
                 self._still.set()
+            return
+        if self._waits_for_company():
             return
         self._batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._settings.batch))]
         floor = self._open.floor(self._next)
@@ -718,6 +757,10 @@ def unavailable() -> Unavailable:
     return Unavailable(
         Code.AUDIT_UNAVAILABLE, "The audit record cannot be written, so nothing left. Try again shortly."
     )
+
+
+def _is_patient(waiting: _Waiting) -> bool:
+    return isinstance(waiting.record, Refusal) and waiting.record.code in _PATIENT
 
 
 def _unwritten(held: OpenCall | None) -> bool:

@@ -212,13 +212,14 @@ class LogReader:
         )
         return cast(list[tuple[int, int | None]], rows)
 
-    def committed(self, start: int, below: int, most: int) -> list[int]:
-        """The indices of the first `most` leaves in [start, below) that commit to a record and are not forgotten."""
+    def committed(self, start: int, below: int, most: int) -> list[Leaf]:
+        """The first `most` leaves in [start, below) that commit to a record and are not forgotten."""
         rows = self._all(
-            "SELECT idx FROM leaf WHERE idx >= ? AND idx < ? AND salt IS NOT NULL ORDER BY idx LIMIT ?",
+            "SELECT leaf.idx, seq, tenant, tseq, salt, note.body FROM leaf LEFT JOIN note ON note.idx = leaf.idx "
+            "WHERE leaf.idx >= ? AND leaf.idx < ? AND salt IS NOT NULL ORDER BY leaf.idx LIMIT ?",
             (start, below, most),
         )
-        return [cast(int, index) for (index,) in rows]
+        return [Leaf(*row) for row in cast(list[_LeafRow], rows)]
 
     def last_kept(self, seq: int) -> int:
         """The last journal row at or before `seq` that was not forgotten: a commitment without its salt was."""

@@ -426,7 +426,8 @@ class Operator(Struct, frozen=True, kw_only=True):
         of the `count` leaves that it lists were lost with a disk, and what was signed of them is all that is left. With
         `previous`: of that boot of a gathered journal `count` rows came, the last at `start`, and none since.
     recovery: `closed`, how many calls of the previous boot were closed as indeterminate.
-    unauthenticated: `refused` strangers between `start` and `end`.
+    unauthenticated: `refused` strangers between `start` and `end`; and `count` calls that were turned away, since every
+        place was taken, before anybody asked whose they were.
     suspension: somebody suspended the `processor` by hand, or let it serve again (`enabled`).
     notice: a notice of change was sent at `start`: its `document`'s digest, the `processor` that it is about (absent
         where it is about a purpose), and how many tenants were `told`.

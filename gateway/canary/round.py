@@ -140,6 +140,7 @@ async def _listening(parts: Parts, force: InForce, url: str) -> AsyncIterator[in
         routes=Routes(monotonic, failures=1_000_000),
         current=lambda: True,
         report=_silent,
+        full=_unasked,
         clock=parts.clock,
     )
     listener = Listener(ListenerOptions(port=0, client_max_size=_LARGEST), parts.logger, _unheard)
@@ -154,6 +155,10 @@ async def _listening(parts: Parts, force: InForce, url: str) -> AsyncIterator[in
 
 def _silent(_passage: Passage) -> None:
     """Trials are counted in the record, not in the metrics of the calls."""
+
+
+def _unasked() -> None:
+    """Trials come one after the other, so they never find every place taken."""
 
 
 def _unheard(_status: int, _exception: str | None) -> None:

@@ -196,6 +196,7 @@ def _left(state: Path, keyring: Keyring, tenant: str, subject: str | None) -> li
 
 def _prune(options: argparse.Namespace) -> int:
     from gateway.audit.retention.apart import carried_out  # noqa: PLC0415
+    from gateway.audit.retention.requests import kept  # noqa: PLC0415
     from gateway.audit.store import StoreFault, apart  # noqa: PLC0415
 
     bundle, keyring = _state(options)
@@ -205,6 +206,9 @@ def _prune(options: argparse.Namespace) -> int:
     except StoreFault:
         complain("a gateway runs on this state: it prunes by itself every day")
         return OK
+    replicas = bundle.settings.replicas
+    if replicas is not None and replicas.carriage is not None and kept(keyring):
+        raise Unusable("an erasure waits for the other hosts: start the gateway, which carries it out with them")
     try:
         erased, pruned = asyncio.run(
             carried_out(bundle.state, keyring, bundle.guard(), bundle.origin, bundle.digest, bundle.preimage)

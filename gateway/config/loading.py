@@ -194,8 +194,19 @@ class _Loading:
         for name, wire in self._wires.items():
             document = self._read(f"surfaces/{name}.yaml")
             if document is not None:
-                surfaces[name] = grammar.parse(document.tree, wire, self._report(document))
+                surfaces[name] = self._surface(document, wire)
         return surfaces
+
+    def _surface(self, document: Document, wire: Provider) -> Surface:
+        """A surface is most of the work of a reading, and the file that changes least."""
+        parsed: list[Surface] = []
+
+        def make() -> Surface | None:
+            before = len(self._faults)
+            parsed.append(grammar.parse(document.tree, wire, self._report(document)))
+            return parsed[0] if len(self._faults) == before else None
+
+        return self._shelf.made("surface", document, None, make) or parsed[0]
 
     def _entries(self, stems: Collection[str], surfaces: Mapping[str, Surface], notice_days: int) -> list[Entry]:
         if not stems:

@@ -8,8 +8,10 @@ that all hosts have: Redis and its files hold nothing that can be read.
 Keys, all under the region's tag: `carriage` the stream; `head`, what was claimed last (see `audit.sequencing`), and
 `home`, by whom: whoever signs claims first, by compare and set, so of two sequencers with the same log one is refused.
 What each host saw there it writes again if Redis forgot. `taken:HOME` and `signed:HOME`, how far HOME has gathered and
-signed each journal; only who holds the head takes anything from the stream. `configurations`, by digest: what a host's
-records were decided by, which the log's host keeps before it takes them; `keys`, of tenants, which all hosts share.
+signed each journal, sealed, since by the one a host goes on and by the other it forgets: nobody but HOME can say it,
+and what it said earlier is less. Only who holds the head takes anything from the stream. `configurations`, by digest:
+what a host's records were decided by, which the log's host keeps before it takes them; `keys`, of tenants, which all
+hosts share.
 """
 
 from __future__ import annotations
@@ -268,16 +270,25 @@ class Carrier:
             ("HGET", key(f"taken:{whose}"), self._name), ("HGET", key(f"signed:{whose}"), self._name)
         )
         self.heard = monotonic()
-        moved = _number(taken)
-        if moved >= 0 and moved != self.taken:
+        moved = self._place("taken", whose, taken)
+        if moved is not None and moved != self.taken:  # -1, too: another host may make the log now, and have nothing
             self._sent = moved if moved < self.taken else self._sent
             self.taken, self._moved = moved, monotonic()
             self.older = moved > await self._source.last()
             self._moved_on()
-        through = _number(signed)
-        if through > self.signed and not self.older:
+        through = self._place("signed", whose, signed)
+        if through is not None and through > self.signed and not self.older:
             self.signed = through
             await self._source.forget(through)
+
+    def _place(self, what: str, whose: str, value: object) -> int | None:
+        """What the log's host said; None if it said nothing, or somebody else did."""
+        if not isinstance(value, bytes):
+            return None
+        try:
+            return int(self._keyring.unseal(_purpose(what, whose, self._name), value))
+        except (KeyFault, ValueError):
+            return None
 
 
 async def publish(line: Line, keyring: Keyring, digest: str, preimage: bytes) -> None:
@@ -388,10 +399,13 @@ class Receiver:
 
     async def _tell(self, stream: str, done: Sequence[bytes]) -> None:
         commands: list[Sequence[str | bytes | int]] = []
-        for field, places in (("taken", self._taken), ("signed", await self._signed())):
-            words = [word for name, seq in places.items() for word in (name, str(seq))]
+        home = self._heads.name
+        for what, places in (("taken", self._taken), ("signed", await self._signed())):
+            words: list[str | bytes] = []
+            for name, seq in places.items():
+                words += [name, self._keyring.seal(_purpose(what, home, name), b"%d" % seq)]
             if words:
-                commands.append(("HSET", self._line.key(f"{field}:{self._heads.name}"), *words))
+                commands.append(("HSET", self._line.key(f"{what}:{home}"), *words))
         if done:
             commands.append(("XDEL", stream, *done))
         commands.append(("EXPIRE", stream, _RESIDENCE))  # what nobody takes must not stay in Redis' files
@@ -481,8 +495,5 @@ def _seen(task: asyncio.Future[object]) -> None:
         task.exception()
 
 
-def _number(value: object) -> int:
-    try:
-        return int(value) if isinstance(value, bytes) else -1
-    except ValueError:
-        return -1
+def _purpose(what: str, home: str, name: str) -> str:
+    return f"{what}/{home}/{name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,12 +19,16 @@ from gateway.errors import Unavailable
 from gateway.keys import KeyFault, Keyring
 from gateway.replicas.carriage import Carrier, Entry, Heads, Line, Receiver, publish, published
 from gateway.replicas.door import Away, DoorOptions
+from gateway.replicas.erasures import Answering, Asking
 
 _Read = TypeVar("_Read")
 _PUBLISH_SECONDS: Final = 2.0
 _QUIET_SECONDS: Final = 30.0
 _VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})").match
 _WAITAOF_SINCE: Final = (7, 2)
+_TAKE_OUT: Final = """
+if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end
+"""
 
 
 class OnDisk:
@@ -96,6 +101,9 @@ class Outpost:
         self._sources: list[OnDisk] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._since = monotonic()
+        self._answering = Answering(self._line, keyring, self._lasts)
+        self.reread: Callable[[str], Awaitable[bool]] | None = None
+        """Has the other processes of this host forget a tenant's key that is gone; whether all have."""
 
     @property
     def older(self) -> bool:
@@ -114,11 +122,23 @@ class Outpost:
         Raises:
             KeyFault: the region has another key of one, or Redis is needed to know and is away.
         """
+        with contextlib.suppress(Away):  # what is not heard now is heard later; what is not known is asked for below
+            await self._answering.step(answers=False)
         await meet(self._line, self._keyring, tenants)
 
     def start(self) -> None:
-        """Have the log's host know what this host's records were decided by."""
-        self._tasks.append(asyncio.get_running_loop().create_task(self._publish(), name="configurations"))
+        """Have the log's host know what this host's records were decided by, and forget whom it forgets."""
+        make = asyncio.get_running_loop().create_task
+        self._tasks += [
+            make(self._publish(), name="configurations"),
+            make(self._answering.run(), name="erasures"),
+        ]
+
+    async def _lasts(self, field: str) -> Mapping[str, int] | None:
+        if self.reread is not None and not await self.reread(field):
+            return None
+        names = tuple(self._carriers)
+        return {name: await source.last() for name, source in zip(names, self._sources, strict=True)}
 
     async def _publish(self) -> None:
         while True:
@@ -182,6 +202,7 @@ class Home:
         name: of this host's log, and of no other.
         log: where the configurations are kept that records name.
         last_signed: the key of the last row of the journal that a signed checkpoint covers.
+        gathered: how far each other host's journal was gathered.
     """
 
     def __init__(
@@ -192,6 +213,7 @@ class Home:
         name: str,
         log: Path,
         last_signed: Callable[[], Awaitable[int]],
+        gathered: Callable[[], Awaitable[Mapping[str, int]]],
     ) -> None:
         self._log = log
         self._line = Line(options)
@@ -202,7 +224,8 @@ class Home:
         self._missing: set[str] = set()
         self.heads = Heads(self._claims, name)
         self._receiver = Receiver(self._line, keyring, self._take, self._signed, self.heads)
-        self._task: asyncio.Task[None] | None = None
+        self.erasures = Asking(self._line, keyring, gathered)
+        self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def missing(self) -> frozenset[str]:
@@ -220,13 +243,14 @@ class Home:
 
     def start(self) -> None:
         """Take in from now on."""
-        self._task = asyncio.get_running_loop().create_task(self._receiver.run(), name="receiver")
+        make = asyncio.get_running_loop().create_task
+        self._tasks += [make(self._receiver.run(), name="receiver"), make(self.erasures.run(), name="erasures")]
 
     async def stop(self) -> None:
         """Take in no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._line.close()
 
     async def close(self) -> None:
@@ -270,6 +294,9 @@ async def meet(line: Line, keyring: Keyring, tenants: Iterable[str]) -> None:
         try:
             field = keyring.tenant_field(tenant)
             found = await line.run("HGET", line.key("keys"), field)
+            if isinstance(found, bytes) and keyring.is_gone(tenant, found):
+                await line.run("EVAL", _TAKE_OUT, 1, line.key("keys"), field, found)
+                found = None
             if not isinstance(found, bytes):
                 await line.run("HSETNX", line.key("keys"), field, keyring.tenant_sealed(tenant))
                 found = await line.run("HGET", line.key("keys"), field)

@@ -17,7 +17,7 @@ from typing import Final, cast
 from gateway.replicas.door import Away, Door, Word
 from gateway.replicas.scripts import NEWS
 
-EVERY_SECONDS: Final = 0.25
+EVERY_SECONDS: Final = 0.15
 _KEPT_SECONDS: Final = 400 * 86_400
 _AT_ONCE: Final = 1000
 _KEY_ID: Final = re.compile(r"[0-9a-f]{16}").fullmatch

@@ -78,10 +78,25 @@ class Hand:
         self.starts += 1
         await self.channel.open(ours)
 
+    async def ask(self, message: Message) -> Message:
+        """Ask it something.
+
+        Raises:
+            Lost: it does not answer in time, or has not started yet: it knows nothing of itself before that.
+        """
+        if not self.started.is_set():
+            raise Lost
+        return await self.channel.ask(message, _ANSWER_SECONDS)
+
+    def send(self, message: Message) -> None:
+        """Tell it something; nothing before it has started."""
+        if self.started.is_set():
+            self.channel.send(message)
+
     async def told(self) -> Told | None:
         """What it says of itself; None if it does not answer."""
         try:
-            answer = await self.channel.ask({"tell": True}, _ANSWER_SECONDS)
+            answer = await self.ask({"tell": True})
         except Lost:
             return None
         checks = cast("dict[str, bool]", answer["checks"])
@@ -143,6 +158,8 @@ class Parent:
             Unavailable: a worker did not start; it has said why.
         """
         await self.application.start()
+        if self.application.outpost is not None:
+            self.application.outpost.reread = self._reread
         listen = self.application.bundle.settings.listen
         # Bound and never listening: it keeps the port, also between two lives of a worker.
         family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
@@ -326,7 +343,7 @@ class Parent:
         host = replicas.carriage.host if replicas is not None and replicas.carriage is not None else ""
         if outpost.older:
             for hand in self.hands:
-                hand.channel.send({"behind": True})
+                hand.send({"behind": True})
         for place, name in self._names.items():
             if place not in self._carried:
                 self._carried.add(place)
@@ -335,7 +352,7 @@ class Parent:
     async def _forget_in(self, place: str, through: int) -> None:
         for hand in self.hands:
             if hand.name == place:
-                hand.channel.send({"forget": through})
+                hand.send({"forget": through})
 
     def _opened(self) -> dict[str, Spool]:
         """Every worker's journal, also those that no worker writes any more."""
@@ -358,7 +375,7 @@ class Parent:
                 through = signed.get(self._names.get(hand.name, ""), -1)
                 if through > self._forgotten.get(hand.name, -1) and hand.started.is_set():
                     self._forgotten[hand.name] = through
-                    hand.channel.send({"forget": through})
+                    hand.send({"forget": through})
 
     async def _close_left(self, coming: Collection[str]) -> None:
         """End the journals of workers that are not coming again: what they left open is closed as indeterminate."""
@@ -373,11 +390,21 @@ class Parent:
         with contextlib.closing(Spool(directory, self.application.keyring.journal_key())) as spool:
             return spool.ended()
 
+    async def _reread(self, field: str) -> bool:
+        """Have every worker forget the key of a tenant that is gone from the disk; whether all have."""
+        try:
+            for hand in self.hands:
+                if hand.started.is_set():  # who starts later does not find it
+                    await hand.ask({"gone": field})
+        except Lost:
+            return False
+        return True
+
     async def _under_way(self, tenant: str) -> bool:
         """Whether a call of a tenant is under way in a worker. Each forgets the tenant's key first, if it is gone."""
         for hand in self.hands:
             try:
-                last = (await hand.channel.ask({"reread": tenant}, _ANSWER_SECONDS))["last"]
+                last = (await hand.ask({"reread": tenant}))["last"]
             except Lost:
                 return True  # nobody can say, until it is replaced
             if (await self.application.gatherer.turn(self._names.get(hand.name, ""))).seq < cast(int, last):

@@ -100,6 +100,9 @@ class Worker:
             self._begin(self._forget(through))
         if "behind" in message:
             self.application.behind_log = True  # our journal, or a sister's, is older than the log: for good
+        if isinstance(field := message.get("gone"), str):
+            self.application.keyring.reread_field(field)
+            return {}
         if isinstance(tenant := message.get("reread"), str):
             self.application.keyring.reread_tenant(tenant)
             return {"last": self.application.journal.last_seq}

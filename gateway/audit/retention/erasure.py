@@ -103,8 +103,9 @@ class Erasing:
             NotYet, Unavailable, StoreFault: as `due`.
         """
         async with self._one:
-            edge = selection.edge_of(self._clock())
-            written, count = await asyncio.to_thread(self._older, edge)
+            now = self._clock()
+            edge = selection.edge_of(now)
+            written, count = await asyncio.to_thread(self._older, edge, now - selection.YEAR)
             if count:
                 document = await asyncio.to_thread(keep_spans, self._log, written)
                 act = Operator(time=self._clock(), act=Act.PRUNE, document=Sha(document), count=count, end=edge)
@@ -164,9 +165,9 @@ class Erasing:
             indices = selection.of_tenant(log, rows, request.tenant, request.subject, through)
         return written_spans(spans_of(indices)), len(indices)
 
-    def _older(self, edge: int) -> tuple[bytes, int]:
+    def _older(self, edge: int, known: int) -> tuple[bytes, int]:
         with selection.opened(self._state, self._keyring) as (log, rows):
-            spans = list(spans_of(selection.before(log, rows, edge)))
+            spans = list(spans_of(selection.before(log, rows, edge, known)))
         return written_spans(spans), sum(end - start for start, end in spans)
 
     def _act(self, request: Request, document: str, count: int) -> Operator:

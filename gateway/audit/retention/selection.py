@@ -15,21 +15,29 @@ from pathlib import Path
 from typing import cast
 
 import apsw
+import orjson
 
 from gateway.audit.log_store import LogReader
 from gateway.audit.store import FILE_NAME, Cipher, reading, translated
 from gateway.keys import Keyring
 
 MONTHS = 13
+YEAR = 365 * 86_400_000_000
 _AT_ONCE = 500
 _ROWS = """
 SELECT seq, kind, lower(hex(call)), attempt, body ->> 'subject' FROM record WHERE seq IN carray(?1) AND kind <> 'p'
 """
-_EARLIEST = "SELECT seq FROM record WHERE time >= ? ORDER BY time LIMIT 1"
+# The pluses have SQLite go by the index over time.
+_LAST_BEFORE = "SELECT max(+seq) FROM record WHERE time < ? AND +seq <= ?"
+_OLDER = "SELECT seq FROM record WHERE seq IN carray(?1) AND +time < ?2"
 _ACROSS = """
 SELECT intent.seq FROM record AS outcome JOIN record AS intent
   ON intent.call = outcome.call AND intent.attempt = outcome.attempt AND intent.kind = 'i'
-WHERE outcome.time >= ?1 AND outcome.time < ?2 AND outcome.kind = 'o' AND intent.seq < ?3
+WHERE outcome.time >= ?1 AND outcome.time < ?2 AND outcome.kind = 'o' AND +intent.time < ?1
+UNION ALL
+SELECT outcome.seq FROM record AS intent JOIN record AS outcome
+  ON outcome.call = intent.call AND outcome.attempt = intent.attempt AND outcome.kind = 'o'
+WHERE intent.time >= ?1 AND intent.time < ?2 AND intent.kind = 'i' AND +outcome.time < ?1
 """
 _AFTER = """
 SELECT record.seq, first.body ->> 'started' FROM record JOIN record AS first ON first.seq = (record.seq >> 40) << 40
@@ -64,11 +72,17 @@ class Rows:
             found += cast(list[_Row], rows)
         return found
 
-    def since(self, time: int) -> int | None:
-        """The key of the earliest row at or after an instant; None if there is none."""
+    def last_before(self, time: int, through: int) -> int | None:
+        """The greatest key, up to `through`, of a row older than an instant; None if there is none."""
         with translated(self._path):
-            row = self._connection.execute(_EARLIEST, (time,)).fetchone()
-        return None if row is None else cast(int, row[0])
+            row = self._connection.execute(_LAST_BEFORE, (time, through)).fetchone()
+        return None if row is None else cast("int | None", row[0])
+
+    def older(self, seqs: Sequence[int], time: int) -> set[int]:
+        """Those of the rows that are there and older than an instant."""
+        with translated(self._path):
+            found = self._connection.execute(_OLDER, (apsw.carray(array("q", seqs)), time)).fetchall()
+        return {cast(int, seq) for (seq,) in found}
 
     def after(self, seq: int) -> list[tuple[int, str]]:
         """(key, id of its boot) of each row after `seq`."""
@@ -76,10 +90,10 @@ class Rows:
             found = self._connection.execute(_AFTER, (seq,)).fetchall()
         return cast(list[tuple[int, str]], found)
 
-    def across(self, edge: int, time: int) -> list[int]:
-        """The keys of intents before row `edge` whose outcome came at or after `time`: at most a day after."""
+    def across(self, time: int) -> list[int]:
+        """The keys of rows older than an instant whose call has its other row after it: at most a day after."""
         with translated(self._path):
-            found = self._connection.execute(_ACROSS, (time, time + _LONGEST_CALL, edge)).fetchall()
+            found = self._connection.execute(_ACROSS, (time, time + _LONGEST_CALL)).fetchall()
         return [cast(int, seq) for (seq,) in found]
 
 
@@ -115,16 +129,33 @@ def of_tenant(log: LogReader, rows: Rows, tenant: str, subject: str | None, thro
     return chosen
 
 
-def before(log: LogReader, rows: Rows, time: int) -> Iterator[int]:
-    """The indices of each leaf that commits to a record older than `time`; calls that end later stay whole."""
-    edge = rows.since(time)
-    if edge is None or edge > log.last_seq:
+def before(log: LogReader, rows: Rows, time: int, known: int) -> Iterator[int]:
+    """The indices of each leaf that commits to a record older than `time`; calls that end later stay whole.
+
+    Each record is asked for its own time. The log's order is not that of time where it is made of several journals:
+    a row may come to it later than younger ones of others, so no place in it divides what is older from what is not.
+
+    Args:
+        log: the log.
+        rows: the journal's.
+        time: microseconds since 1970.
+        known: an instant at which the log had them, by the clock of who signs: what a clock that was set back says of
+            the age of a record counts for nothing.
+    """
+    signed, last = log.signed_before(known), rows.last_before(time, log.last_seq)
+    if signed is None or last is None:
         return
-    below, start = log.index_of(edge), 0
-    kept = {log.index_of(seq) for seq in rows.across(edge, time)}
-    while page := log.committed(start, below, _AT_ONCE):
-        yield from (index for index in page if index not in kept)
-        start = page[-1] + 1
+    below, start = min(signed.size, log.index_of(last) + 1), 0
+    kept = set(rows.across(time))
+    while leaves := log.committed(start, below, _AT_ONCE):
+        old = rows.older([leaf.seq for leaf in leaves if leaf.seq is not None], time) - kept
+        yield from (leaf.index for leaf in leaves if leaf.seq in old or (leaf.note and _told(leaf.note) < time))
+        start = leaves[-1].index + 1
+
+
+def _told(note: str) -> int:
+    """When a tenant's count, which the log made itself, was made."""
+    return int(orjson.loads(note)["time"])
 
 
 def edge_of(now: int) -> int:

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from gateway.app import Application
+from gateway.attest.attester import Attester
 from gateway.attest.standing import FILE, Standing, keep_standings, mark, read_standings
 from gateway.cli import main
 from gateway.config import load
 from gateway.errors import ConfigurationError
+from gateway.policy.halts import Halts
 from gateway.simulator import CREDENTIAL, Scenario, Simulator
 from providers import PROVIDERS
 from tests.configuration import CALLER, issue_key, write_configuration
@@ -322,6 +324,61 @@ async def test_the_verb_says_how_it_stands(
     assert await asyncio.to_thread(main, ["attest", "--json", "--config", str(configuration)]) == code
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["processor"], row["verdict"]) == (ENTRY, verdict)
+
+
+async def test_of_several_workers_one_reads_and_all_follow(simulator: Simulator, tmp_path: Path) -> None:
+    """One reading at the start, not one each; what an answer shows in one stops both, and a lift lets both go on."""
+    configuration = write_configuration(tmp_path, simulator.port, CREDENTIAL, settings=settings(**UNSCANNED))
+    read_back(configuration, simulator.port)
+    key = issue_key(tmp_path / "state", CALLER)
+
+    async def all_say(code: str) -> None:
+        same = 0
+        async with asyncio.timeout(30):
+            while same < 24:  # each on a connection of its own: the kernel chooses among the workers
+                same = same + 1 if await called(served.url, key) == code else 0
+
+    served: Served = await serve(configuration, tmp_path, "--workers", "2")
+    try:
+        await all_say("ok")
+        simulator.script(ECHOES["a stored answer"], model="gpt-simulated", count=1)
+        document = {"model": "gpt-simulated", "input": "Hello"}
+        async with client(key) as session, session.post(f"{served.url}/v1/responses", json=document) as answer:
+            assert answer.headers["x-gateway-code"] == "response_not_allowed"
+        await all_say("attestation_failed")
+        lifting = ["attest", "--lift", ENTRY, "--config", str(configuration)]
+        assert await asyncio.to_thread(main, lifting) == 0
+        await all_say("ok")
+        served.signal(signal.SIGTERM)
+        assert await served.ended(60) == 0
+    finally:
+        await served.kill()
+
+    acts = [line["verdict"] for line in records(tmp_path / "state") if line.get("act") == "attestation"]
+    assert sorted(acts) == ["fail", "lifted", "pass"]
+
+
+async def test_the_next_worker_goes_on_where_one_ended(simulator: Simulator, tmp_path: Path) -> None:
+    """It knows what the one before knew and what was left for it, and reads nothing twice."""
+    async with housed(simulator, tmp_path) as house:
+        first = house.application._attester
+        mine: list[bool] = [False]
+        second = Attester(
+            house.state, first._in_force, Halts(), first._note, lambda *_told: None, leads=lambda: mine[0]
+        )
+        await second.start()
+        assert second.standings() == first.standings()
+        second.contradicted(ENTRY)
+        await second.look()
+        assert second.standings()[ENTRY].contradicted_at
+        await first.look()
+        assert first.standings()[ENTRY].contradicted_at
+        mine[0] = True
+        await second.look()
+        read = second.standings()
+
+    assert read == first.standings()
+    assert [act["verdict"] for act in house.acts()] == ["pass", "fail"]
 
 
 async def test_what_the_verb_reads_the_gateway_takes_over(simulator: Simulator, tmp_path: Path) -> None:

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import apsw
 import pytest
+from msgspec.structs import replace
 
 from gateway.audit.boot import first_records, row_line
 from gateway.audit.journal import Settings
 from gateway.audit.language import Id, NotRecordable
 from gateway.audit.reader import Filters, Line, query
-from gateway.audit.record import Operator, parse
+from gateway.audit.record import Operator, Refusal, parse
 from gateway.audit.store import OutOfSpace, SqliteStore, StoreFault
 from gateway.audit.words import Act
 from gateway.errors import Code, Unavailable
@@ -101,6 +102,45 @@ async def test_what_comes_turn_by_turn_is_one_commit(open_journal: Opener, fault
     assert len(records) == 3
     assert together == 1
     assert handed_over == 1
+
+
+def beyond_limit() -> Refusal:
+    """A refusal of a caller beyond its limit."""
+    return replace(refusal(), code=Code.RATE_LIMITED)
+
+
+async def test_refusals_for_a_limit_wait_for_company(open_journal: Opener, faults: Faults) -> None:
+    """Where calls are under way, so that many are one commit; they go with the next of them, or in the end by themselves."""
+    journal = await open_journal(faulty=True, settings=Settings(timeout=10, ballast=4096, patience=0.2))
+    began = asyncio.get_running_loop().time()
+    places = [await journal.append(beyond_limit())]
+    assert asyncio.get_running_loop().time() - began < 0.2  # nobody is there whose call would wait
+    places.append(await journal.append(intent()))
+    before = faults.syncs
+    many = [journal.submit(beyond_limit())]
+    for _ in range(50):
+        await asyncio.sleep(0)
+        many.append(journal.submit(beyond_limit()))
+    assert (faults.syncs, journal._batch) == (before, [])
+    places += await asyncio.gather(*many)
+    assert faults.syncs == before + 1
+
+    with_others = [journal.submit(beyond_limit()), journal.submit(intent())]
+    began = asyncio.get_running_loop().time()
+    places += await asyncio.gather(*with_others)
+    assert asyncio.get_running_loop().time() - began < 0.2
+    assert faults.syncs == before + 2
+
+    faults.hold.clear()
+    intent_first = journal.submit(intent())
+    await until(faults.syncing.is_set)
+    meanwhile = journal.submit(beyond_limit())
+    await asyncio.sleep(0.25)  # beyond its patience, while the disk is busy
+    faults.hold.set()
+    places += [await intent_first, await meanwhile]
+    assert await journal.drain(5)
+
+    assert places == list(range(1, len(places) + 1))
 
 
 async def test_a_record_outside_its_domain_never_reaches_the_disk(open_journal: Opener, lines: Lines) -> None:

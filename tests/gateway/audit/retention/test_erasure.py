@@ -391,6 +391,64 @@ async def test_thirteen_months_and_the_current_one_are_kept(state: State) -> Non
     assert run.facts()["totals"]["prunes"] == 1
 
 
+async def test_the_earliest_record_coming_last_prunes_nothing(tmp_path: Path) -> None:
+    """As of a host that started first and was gathered last: what is before it in the log is younger, and stays."""
+    state = State(tmp_path / "state", time=EDGE + 5 * DAY)
+    async with state.open():
+        calls = [await state.call(SEVEN) for _ in range(3)]
+        state.time = EDGE + 4 * DAY
+        calls.append(await state.call(EIGHT))
+        state.time = EDGE + 5 * DAY
+        state.order()
+        state.time = NOW
+
+        assert await state.erasing.prune() == 0
+
+        assert all(state.holding(each.call.encode()) for each in calls)
+
+
+async def test_a_row_that_came_late_to_the_log_makes_none_before_it_old(state: State) -> None:
+    """Of several journals' rows the earliest may come last: each goes by its own time, and nothing recent goes."""
+    async with state.open():
+        old = await state.call(SEVEN)
+        state.order()
+        state.days(25)
+        before = [await state.call(SEVEN) for _ in range(3)]
+        state.order()
+        late, then = before[0], state.time
+        state.time = late.time - 1_500_000
+        earliest = await state.call(EIGHT)
+        assert earliest.time < late.time
+        state.time = then
+        assert await state.erasing.prune() == 0
+        while state.time < EDGE:
+            state.days(20)
+            await state.call(SEVEN)
+        state.time = EDGE - DAY
+        gathered = [await state.call(EIGHT)]
+        state.time = EDGE + DAY
+        kept = [await state.call(SEVEN) for _ in range(3)]
+        state.order()
+        state.time = EDGE - DAY
+        gathered.append(await state.call(EIGHT))
+        state.time = EDGE + DAY
+        kept.append(await state.call(SEVEN))
+        state.order()
+        state.time = NOW
+        await state.call(SEVEN)
+        state.time = EDGE - DAY
+        said = await state.call(EIGHT)
+        state.time = NOW
+        state.order()
+
+        await state.erasing.prune()
+
+        for each in (old, *before, earliest, *gathered):
+            assert state.holding(each.call.encode()) == set()
+        for each in (*kept, said):
+            assert state.holding(each.call.encode())
+
+
 def look(state: State, session: str) -> Operator:
     """A look at the auditor's pages."""
     return Operator(

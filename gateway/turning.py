@@ -1,0 +1,74 @@
+"""The answer to a call that finds every place taken: made once, and given with another id each time.
+
+Turning a call away must cost next to nothing, or the calls that cannot be served take from those that can. So it
+happens before anybody asks who calls: nothing of it is read but its path, which says in whose form the answer is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from gateway.answers import reason_of
+from gateway.errors import Code
+from gateway.intake import SERVER_NAME
+from providers.provider import Provider, Refusal
+
+_REASON: Final = "The gateway has too many calls in flight."
+_MARK: Final = "0" * 32
+_KEEP, _CLOSE = b"\r\n", b"connection: close\r\n\r\n"
+
+
+class TurnedAway(web.StreamResponse):
+    """`overloaded`, in a wire's own form, as one write; without its body where a HEAD was asked.
+
+    Args:
+        wire: whose form.
+        call_id: of this call.
+        policy: what `x-gateway-policy` says.
+    """
+
+    def __init__(self, wire: Provider, call_id: str, policy: str) -> None:
+        super().__init__(status=Code.OVERLOADED.status)
+        self._call = call_id.encode()
+        self._made = _made(wire.shape_error, wire.request_id_header, policy)
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Write it, once. Called by the server.
+
+        Raises:
+            ConnectionError: the caller is gone.
+        """
+        if self._eof_sent:
+            return None
+        if self._keep_alive is None:
+            self._keep_alive = request.keep_alive
+        self._eof_sent = True
+        head, body = self._made
+        whole = head + (_KEEP if self._keep_alive else _CLOSE) + (b"" if request.method == "HEAD" else body)
+        await request.writer.write(whole.replace(_MARK.encode(), self._call))
+        return request.writer
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing is left to write."""
+        assert not data  # noqa: S101  # the body is complete
+
+
+@lru_cache(maxsize=16)
+def _made(shape: Callable[[Refusal], bytes], id_header: str, policy: str) -> tuple[bytes, bytes]:
+    """Head, without its end, and body, with a mark where the call's id stands."""
+    code = Code.OVERLOADED
+    refusal = Refusal(
+        status=code.status, code=code.value, message=_REASON, where=None, call_id=_MARK, source=None, instead=None
+    )
+    body = shape(refusal)
+    head = (
+        f"HTTP/1.1 {code.status} {reason_of(code.status)}\r\nx-gateway-call-id: {_MARK}\r\n{id_header}: {_MARK}\r\n"
+        f"x-gateway-policy: {policy}\r\nx-gateway-code: {code.value}\r\nx-should-retry: true\r\nretry-after: 1\r\n"
+        f"content-type: application/json; charset=utf-8\r\nserver: {SERVER_NAME}\r\ncontent-length: {len(body)}\r\n"
+    )
+    return head.encode("ascii"), body
