@@ -21,7 +21,7 @@ from gateway.keys import KeyFault, Keyring
 from gateway.replicas.carriage import Line
 from gateway.replicas.door import Away
 
-_AGAIN_SECONDS: Final = 2.0
+_AGAIN_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.5
 _ASKED, _DONE = b"asked", b"done"
 
@@ -143,6 +143,7 @@ class Answering:
         self._line = line
         self._keyring = keyring
         self._journals = journals
+        self._destroyed: set[str] = set()
 
     async def run(self) -> None:
         """Hear and answer, for ever."""
@@ -165,8 +166,9 @@ class Answering:
                 state, _space, field = self._keyring.unseal(f"erased/{mark}", sealed).decode().partition(" ")
             except (KeyFault, UnicodeDecodeError):
                 continue  # nobody of ours said it
-            if field:
+            if field and mark not in self._destroyed:
                 await asyncio.to_thread(self._keyring.destroy_marked, mark, field)
+                self._destroyed.add(mark)
             if answers and state.encode() == _ASKED:
                 await self._answer(mark, field)
 
