@@ -33,6 +33,7 @@ from gateway.audit.log_store import LogReader
 from gateway.audit.record import Operator
 from gateway.audit.retention.erasure import Erasing
 from gateway.audit.retention.restoring import reapply
+from gateway.audit.silence import heard_before
 from gateway.audit.store import FILE_NAME, StoreFault
 from gateway.audit.totals import Taken
 from gateway.audit.words import Act, Processor
@@ -234,7 +235,7 @@ class Application:
         )
         self._ledger = Ledger(self._journal)
         self._noting = Noting(state, keyring, self._ledger.note, lambda: self._force.vocabulary, self._log.event, _now)
-        self.gatherer = Gatherer(self._journal)
+        self.gatherer, self._heard_before = Gatherer(self._journal), False
         claim = await self._join_region(bundle, state)
         self._sequencing = Sequencing(log_plan(bundle, state), self._log_stands_still, claim)
         keep_configuration(state / "log", bundle.digest, bundle.preimage)
@@ -829,11 +830,25 @@ class Application:
             if self._part.keeps:
                 await self._noting.changes()
                 await self._noting.all()
+                await self._note_silences()
             await self._note_totals()
             self._publish_dates()
             with contextlib.suppress(Unavailable):
                 # Once a minute, so that a quiet minute and a lost one do not look alike.
                 await self._ledger.note(Operator(time=_now(), act=Act.HEARTBEAT))
+
+    async def _note_silences(self) -> None:
+        """Record which of the journals that are gathered here fell silent."""
+        silences = self.gatherer.silences
+        with contextlib.suppress(StoreFault, Unavailable):  # it comes again
+            if not self._heard_before:
+                journal, key = self.state / self._part.journal, self._keyring.journal_key()
+                silences.begin(await asyncio.to_thread(heard_before, journal, key, _now()))
+                self._heard_before = True
+            for writer, act in silences.due(_now()):
+                await self._ledger.note(act)
+                silences.told(writer)
+                self._log.event("silent", writer=writer)
 
     async def _note_totals(self, *, ending: bool = False) -> None:
         """Record what was taken out, by category, once its day is over or we end."""

@@ -1,4 +1,4 @@
-"""Operator traffic: witnesses of the log and providers' usage reports, at hosts that gateway.yaml names. No content.
+"""Operator traffic: witnesses of the log, usage reports, collectors, at hosts that gateway.yaml names. No content.
 
 Nothing of a call passes here, and the relay never imports it. Requests go to a listed host, over TLS 1.3 with verified
 chain and name, or in plain text to this machine's loopback; no redirect is followed, no proxy of the environment used.
@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 from yarl import URL
 
-from gateway.addresses import is_loopback, is_public
+from gateway.addresses import Vet, is_loopback, is_public
 from gateway.endpoints import Connector, Resolver, tls_context
 
 SECONDS = 10.0
@@ -27,11 +27,12 @@ class Unreached(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer."""
+    """A whole answer. `retry_after` is as it was sent, empty if it was not."""
 
     status: int
     content_type: str
     body: bytes
+    retry_after: str = ""
 
 
 class Outside:
@@ -40,15 +41,29 @@ class Outside:
     Args:
         addresses: the URLs that may be asked, by host and port.
         authorities: a PEM file of trusted roots instead of the usual ones.
+        vet: which addresses a listed name may have; with https, that is.
+        shown: our own certificate and its private key (PEM), for a host that asks for one.
+
+    Raises:
+        OSError: a file of these is not there, or holds something else.
     """
 
-    def __init__(self, addresses: Iterable[str], authorities: Path | None = None) -> None:
+    def __init__(
+        self,
+        addresses: Iterable[str],
+        authorities: Path | None = None,
+        *,
+        vet: Vet = is_public,
+        shown: tuple[Path, Path] | None = None,
+    ) -> None:
         self._listed = {_place(URL(address)) for address in addresses}
         resolver = Resolver()
         resolver.names = frozenset(host for _scheme, host, _port in self._listed)
         context = tls_context(authorities)
+        if shown is not None:
+            context.load_cert_chain(*shown)
         self._sessions = {
-            "https": _session(Connector(context, resolver, is_public, 5.0)),
+            "https": _session(Connector(context, resolver, vet, 5.0)),
             "http": _session(Connector(context, resolver, is_loopback, 5.0)),
         }
 
@@ -75,7 +90,7 @@ class Outside:
                     content += await response.content.read(LARGEST)
                 if len(content) > LARGEST:
                     raise Unreached("the answer is too long")
-                return Answer(response.status, response.content_type, content)
+                return Answer(response.status, response.content_type, content, response.headers.get("Retry-After", ""))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             raise Unreached("no answer") from None  # the library's texts quote what came
 

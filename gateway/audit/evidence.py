@@ -15,15 +15,15 @@ import apsw
 import orjson
 from msgspec import Struct
 
-from gateway.audit.configurations import kept_configuration
+from gateway.audit.configurations import kept_configuration, kept_digests
 from gateway.audit.cosigning import cosigned, cosigned_before, trust
 from gateway.audit.leaf import spelled
 from gateway.audit.log_store import Leaf, LogReader, Signed
 from gateway.audit.merkle import HASH_BYTES, consistency, inclusion, leaf_hash, peaks
 from gateway.audit.reconciliation import kept_reports
-from gateway.audit.retention.spans import FOLDER
+from gateway.audit.retention.spans import FOLDER, kept_spans
 from gateway.audit.stamps import kept_roots, kept_stamps
-from gateway.audit.store import FILE_NAME, RSEQ_BITS, Cipher, StoreFault, reading, translated
+from gateway.audit.store import FILE_NAME, RSEQ_BITS, Cipher, StoreFault, legible, reading, translated
 from gateway.audit.tlog import TILE, verifier_key
 from gateway.audit.verify import Assertion, Policy
 from gateway.keys import Keyring
@@ -53,36 +53,21 @@ class Row(Struct, frozen=True):
     text: str | None
 
 
-class Evidence:
-    """Leaves [start, end) of a log, as `verify.verify` reads them."""
+class Written:
+    """Leaves [start, end) of a log, with the records behind them: all that an export needs."""
 
     def __init__(self, log: LogReader, journal: apsw.Connection, directory: Path, start: Signed | None, end: Signed):
-        """Use `open_evidence`."""
+        """Use `open_written`."""
         self._log, self._journal, self._directory = log, journal, directory
         self._boots = {number: name for number, (name, _rows) in log.boots().items()}
+        self.damaged = False
         self.start = 0 if start is None else start.size
         self.end = end.size
-        self.note_a = None if start is None else start.note
-        self.note_b = end.note
-        self.report: dict[str, object] | None = None
-        self.peaks = [(height, log.subtrees()(height, position)) for height, position in peaks(0, self.start)]
-        self.prior = list(self._prior())
-        self.configurations = self._configurations()
-        self.lists = {path.stem: path.read_bytes() for path in sorted((directory / FOLDER).glob("*.json"))}
-        self.reports = kept_reports(directory)
-        self.later = self._later()
-        self.stamps = self._stamps()
-        self.roots = kept_roots(directory)
 
     @property
     def origin(self) -> str:
         """The log's name."""
         return self._log.origin
-
-    @property
-    def log(self) -> LogReader:
-        """The log itself."""
-        return self._log
 
     def rows(self, since: int = 0) -> Iterator[Row]:
         """Every leaf in order, from index `since` on.
@@ -101,31 +86,14 @@ class Evidence:
             for entry, leaf in zip(entries, leaves, strict=True):
                 yield Row(leaf.index, entry, leaf.salt, self._text(leaf, bodies))
 
-    def leaves(self) -> Iterator[tuple[bytes, bytes | None, str | None]]:
-        """Every leaf, as the verifier takes it."""
-        for row in self.rows():
-            yield row.entry, row.salt, row.text
+    def deleted(self, index: int) -> bool:
+        """Whether a deletion that the log tells of is of this leaf, carried out or under way.
 
-    def policy(self, keyring: Keyring) -> str:
-        """The trust in this log: its own key, and the witnesses that gateway.yaml names."""
-        return own_policy(self.origin, keyring).replace("quorum none\n", trust(self._directory))
-
-    def counted(self) -> dict[str, int]:
-        """Attempts, calls, refusals and operator records of the period, by columns of the journal alone."""
-        span = self._log.last_seq_before(self.start), self._log.last_seq_before(self.end)
-        with translated(self._directory):
-            found = cast(tuple[int, ...], self._journal.execute(_COUNTS, span).fetchone())
-        return dict(zip(("attempts", "calls", "refused", "operator"), found, strict=True))
-
-    def check_files(self, a1: Assertion, _policy: Policy) -> None:
-        """A1 for a state: the tiles that are served hold the hashes of the entries."""
-        for position in range(self.start // TILE, -(-self.end // TILE)):
-            tile = self._log.tile(0, position)
-            a1.checked += 1
-            hashes = b"".join([leaf_hash(entry) for entry in self._log.entries(position)])
-            width = min(TILE, self.end - position * TILE) * HASH_BYTES
-            if len(hashes) < width or tile[:width] != hashes[:width]:
-                a1.fail(f"tile 0/{position}", "it does not hold the hashes of the entries")
+        Raises:
+            StoreFault: a list is not kept.
+        """
+        spans = (span for document in self._log.erasures() for span in kept_spans(self._directory, document))
+        return any(start <= index < end for start, end in spans)
 
     def _text(self, leaf: Leaf, bodies: dict[int, str]) -> str | None:
         if leaf.note is not None:
@@ -142,11 +110,67 @@ class Evidence:
     def _bodies(self, seqs: list[int]) -> dict[int, str]:
         if not seqs:
             return {}
-        with translated(self._directory):
-            found = self._journal.execute(
-                "SELECT seq, body FROM record WHERE seq BETWEEN ? AND ?", (min(seqs), max(seqs))
-            ).fetchall()
+        span = min(seqs), max(seqs)
+        try:
+            found = self._journal.execute("SELECT seq, body FROM record WHERE seq BETWEEN ? AND ?", span).fetchall()
+        except apsw.CorruptError:  # a record that cannot be read any more is one that is not there
+            self.damaged = True
+            return {row[0]: row[-1] for row in legible(self._journal, sorted(seqs))}
+        except apsw.Error as error:
+            raise StoreFault(f"{self._directory}: {type(error).__name__}") from None
         return dict(cast(list[tuple[int, str]], found))
+
+
+class Evidence(Written):
+    """Likewise, with all that `verify.verify` reads."""
+
+    def __init__(self, log: LogReader, journal: apsw.Connection, directory: Path, start: Signed | None, end: Signed):
+        """Use `open_evidence`."""
+        super().__init__(log, journal, directory, start, end)
+        self.note_a = None if start is None else start.note
+        self.note_b = end.note
+        self.report: dict[str, object] | None = None
+        self.peaks = [(height, log.subtrees()(height, position)) for height, position in peaks(0, self.start)]
+        self.prior = list(self._prior())
+        self.configurations = self._configurations()
+        self.lists = {path.stem: path.read_bytes() for path in sorted((directory / FOLDER).glob("*.json"))}
+        self.reports = kept_reports(directory)
+        self.later = self._later()
+        self.stamps = self._stamps()
+        self.roots = kept_roots(directory)
+
+    @property
+    def log(self) -> LogReader:
+        """The log itself."""
+        return self._log
+
+    def leaves(self) -> Iterator[tuple[bytes, bytes | None, str | None]]:
+        """Every leaf, as the verifier takes it."""
+        for row in self.rows():
+            yield row.entry, row.salt, row.text
+
+    def policy(self, keyring: Keyring) -> str:
+        """The trust in this log: its own key, and the witnesses that gateway.yaml names."""
+        return own_policy(self.origin, keyring).replace("quorum none\n", trust(self._directory))
+
+    def counted(self) -> dict[str, int]:
+        """Attempts, calls, refusals and operator records of the period, by columns of the journal alone."""
+        span = self._log.last_seq_before(self.start), self._log.last_seq_before(self.end)
+        if self.damaged:
+            return {}  # what cannot be read cannot be counted; A4 names it
+        with translated(self._directory):
+            found = cast(tuple[int, ...], self._journal.execute(_COUNTS, span).fetchone())
+        return dict(zip(("attempts", "calls", "refused", "operator"), found, strict=True))
+
+    def check_files(self, a1: Assertion, _policy: Policy) -> None:
+        """A1 for a state: the tiles that are served hold the hashes of the entries."""
+        for position in range(self.start // TILE, -(-self.end // TILE)):
+            tile = self._log.tile(0, position)
+            a1.checked += 1
+            hashes = b"".join([leaf_hash(entry) for entry in self._log.entries(position)])
+            width = min(TILE, self.end - position * TILE) * HASH_BYTES
+            if len(hashes) < width or tile[:width] != hashes[:width]:
+                a1.fail(f"tile 0/{position}", "it does not hold the hashes of the entries")
 
     def _prior(self) -> Iterator[tuple[int, bytes, list[bytes]]]:
         """The boot record in force at A, the configurations announced since, the last anchor; each with its proof."""
@@ -234,18 +258,37 @@ class Evidence:
         """Those that operator records of the period, or before it, name."""
         last = self._log.last_seq_before(self.end)
         first = self._log.last_seq_before(self.start) >> RSEQ_BITS << RSEQ_BITS if self.start else 0
-        with translated(self._directory):
+        try:
             found = self._journal.execute(
                 "SELECT DISTINCT body ->> 'configuration' FROM record WHERE seq BETWEEN ? AND ? AND kind = 'p' "
                 "AND body ->> 'configuration' IS NOT NULL",
                 (first, last),
             ).fetchall()
+        except apsw.CorruptError:
+            found = [(digest,) for digest in kept_digests(self._directory)]
+        except apsw.Error as error:
+            raise StoreFault(f"{self._directory}: {type(error).__name__}") from None
         if first:
             for row in self._living(self._log.last_seq_before(self.start)):
                 with translated(self._directory):
                     found += self._journal.execute(_NAMED, row).fetchall()
         kept = {digest: kept_configuration(self._directory, digest) for (digest,) in cast(list[tuple[str]], found)}
         return {digest: preimage for digest, preimage in kept.items() if preimage is not None}
+
+
+@contextlib.contextmanager
+def open_written(state: Path, keyring: Keyring, cipher: Cipher = Cipher.AEGIS) -> Iterator[Written | None]:
+    """Every leaf that was signed by now, or None where nothing was. A few milliseconds, however long the log is.
+
+    Raises:
+        StoreFault: a file cannot be used.
+    """
+    with (
+        LogReader.read(state / "log", keyring.log_key(), cipher) as log,
+        contextlib.closing(reading(state / "journal" / FILE_NAME, keyring.journal_key(), cipher)) as journal,
+    ):
+        end = log.latest()
+        yield None if end is None else Written(log, journal, state / "log", None, end)
 
 
 @contextlib.contextmanager

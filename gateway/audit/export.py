@@ -1,4 +1,4 @@
-"""The record as other tools take it: NDJSON, CSV, and OCSF 1.8 API Activity, a leaf a line.
+"""The record as other tools take it: NDJSON, CSV, and OCSF 1.8 API Activity, a leaf a line. See also `otlp`, `cef`.
 
 Every line bears the log's name, the leaf's index and its hash, so a tool that drops a line shows a gap
 and any line can be proved against the log. Only what a checkpoint covers is given, in the log's order; who
@@ -10,11 +10,17 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
 
 import orjson
 
-from gateway.audit.evidence import Evidence, Row
+from gateway.audit.evidence import Row, Written, open_written
+from gateway.audit.leaf import CLEAR
+from gateway.audit.log_store import LOG_FILE
 from gateway.audit.merkle import leaf_hash
+from gateway.audit.store import StoreFault
+from gateway.keys import Keyring
 
 Value = str | int | bool | list[object] | None
 Record = dict[str, Value]
@@ -30,16 +36,49 @@ COLUMNS = (
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _OK, _FAILURE, _OTHER = 1, 2, 99
+_WORTH_A_LOOK = frozenset({"gap", "recovery", "unauthenticated"})
 
 
-def records(evidence: Evidence, since: int) -> Iterator[Record]:
+def records(written: Written, since: int) -> Iterator[Record]:
     """Each leaf from `since` on: its record, with `log`, `index` and `leaf` (the leaf's hash in hex).
 
     Raises:
-        StoreFault: a file cannot be read.
+        StoreFault: a file cannot be read, or lacks a record that no deletion on record is of: passing it over would
+            lose it without a word.
     """
-    for row in evidence.rows(since):
-        yield {"log": evidence.origin, "index": row.index, "leaf": leaf_hash(row.entry).hex(), **_body(row)}
+    origin = written.origin
+    for row in written.rows(since):
+        if row.entry[:1] != CLEAR and row.text is None and row.salt is not None and not written.deleted(row.index):
+            raise StoreFault(f"the record of index {row.index} cannot be read, and was not deleted: `gateway verify`")
+        yield {"log": origin, "index": row.index, "leaf": leaf_hash(row.entry).hex(), **_body(row)}
+
+
+def batch(state: Path, keyring: Keyring, since: int, most: int) -> tuple[list[Record], int]:
+    """At most so many records from `since` on, and how many leaves there are. No file is open when this returns.
+
+    Raises:
+        StoreFault: see `records`.
+    """
+    if not (state / "log" / LOG_FILE).exists():
+        return [], 0  # nothing was signed yet
+    with open_written(state, keyring) as written:
+        if written is None or since >= written.end:
+            return [], 0 if written is None else written.end
+        return list(islice(records(written, since), most)), written.end
+
+
+def what(record: Record) -> str:
+    """What a record is, in two words of the record's own: `outcome completed`, `operator gap`."""
+    more = record.get("act") or record.get("result") or record.get("code")
+    return f"{record['kind']} {more}" if more else str(record["kind"])
+
+
+def severe(record: Record) -> bool:
+    """Whether somebody may want to look: a refusal, an attempt that did not complete, something that may be lost."""
+    kind = record["kind"]
+    if kind == "outcome":
+        return record["result"] != "completed"
+    return kind == "refusal" or record.get("act") in _WORTH_A_LOOK or record.get("clean") is False
 
 
 def ndjson(record: Record) -> str:
@@ -135,7 +174,7 @@ def _metadata(record: Record, kind: str) -> dict[str, object]:
 
 
 def _body(row: Row) -> Record:
-    if row.entry[:1] == b"\2":
+    if row.entry[:1] == CLEAR:
         body: Record = orjson.loads(row.entry[1:])
     elif row.text is None:
         return {"kind": "erased"}

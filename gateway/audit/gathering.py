@@ -22,6 +22,7 @@ import orjson
 from gateway.audit.journal import Journal
 from gateway.audit.language import Id, NotRecordable
 from gateway.audit.record import glimpse
+from gateway.audit.silence import Said, Silences
 from gateway.audit.store import (
     FILE_NAME,
     KIND_LETTERS,
@@ -128,6 +129,11 @@ def started_by(body: str) -> str | None:
         return None
 
 
+def begun(call: str) -> int:
+    """When a call began, microseconds since 1970: its id, a UUIDv7 in hex digits, says so (RFC 9562 section 5.7)."""
+    return int(call[:12], 16) * 1000
+
+
 class Turn:
     """How far one journal was gathered, and whose the next row must be.
 
@@ -142,7 +148,7 @@ class Turn:
         self.seq = seq
         self.writer = writer
 
-    def take(self, rows: Sequence[Carried], after: int, opened: dict[Attempt, str]) -> list[str]:
+    def take(self, rows: Sequence[Carried], after: int, opened: dict[Attempt, str], said: list[Said]) -> list[str]:
         """The rows that were not gathered yet, as the gathering journal's store takes them. Moves on.
 
         Args:
@@ -151,6 +157,7 @@ class Turn:
                 Without it the end of a boot could be missing unnoticed, since a boot's first row does not say how
                 many rows the one before had.
             opened: the attempts that are open, and whose they are; kept up.
+            said: who said what; added to.
 
         Raises:
             OutOfTurn: a row is missing, or a boot does not begin with its boot record. Nothing was taken.
@@ -179,10 +186,14 @@ class Turn:
             body = orjson.dumps(values, option=orjson.OPT_SORT_KEYS).decode("ascii")
             lines.append(line_of(row.time, row.kind, row.call, row.attempt, body))
             attempt = row.call.lower(), row.attempt
-            if row.kind == KIND_LETTERS["intent"]:
+            if row.kind == KIND_LETTERS["operator"]:
+                said.append(Said(writer, rseq, row.time, values.get("act"), values.get("previous")))
+            elif row.kind == KIND_LETTERS["intent"]:
                 opened[attempt] = str(values["tenant"])
             elif row.kind == KIND_LETTERS["outcome"]:
                 opened.pop(attempt, None)
+        if lines and writer is not None and rows[-1].kind != KIND_LETTERS["operator"]:
+            said.append(Said(writer, seq & _RSEQ, rows[-1].time))
         self.seq, self.writer = seq, writer
         return lines
 
@@ -202,10 +213,13 @@ class Gatherer:
         self._doubtful = True
         self._open: dict[Attempt, str] = {}
         self._one = asyncio.Lock()
+        self.silences = Silences()
+        """Which of the journals still write, and when each was last heard."""
 
     def open_of(self, tenant: str) -> bool:
-        """Whether an attempt of the tenant was gathered and its outcome was not."""
-        return tenant in self._open.values()
+        """Whether an attempt of the tenant was gathered and its outcome was not, which may still come."""
+        since = self._journal.now() - LONGEST_CALL  # of a journal that is lost it never comes
+        return any(whose == tenant and begun(call) > since for (call, _attempt), whose in self._open.items())
 
     async def turn(self, name: str) -> Turn:
         """How far a journal was gathered; read anew from this journal where that is in doubt.
@@ -247,12 +261,14 @@ class Gatherer:
         turn = await self._turn(name)
         if turn.writer is None and rows and rows[0].seq >> RSEQ_BITS == turn.seq >> RSEQ_BITS:
             turn.writer = writer
-        lines = turn.take(rows, after, self._open)
+        said: list[Said] = []
+        lines = turn.take(rows, after, self._open, said)
         if not lines:
             return 0
         self._doubtful = True
         await self._journal.gather(lines, name, turn.seq)
         self._doubtful = False
+        self.silences.hear(said, self._journal.now())
         self._unsigned.append((self._journal.last_seq, name, turn.seq))
         return len(lines)
 

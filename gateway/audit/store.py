@@ -109,6 +109,10 @@ class Found:
     open_intents: tuple[bytes, ...]
 
 
+StoredRow = tuple[int, int, str, bytes | None, int, int, str]
+"""A row as it stands in the file: seq, time, kind, call, attempt, floor, body."""
+
+
 class Store(Protocol):
     """What the journal needs of its file. Called from one thread."""
 
@@ -207,6 +211,18 @@ class SqliteStore:
         """
         self.commit(lines, 0, 0)
         self._files = self._identities()
+
+    def put(self, rows: Sequence[StoredRow], name: str | None = None, seq: int = -1) -> None:
+        """Rows as they stood in another file of this journal, and how far the journal `name` was gathered there.
+
+        Raises:
+            OutOfSpace, StoreFault: as `commit`.
+        """
+        with translated(self._path), self._connection:
+            self._connection.executemany("INSERT INTO record VALUES(?,?,?,?,?,?,?)", rows)
+            if name is not None:
+                self._connection.execute(_GATHERED)
+                self._connection.execute("REPLACE INTO gathered VALUES(?, ?)", (name, seq))
 
     def holds(self, seq: int) -> bool:
         """Whether there is a row of this key, of whatever boot.
@@ -337,11 +353,13 @@ class SqliteStore:
         return True
 
     def close(self) -> None:
-        """Close the file and release the lock. Checkpoints, so that a copy of the directory is whole.
+        """Close the file and release the lock. Checkpoints, so that a copy is whole. Calling it twice is fine.
 
         Raises:
             StoreFault: the last checkpoint failed; the lock is released all the same.
         """
+        if self._lock < 0:
+            return
         try:
             with translated(self._path):
                 try:
@@ -350,6 +368,7 @@ class SqliteStore:
                     self._connection.close()
         finally:
             os.close(self._lock)
+            self._lock = -1
 
     def _seq(self, rseq: int) -> int:
         return self.boot << RSEQ_BITS | rseq
@@ -425,6 +444,19 @@ def reading(path: Path, key: bytes, cipher: Cipher = Cipher.AEGIS, vfs: str = ""
             connection.close()
             raise StoreFault(f"{path}: not a journal")
         return connection
+
+
+def legible(connection: apsw.Connection, seqs: Sequence[int]) -> list[StoredRow]:
+    """The rows of these keys, which rise, without those that are not there or stand where the file is damaged."""
+    if not seqs:
+        return []
+    span = seqs[0], seqs[-1]
+    try:
+        found = connection.execute("SELECT * FROM record WHERE seq BETWEEN ? AND ? ORDER BY seq", span).fetchall()
+    except apsw.Error:
+        middle = len(seqs) // 2
+        return [] if middle == 0 else legible(connection, seqs[:middle]) + legible(connection, seqs[middle:])
+    return cast("list[StoredRow]", found)
 
 
 def identity_of(connection: apsw.Connection) -> int:

@@ -1013,6 +1013,7 @@ class Writer:
         self.announced: set[str | None] = set()
         self.in_force: str | None = None
         self.clean = self.ended = self.followed = False
+        self.silent: tuple[int, int] | None = None  # between these instants nothing came, as a record says
 
     @property
     def lives(self) -> bool:
@@ -1055,6 +1056,7 @@ class Verification:
         self._asked: dict[str, tuple[int, int]] = {}  # what must be erased by when: list -> (index, asked at)
         self._broken: tuple[int, str] | None = None
         self._unended: dict[tuple[str, int], tuple[int, str]] = {}
+        self._unbegun: list[int] = []
         self.lists: dict[str, bytes] = {}
         self.reports: dict[str, bytes] = {}
         self.stamps: dict[str, tuple[int, str, int]] = {}  # a token's digest -> (leaves, the note's digest, its time)
@@ -1185,6 +1187,28 @@ class Verification:
         if not 0 <= wseq - writer.due <= self._missing - writer.missing:
             a5.fail(f"index {index}", f"row {wseq} of writer {name[:8]} where {writer.due} is due")
         writer.due, writer.missing, writer.time = wseq + 1, self._missing, record["time"]
+        self._speaks(name, writer)
+
+    def _falls_silent(self, index: int, record: Json) -> None:
+        """A5: nothing more came of a writer, and the record counts what had come. See `end` for what that means."""
+        a5, name = self.a["A5"], record["previous"]
+        a5.checked += 1
+        writer = self._writers.get(name)
+        if writer is None:
+            if self.start == 0 and not self._missing:
+                a5.fail(f"index {index}", f"it says that writer {name[:8]} fell silent, of which nothing is here")
+            return
+        due, count = writer.due, record.get("count", 0)
+        if due is not None and not 0 <= count - due <= self._missing - writer.missing:
+            a5.fail(f"index {index}", f"it says that {count} rows of writer {name[:8]} had come, and {due} had")
+        writer.silent = record.get("start", 0), record.get("end", 0)
+
+    def _speaks(self, name: str, writer: Writer) -> None:
+        """A writer that had fallen silent goes on with its next row, so nothing of it is missing."""
+        if writer.silent is not None:
+            start, end = map(_iso, writer.silent)
+            self.a["A5"].notes.append(f"writer {name[:8]} was silent from {start} to {end} and went on where it was")
+            writer.silent = None
 
     def _of_tenant(self, index: int, record: Json) -> None:
         """A5: a tenant's records are numbered without gaps, too."""
@@ -1273,7 +1297,7 @@ class Verification:
         if held is not None and held[1] != record["tenant"]:
             a6.fail(f"index {index}", "an outcome of another tenant than its intent")
         if held is None and (record["call"], record["attempt"]) not in self._unended and not self._from_before(record):
-            a6.fail(f"index {index}", "an outcome without an intent before it")
+            self._unbegun.append(index)
 
     def _from_before(self, record: Json) -> bool:
         """Whether the intent can lie before A: a UUIDv7 says when its call began (RFC 9562 section 5.7)."""
@@ -1312,6 +1336,8 @@ class Verification:
             self._refuse_open(f"index {index}", record["boot"])
         elif act == "recovery":
             self._refuse_open(f"index {index}", None)
+        elif act == "gap" and "previous" in record:
+            self._falls_silent(index, record)
         elif act == "gap":
             start, end = _iso(record.get("start", 0)), _iso(record.get("end", 0))
             self.losses.append(f"nothing could be written from {start} to {end}; {record.get('refused', 0)} refused")
@@ -1550,6 +1576,7 @@ class Verification:
         if not record.get("clean"):
             since, until = _iso(before.time), _iso(record["time"])
             self.losses.append(f"writer {previous[:8]} ended without warning between {since} and {until}")
+        self._speaks(previous, before)
         before.ended = before.followed = True
 
     def _still_broken(self) -> None:
@@ -1583,6 +1610,9 @@ class Verification:
                 assertion.fail(f"index {index}", why)
             else:
                 assertion.notes.append(f"index {index}: {why}; it may have been lost with the disk")
+        for index in self._unbegun:
+            if not lost or index < lost[0][0]:  # else its intent may be among what a lost disk held
+                a6.fail(f"index {index}", "an outcome without an intent before it")
         for index, why in self._unended.values():
             if index >= last_lost:  # else its outcome may be among what a lost disk held
                 a6.fail(f"index {index}", why)
@@ -1600,9 +1630,16 @@ class Verification:
             if boot != self._boot if writer is None else not writer.lives:
                 a6.fail(f"index {index}", "an intent without an outcome although its boot has ended")
         self.totals["open"] = len(self._open)
+        opened = Counter(held[2] for held in self._open.values())
         for name, writer in self._writers.items():
-            if writer.lives and writer.time and self.latest - writer.time > _OUTAGE:
-                self.losses.append(f"writer {name[:8]} has been silent since {_iso(writer.time)}")
+            if not writer.lives or not (writer.silent or (writer.time and self.latest - writer.time > _OUTAGE)):
+                continue
+            since, said = (_iso(writer.silent[0]), "a") if writer.silent else (_iso(writer.time), "no")
+            rows = "an unknown number of rows" if writer.due is None else f"{writer.due} rows"
+            self.losses.append(
+                f"writer {name[:8]} fell silent at {since} ({said} record says so); what it wrote after its first "
+                f"{rows} is not here, and {opened[name]} of its attempts have no outcome"
+            )
         if self.oldest:
             a14.checked = self.a["A9"].checked
             # a call that lasted into the month stays whole

@@ -9,7 +9,11 @@ import time
 
 import orjson
 
-from gateway.cli.verb import DOES_NOT_HOLD, OK, Unusable, Verb, bundle_of, say, when
+from gateway.cli.verb import DOES_NOT_HOLD, OK, Unusable, Verb, bundle_of, complain, say, when
+
+FORMATS = ("ndjson", "csv", "ocsf", "otlp", "cef")
+
+AT_ONCE = 1024
 
 FOLLOW_SECONDS = 1.0
 """How often a follower looks: as often as there are checkpoints."""
@@ -23,8 +27,13 @@ def _audit_arguments(made: argparse.ArgumentParser) -> None:
         help="export: every record in the signed log, for other tools; reconcile: our attempts against the usage that "
         "the providers of `usage:` report, by whole days (default: the last one that they have counted)",
     )
-    made.add_argument("--format", choices=("ndjson", "csv", "ocsf"), default="ndjson", help="of an export")
-    made.add_argument("--after", type=int, default=-1, metavar="INDEX", help="export: only what follows this index")
+    made.add_argument("--format", choices=FORMATS, default="ndjson", help="of an export to standard output")
+    made.add_argument("--after", type=int, metavar="INDEX", help="export: only what follows this index")
+    made.add_argument(
+        "--into",
+        metavar="NAME",
+        help="export: to this one of `collectors:`, as OTLP or as CEF over syslog; it goes on from where it was",
+    )
     made.add_argument("--follow", action="store_true", help="export: go on as the log grows, until interrupted")
     made.add_argument("--from", dest="start", type=when, metavar="TIME", help="a day or an instant, included")
     made.add_argument("--to", dest="end", type=when, metavar="TIME", help="a day or an instant, not included")
@@ -39,7 +48,9 @@ def _audit_arguments(made: argparse.ArgumentParser) -> None:
 def _audit(options: argparse.Namespace) -> int:
     if options.action == "reconcile":
         return _reconcile(options)
-    return _export(options) if options.action == "export" else _query(options)
+    if options.action != "export":
+        return _query(options)
+    return _export(options) if options.into is None else _forward(options)
 
 
 def _reconcile(options: argparse.Namespace) -> int:
@@ -64,21 +75,30 @@ def _reconcile(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     from gateway.audit import export  # noqa: PLC0415
-    from gateway.audit.evidence import open_evidence  # noqa: PLC0415
+    from gateway.audit.cef import syslog  # noqa: PLC0415
+    from gateway.audit.journal import now  # noqa: PLC0415
+    from gateway.audit.otlp import otlp  # noqa: PLC0415
+    from gateway.audit.retention.handouts import hand_out_daily  # noqa: PLC0415
     from gateway.audit.store import StoreFault  # noqa: PLC0415
     from gateway.keys import Keyring  # noqa: PLC0415
 
     bundle = bundle_of(options)
     keyring = Keyring.open(bundle.state / "keys", master=bundle.master_key)
-    line, following = export.FORMATS[options.format], options.after + 1
+    line = {**export.FORMATS, "otlp": otlp, "cef": syslog}[options.format]
+    following = 0 if options.after is None else options.after + 1
     if options.format == "csv" and following == 0:
         say([export.csv_head()])
     try:
         while True:
-            with open_evidence(bundle.state, keyring) as evidence:
-                for record in export.records(evidence, following):
-                    say([line(record)])
-                following = max(following, evidence.end)
+            found, _end = export.batch(bundle.state, keyring, following, AT_ONCE)
+            if found:  # no file is open while whoever reads this takes it
+                try:
+                    hand_out_daily(bundle.state, following, now(), "standard output")
+                except OSError as fault:
+                    raise Unusable(f"that a copy leaves cannot be written down (errno {fault.errno})") from None
+                say(map(line, found))
+                following += len(found)
+                continue
             sys.stdout.flush()
             if not options.follow:
                 return OK
@@ -87,6 +107,35 @@ def _export(options: argparse.Namespace) -> int:
         raise Unusable(str(fault)) from None
     except KeyboardInterrupt:
         return OK
+
+
+def _forward(options: argparse.Namespace) -> int:
+    from gateway.audit.store import StoreFault  # noqa: PLC0415
+    from gateway.collectors import NotTaken  # noqa: PLC0415
+    from gateway.forwarding import forward  # noqa: PLC0415
+
+    bundle, name = bundle_of(options), options.into
+    named = next((item for item in bundle.settings.collectors if item.name == name), None)
+    if named is None:
+        raise Unusable("`collectors:` of gateway.yaml names no such one")
+    try:
+        asyncio.run(
+            forward(
+                bundle, named, follow=options.follow, after=options.after, tell=lambda line: complain(f"{name}: {line}")
+            )
+        )
+    except BlockingIOError:
+        raise Unusable(f"{name}: another process sends there already") from None
+    except NotTaken as fault:
+        complain(f"{name}: {fault}")
+        return DOES_NOT_HOLD
+    except StoreFault as fault:
+        raise Unusable(str(fault)) from None
+    except OSError as fault:
+        raise Unusable(f"{name}: a file that it needs cannot be used (errno {fault.errno})") from None
+    except KeyboardInterrupt:
+        return OK
+    return OK
 
 
 def _query(options: argparse.Namespace) -> int:

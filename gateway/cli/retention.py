@@ -221,18 +221,25 @@ def _prune(options: argparse.Namespace) -> int:
 
 def _restore_arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument("--tiles", type=Path, metavar="DIR", help="the newest copy of the log that was published")
+    made.add_argument(
+        "--salvage",
+        action="store_true",
+        help="no backup of the journal is left: keep what can be read of it, and record the rest as lost",
+    )
 
 
 def _restore(options: argparse.Namespace) -> int:
     from gateway.audit.retention.restoring import NotAdopted, adopt, reapply  # noqa: PLC0415
+    from gateway.audit.retention.salvage import salvage  # noqa: PLC0415
     from gateway.audit.store import StoreFault  # noqa: PLC0415
 
     bundle, keyring = _state(options)
     guard = bundle.guard()
     tiles = options.tiles or (None if bundle.settings.log.tiles is None else bundle.path(bundle.settings.log.tiles))
     try:
+        saved = salvage(bundle.state, keyring, _now()) if options.salvage else None
         again = reapply(bundle.state, keyring, guard, bundle.tenants)
-        lost = None if tiles is None else adopt(bundle.state, keyring, guard, tiles, _now())
+        lost = saved if tiles is None else adopt(bundle.state, keyring, guard, tiles, _now()) or saved
     except NotAdopted as fault:
         complain(str(fault))
         return DOES_NOT_HOLD

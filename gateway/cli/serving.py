@@ -28,8 +28,12 @@ _MOST_WORKERS = 64
 
 def _serve(options: argparse.Namespace) -> int:
     from gateway.app import serve  # noqa: PLC0415  # it loads the whole application
+    from gateway.audit.store import StoreFault  # noqa: PLC0415
 
-    return serve(options.config, environment(), options.workers)
+    try:
+        return serve(options.config, environment(), options.workers)
+    except StoreFault as fault:
+        raise Unusable(str(fault)) from None
 
 
 def _serve_arguments(made: argparse.ArgumentParser) -> None:

@@ -104,7 +104,24 @@ def _provider(value: str) -> str:
     return value
 
 
+def _collector(value: str) -> str:
+    if not re.fullmatch(
+        r"https://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*|http://127\.0\.0\.1:[0-9]{1,5}(?:/[A-Za-z0-9._~-]+)*"
+        r"|tls://[a-z0-9.-]+:[0-9]{1,5}|tcp://127\.0\.0\.1:[0-9]{1,5}",
+        value,
+    ):
+        raise misfit("write https://HOST/PATH or tls://HOST:PORT; http and tcp are for 127.0.0.1 alone")
+    return value
+
+
+def _header_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,63}", value) or value in {"host", "content-type", "content-length"}:
+        raise misfit("write the name of a header in lower case; those that say where a body ends are ours")
+    return value
+
+
 PublicId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+SecretHeader = Annotated[str, AfterValidator(_header_name)]
 PersonalKind = Annotated[str, AfterValidator(_kind)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 HostName = Annotated[str, AfterValidator(_host_name)]
@@ -352,6 +369,21 @@ class SecretFile(Form):
     file: Prose
 
 
+class Collector(Form):
+    """A tool of the security team that `gateway audit export --into NAME` sends the record to; what serves never does.
+
+    `https://HOST/v1/logs` takes OTLP log records in JSON; `tls://HOST:PORT` takes syslog (RFC 5425) with CEF. Of
+    `headers` each value is a secret; that of `authorization` is shown as a bearer. `authorities` is a PEM file of
+    trusted roots instead of the usual ones, `tls` our own certificate where the tool asks for one.
+    """
+
+    name: Id
+    url: Annotated[str, AfterValidator(_collector)]
+    headers: Annotated[Mapping[SecretHeader, SecretFile], Field(max_length=8)] = {}
+    authorities: Prose | None = None
+    tls: Tls | None = None
+
+
 class Carriage(Form):
     """The hosts of a region make one log: each has its journal carried through Redis to the one that `keeps_log`.
 
@@ -479,6 +511,7 @@ class Settings(Form):
     canary: Canary = Canary()
     replicas: Replicas | None = None
     usage: tuple[Usage, ...] = ()
+    collectors: Annotated[tuple[Collector, ...], Field(max_length=16)] = ()
 
     def warnings(self) -> Iterator[str]:
         """What is in force and dangerous; said at every start and by `check`."""
@@ -515,6 +548,7 @@ def parse_settings(tree: object, report: Report) -> Settings | None:
                 fault((key, index, "purposes", at), "`purposes:` does not list this purpose")
     if settings.log.quorum > len(settings.log.witnesses):
         fault(("log", "quorum"), "there are fewer witnesses than it asks for")
+    _check_collectors(settings.collectors, fault)
     if settings.change is not None:
         _check_approvers(settings.change.approvers, fault)
     return None if fault.faults else settings
@@ -536,6 +570,15 @@ def _check_replicas(replicas: Replicas, fault: Report) -> None:
             fault(where, "this host keeps the log, so nobody takes its rows: it needs a disk that lasts")
         if replicas.url.partition("://")[0].endswith("+cluster"):
             fault(where, "a cluster does not say whether a row is copied: use one server, or Sentinel")
+
+
+def _check_collectors(collectors: tuple[Collector, ...], fault: Report) -> None:
+    names = [item.name for item in collectors]
+    for index, item in enumerate(collectors):
+        if item.name in names[:index]:
+            fault(("collectors", index, "name"), "another collector has it; how far each is goes by its name")
+        if item.headers and not item.url.startswith("http"):
+            fault(("collectors", index, "headers"), "syslog has none; leave this out")
 
 
 def _check_approvers(approvers: tuple[Approver, ...], fault: Report) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gateway.categories import Category
-from gateway.redaction.automaton import Text
+from gateway.redaction.automaton import Stretch, Text
 from gateway.redaction.beginnings import Beginnings
 from gateway.redaction.evidence import Beside
 from gateway.redaction.findings import Ends, Finding, Settled, Window, add
@@ -22,7 +22,7 @@ from gateway.redaction.grammar import Unread
 from gateway.redaction.growth import Found, Growth
 from gateway.redaction.recognizers import Linear
 from gateway.redaction.rules import Around, Compiled, Rule
-from gateway.redaction.scanner import AFTER, BEFORE, candidates, judge
+from gateway.redaction.scanner import AFTER, BEFORE, Candidate, beyond, candidates, judge, longer
 
 _WORD_AT_END = re.compile(rb"\w*\Z")
 
@@ -33,6 +33,11 @@ class _Span(NamedTuple):
     start: int
     end: int
     finding: Finding | None
+
+
+def _span(candidate: Candidate) -> _Span:
+    start, end, rule = candidate
+    return _Span(start, end, Finding(start, end, rule.category, rule.score))
 
 
 class Horizon:
@@ -83,36 +88,56 @@ class Horizon:
         words = compiled.automaton.hear(lower)
         starts = self._starts(words, lower, start, ends)
         alive = next(starts, size)
-        position = start
+        begun = position = start
+        held: Candidate | None = None
         for stretches in words.stretches():
             first = stretches[0].start
-            if first < position:
-                continue
-            while alive < position:
-                alive = next(starts, size)
             if first >= alive:
                 break
-            for stretch in reversed(stretches):
-                last = stretch.end
-                found = candidates(compiled, cased, stretch)
-                if found is None:
-                    spans.append(_Span(first, last, None))
-                    position = last
-                    break
-                if ends is not Ends.CLOSED and last + AFTER > size and self._may_turn(cased, found):
-                    if ends is Ends.OPEN:
-                        return spans, first
-                    best: tuple[int, int, Rule] | None = max(found, key=lambda one: one[2].score)  # rather too much
+            within = held if held is not None and first < held[1] else None
+            if first < position and within is None:
+                continue
+            best, final = self._decided(cased, stretches, within, ends)
+            if not final:
+                return (spans, first) if within is None else (spans[:-1], begun)
+            if isinstance(best, int) and within is None:
+                spans.append(_Span(first, best, None))
+                held, position = None, best
+            elif isinstance(best, tuple):
+                if within is None:
+                    begun = first
                 else:
-                    best = judge(cased, found)
-                if best is not None:
-                    low, high, rule = best
-                    spans.append(_Span(low, high, Finding(low, high, rule.category, rule.score)))
-                    position = high
-                    break
-        while alive < position:
-            alive = next(starts, size)
+                    best = within[0], best[1], within[2]
+                    spans.pop()
+                held, position = best, best[1]
+                spans.append(_span(best))
+            if held is not None and alive < position:
+                return spans[:-1], begun  # what begins within it may carry it farther
+            while alive < position:
+                alive = next(starts, size)
         return spans, alive
+
+    def _decided(
+        self, cased: bytes, stretches: list[Stretch], within: Candidate | None, ends: Ends
+    ) -> tuple[Candidate | int | None, bool]:
+        """What begins somewhere, or where it ends if it is an idiom; and whether that is so however the text goes on.
+
+        Within a candidate it is what goes on beyond that.
+        """
+        for stretch in reversed(stretches) if within is None else beyond(within, stretches):
+            listed = candidates(self._compiled, cased, stretch)
+            if listed is None:
+                return stretch.end, True
+            best, final = self._best(cased, listed if within is None else longer(within, listed), stretch.end, ends)
+            if best is not None or not final:
+                return best, final
+        return None, True
+
+    def _best(self, cased: bytes, listed: list[Candidate], last: int, ends: Ends) -> tuple[Candidate | None, bool]:
+        """The candidate that holds where a stretch ends, and whether that is so however the text goes on."""
+        if ends is Ends.CLOSED or last + AFTER <= len(cased) or not self._may_turn(cased, listed):
+            return judge(cased, listed), True
+        return max(listed, key=lambda one: one[2].score), ends is not Ends.OPEN  # rather too much
 
     def _starts(self, words: Text, lower: bytes, start: int, ends: Ends) -> Iterator[int]:
         """Where in the text something begins that its end leaves open, in order."""
@@ -123,7 +148,7 @@ class Horizon:
             start = len(lower) if match is None else match.start()
         yield from (place for place in words.unfinished() if place >= start)
 
-    def _may_turn(self, cased: bytes, found: list[tuple[int, int, Rule]]) -> bool:
+    def _may_turn(self, cased: bytes, found: list[Candidate]) -> bool:
         """Whether what may come after a candidate can still decide it."""
         return any(self._open(cased, start, end, rule) for start, end, rule in found)
 

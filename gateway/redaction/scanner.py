@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from gateway.redaction.automaton import Stretch
+from gateway.redaction.automaton import MOST, Stretch
 from gateway.redaction.evidence import Beside, Rule
 from gateway.redaction.rules import Compiled
 
@@ -28,10 +28,14 @@ def scan(compiled: Compiled, text: str) -> Iterator[Candidate]:
     """(start, end, rule) of each candidate that holds, in order and apart. The text is folded."""
     cased = text.encode("ascii", "replace")
     position = 0
+    held: Candidate | None = None
     known: dict[tuple[int, int, bytes], Candidate | int] = {}
     for stretches in compiled.automaton.hear(cased.lower()).stretches():
         start, end, _phrases = stretches[-1]
         if start < position:
+            if held is not None and start < held[1] < end:
+                held = held[0], farther(compiled, cased, held, stretches), held[2]
+                position = held[1]
             continue
         # A text made of repetitions asks the same over and over: what is said, and all round it that counts.
         low = max(0, start - BEFORE)
@@ -45,8 +49,35 @@ def scan(compiled: Compiled, text: str) -> Iterator[Candidate]:
             position = start + found
         else:
             first, last, rule = found
-            yield start + first, start + last, rule
+            if held is not None:
+                yield held
+            held = start + first, start + last, rule
             position = start + last
+    if held is not None:
+        yield held
+
+
+def farther(compiled: Compiled, cased: bytes, held: Candidate, stretches: Sequence[Stretch]) -> int:
+    """Where a candidate ends, given what begins within it: of the same category, it may go on beyond its end."""
+    for stretch in beyond(held, stretches):
+        listed = candidates(compiled, cased, stretch)
+        if listed is None:
+            break
+        best = judge(cased, longer(held, listed))
+        if best is not None:
+            return best[1]
+    return held[1]
+
+
+def beyond(held: Candidate, stretches: Sequence[Stretch]) -> Iterator[Stretch]:
+    """Those that end beyond a candidate, within its bounds; the longest first."""
+    start, end, _rule = held
+    return (stretch for stretch in reversed(stretches) if end < stretch.end <= start + MOST)
+
+
+def longer(held: Candidate, listed: Sequence[Candidate]) -> list[Candidate]:
+    """Those that reveal the same as a candidate, and end beyond it."""
+    return [one for one in listed if one[1] > held[1] and one[2].category is held[2].category]
 
 
 def _found(compiled: Compiled, cased: bytes, stretches: Sequence[Stretch]) -> Candidate | int:

@@ -1,10 +1,13 @@
-"""What the log costs: leaves a second of the sequencer, a proof, and a million records verified; CPU of one core.
+"""What the log costs: what it adds to a call, leaves a second, a proof, and a million records verified.
+
+All but what it adds to a call is CPU of one core.
 
 `make bench` runs it; alone, `python -m tests.bench.log [LEAVES]`. A figure is `must / aim`, and a miss fails the run.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import resource
 import sys
@@ -13,12 +16,18 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import uvloop
+
 from gateway.audit.evidence import Evidence
+from gateway.audit.journal import Journal, now
+from gateway.audit.ledger import Ledger
 from gateway.audit.merkle import inclusion
 from gateway.audit.store import FILE_NAME, reading
 from gateway.audit.verify import verify
+from tests.bench.journal import disk_syncs
 from tests.gateway.audit.forgeries import POLICY, failed
 from tests.gateway.audit.logs import KEY, House
+from tests.gateway.audit.samples import CONFIGURATION, intent, outcome
 
 
 @dataclass(frozen=True)
@@ -75,11 +84,42 @@ def measure(leaves: int = 50_000) -> list[Figure]:
         ]
 
 
+async def added(calls: int = 2000, rate: float = 200.0) -> list[Figure]:
+    """What intent and outcome together add to a call, of so many a second."""
+    waits: list[float] = []
+
+    async def call(ledger: Ledger) -> None:
+        made = intent(time=now())
+        begin = time.perf_counter()
+        admission = await ledger.admit(made)
+        admitted = time.perf_counter()
+        await asyncio.sleep(0.05)
+        answered = time.perf_counter()
+        await ledger.conclude(admission, outcome(made, time=now()))
+        waits.append(time.perf_counter() - answered + admitted - begin)
+
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        journal = await Journal.open(Path(scratch) / "journal", KEY, configuration=CONFIGURATION)
+        ledger, begin = Ledger(journal), time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for number in range(calls):
+                await asyncio.sleep(max(0.0, begin + number / rate - time.perf_counter()))
+                group.create_task(call(ledger))
+        await journal.close()
+    waits.sort()
+    half, most = waits[calls // 2] * 1000, waits[calls * 99 // 100] * 1000
+    return [
+        Figure("added to a call, p50", half, 2, 1, "ms"),
+        Figure("added to a call, p99", most, 10, 5, "ms"),
+    ]
+
+
 def main(leaves: int = 50_000) -> int:
     """Print the figures; 1 if one was missed."""
-    figures = measure(leaves)
+    figures = [*uvloop.run(added()), *measure(leaves)]
     for figure in figures:
         print(figure.line())
+    print("the disk alone, 4 KiB and a sync: p50 {:.2f}, p99 {:.2f} ms".format(*disk_syncs()))
     return int(any(figure.missed for figure in figures))
 
 

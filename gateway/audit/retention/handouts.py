@@ -16,6 +16,7 @@ import orjson
 
 from gateway.audit.retention.requests import BACKUP_DAYS, DAY
 from gateway.audit.store import StoreFault
+from gateway.keys import sha256_hex
 
 FILE = "handouts.jsonl"
 
@@ -73,6 +74,22 @@ def hand_out(
         file.flush()
         os.fsync(descriptor)
     return made
+
+
+def hand_out_daily(state: Path, start: int, now: int, recipient: str) -> Handout | None:
+    """Write down, once a day, that leaves from `start` on go to somebody as they come; None if it is written today.
+
+    How many they will be nobody knows yet: its `count` and `end` are 0, so any leaf may be in it. Its document is what
+    is written here itself.
+
+    Raises:
+        OSError: it cannot be written; hand out nothing.
+        StoreFault: the file is damaged.
+    """
+    if any(each.recipient == recipient and each.made // DAY == now // DAY for each in handouts(state)):
+        return None
+    said = orjson.dumps({"recipient": recipient, "start": start, "made": now}, option=orjson.OPT_SORT_KEYS)
+    return hand_out(state, sha256_hex(said), 0, now, (start, 0), recipient=recipient)
 
 
 def handouts(state: Path) -> list[Handout]:

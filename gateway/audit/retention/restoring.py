@@ -30,7 +30,7 @@ from gateway.audit.retention.register import Register
 from gateway.audit.retention.selection import Rows
 from gateway.audit.retention.spans import keep_spans, read_spans, spans_of, written_spans
 from gateway.audit.stamps import take_back
-from gateway.audit.store import FILE_NAME, RSEQ_BITS, SqliteStore, StoreFault
+from gateway.audit.store import FILE_NAME, RSEQ_BITS, SqliteStore, StoreFault, reading, translated
 from gateway.audit.tlog import TILE, Checkpoint, NotACheckpoint, bundle_path, unbundle
 from gateway.audit.words import Act
 from gateway.durable import write_durably
@@ -83,9 +83,10 @@ def reapply(state: Path, keyring: Keyring, guard: Path, tenants: Iterable[str] =
         StoreFault, KeyFault: a file cannot be used; then nothing may be served.
     """
     journal_file = state / "journal" / FILE_NAME
-    if (state / "log" / LOG_FILE).exists() and not journal_file.exists():
+    if (state / "log" / LOG_FILE).exists() and not _holds_anything(journal_file, keyring):
         raise StoreFault(
-            f"{journal_file}: is gone and its log is here; put it back, a new one is not begun in its place"
+            f"{journal_file}: is gone and its log is here; put it back, or (`gateway restore --salvage`) have it "
+            "recorded as lost: a new one is not begun in its place"
         )
     acts = Guard(guard).acts()
     if not acts or not (state / "log" / LOG_FILE).exists():
@@ -115,6 +116,14 @@ def reapply(state: Path, keyring: Keyring, guard: Path, tenants: Iterable[str] =
     index.drop_packs(state)
     index.forget(state)
     return len(missing)
+
+
+def _holds_anything(journal_file: Path, keyring: Keyring) -> bool:
+    """Whether it is a journal with a row. One that is damaged is; whoever opens it will say so."""
+    if not journal_file.exists() or journal_file.stat().st_size == 0:
+        return False
+    with contextlib.closing(reading(journal_file, keyring.journal_key())) as journal, translated(journal_file):
+        return journal.execute("SELECT 1 FROM record LIMIT 1").fetchone() is not None
 
 
 def _destroy(keyring: Keyring, register: Register, known: set[str], mark: str) -> None:

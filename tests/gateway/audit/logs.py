@@ -18,7 +18,7 @@ from gateway.audit.record import Intent, Operator, Outcome, Record, Refusal
 from gateway.audit.sequencer import Sequencer
 from gateway.audit.store import SqliteStore
 from gateway.audit.words import Act
-from gateway.keys import Signer, new_boot_id, sha256_hex
+from gateway.keys import Signer, new_boot_id, new_call_id, sha256_hex
 from tests.gateway.audit.samples import EPOCH, KEY, intent, outcome, refusal
 
 ORIGIN = "log.example.invalid/eu"
@@ -101,7 +101,8 @@ class House:
 
     def intent(self) -> Intent:
         """An intent, now, under this house's configuration."""
-        return replace(intent(new_boot_id(), time=self.tick()), configuration=self.configuration)
+        call = new_call_id(lambda: self.tick() * 1000)
+        return replace(intent(call, time=self.time), configuration=self.configuration)
 
     def outcome(self, of: Intent) -> Outcome:
         """Its outcome, now."""

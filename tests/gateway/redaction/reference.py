@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import re2
 
+from gateway.redaction.automaton import MOST
 from gateway.redaction.evidence import Around, Rule
 from gateway.redaction.patterns import GAP, canonical
 from gateway.redaction.rules import Compiled, linear_options
@@ -56,8 +57,26 @@ class Reference:
             elif best[2] is None:
                 position = best[1]
             else:
-                yield best[0], best[1], best[2]
-                position = max(best[1], start + 1)
+                found = self._carried(cased, lower, start + 1, (best[0], best[1], best[2]))
+                yield found
+                position = max(found[1], start + 1)
+
+    def _carried(
+        self, cased: bytes, lower: bytes, position: int, found: tuple[int, int, Rule]
+    ) -> tuple[int, int, Rule]:
+        """A candidate up to where others of its category carry it that begin within it."""
+        low, high, rule = found
+        match = self._all.search(lower, position)
+        while match is not None and match.start() < high:
+            start, end = match.span()
+            while end > high:
+                best = self._best(cased, lower[start:end], start, (high, rule)) if end <= low + MOST else None
+                if best is not None:
+                    high = best[1] if best[2] is not None else high
+                    break
+                end = self._shorter(lower, start, end)
+            match = self._all.search(lower, start + 1)
+        return low, high, rule
 
     def _shorter(self, lower: bytes, start: int, end: int) -> int:
         """Where the next shorter match ends; `start` if there is none."""
@@ -67,7 +86,9 @@ class Reference:
                 return int(shorter.end())
         return start
 
-    def _best(self, cased: bytes, piece: bytes, start: int) -> tuple[int, int, Rule | None] | None:
+    def _best(
+        self, cased: bytes, piece: bytes, start: int, beyond: tuple[int, Rule] | None = None
+    ) -> tuple[int, int, Rule | None] | None:
         if is_broken(cased, start, start + len(piece)):
             return None
         key = canonical(piece).decode()
@@ -80,6 +101,8 @@ class Reference:
             if rule is not None and match is not None:
                 low, high = match.span(1) if pattern.groups and match.span(1)[0] >= 0 else match.span()
                 found.append((start + low, start + high, rule))
+        if beyond is not None:
+            found = [one for one in found if one[1] > beyond[0] and one[2].category is beyond[1].category]
         held = [one for one in found if self._holds(cased, *one)]
         return max(held, key=lambda one: one[2].score) if held else None
 

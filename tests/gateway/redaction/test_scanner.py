@@ -11,12 +11,16 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.categories import Category
+from gateway.redaction.automaton import MOST
 from gateway.redaction.engine import Engine
 from gateway.redaction.evidence import Rule
+from gateway.redaction.findings import Ends, Window
 from gateway.redaction.folding import fold
+from gateway.redaction.plain import Plain
 from gateway.redaction.rules import Compiled
 from gateway.redaction.scanner import scan
 from tests.evaluate import ROOT, rules
+from tests.gateway.redaction.conftest import one_word
 from tests.gateway.redaction.reference import Reference
 
 BESIDE = ROOT.parent / "shared" / "redaction"
@@ -105,3 +109,81 @@ def test_finds_what_the_reference_finds_in_examples_cut_up(engine: Engine, refer
         words[at], words[at + 1] = words[at + 1], chance.choice([words[at], words[chance.randrange(len(words))]])
 
     assert difference(engine.compiled, reference, fold(" ".join(words)).shadow) == []
+
+
+@pytest.fixture(scope="module")
+def linked() -> Engine:
+    """Phrases that begin within one another, of two categories, and an idiom."""
+    few: dict[str, Plain] = {category.value: one_word(category) for category in Category}
+    chain = [f"chain{number} chain{number + 1}" for number in range(40)]
+    health = ["breast cancer", "cancer survivor group", "survivor group of hope", *chain]
+    few["HEALTH"] = {
+        "rules": [{"name": "word", "terms": ["healthword", *health]}],
+        "idioms": ["survivor group game"],
+        "examples": {"positive": ["a [[healthword]] here"]},
+    }
+    few["GENETIC"] = {
+        "rules": [{"name": "word", "terms": ["geneticword", "cancer gene"]}],
+        "examples": {"positive": ["a [[geneticword]] here"]},
+    }
+    return Engine(few)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("my breast cancer survivor group met", ["breast cancer survivor group"]),
+        ("my breast cancer survivor group of hope met", ["breast cancer survivor group of hope"]),
+        ("my breast cancer gene", ["breast cancer"]),
+        ("a cancer survivor group game", ["cancer survivor group"]),
+        ("the survivor group game", []),
+        ("breast cancer and cancer survivor group", ["breast cancer", "cancer survivor group"]),
+    ],
+)
+def test_what_begins_within_a_finding_may_carry_it_farther(linked: Engine, text: str, expected: list[str]) -> None:
+    """If it reveals the same; not so another category, nor an idiom."""
+    assert [text[one.start : one.end] for one in linked.find([text])[0]] == expected
+
+
+def test_a_chain_of_findings_has_bounds(linked: Engine) -> None:
+    """However many phrases overlap, one finding is no longer than a candidate may be; the next begins behind it."""
+    text = " ".join(f"chain{number}" for number in range(41))
+
+    found = linked.find([text])[0]
+
+    assert len(found) > 1
+    assert all(one.end - one.start <= MOST for one in found)
+    assert sum(one.end - one.start for one in found) > len(text) - 10 * len(found)
+
+
+def test_at_every_split_a_chain_is_settled_as_a_whole(linked: Engine) -> None:
+    """What may still be carried farther is not let go."""
+    chance = random.Random(5)
+    words = [
+        "breast",
+        "cancer",
+        "survivor",
+        "group",
+        "of",
+        "hope",
+        "breast",
+        "cancer",
+        "gene",
+        "chain1",
+        "chain2",
+        "chain3",
+        "a,",
+        "survivor",
+        "group",
+        "game",
+    ]
+    for _ in range(60):
+        text = " ".join(word for word in words if chance.random() < 0.9)
+        (found,) = linked.find([text])
+        start = 0
+        for at in range(1, len(text) + 1):
+            (settled,) = linked.settle([Window(text[:at], start, Ends.CLOSED if at == len(text) else Ends.OPEN)])
+            assert settled.findings == [one for one in found if start <= one.start and one.end <= settled.end]
+            assert not any(one.start < settled.end < one.end for one in found)
+            start = settled.end if chance.random() < 0.5 else start
+        assert settled.end == len(text)
