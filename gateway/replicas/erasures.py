@@ -6,7 +6,9 @@ no copy of the key comes back by way of Redis, and answers for each journal how 
 waits until every journal that was ever gathered has answered and was gathered so far: only then it chooses what to
 erase, and records it. Rows that are in the log leave a host's own disk once they are signed, as ever (see `carriage`).
 
-The erasure of a person asks in the same way, with no key to destroy. A host that is away is waited for.
+The erasure of a person asks in the same way, with no key to destroy. A host that is away is waited for, but not for
+ever: a journal of which nothing came for longer than a call can last is taken for lost (`audit.silence` has recorded
+that). Should it come back, its copy of the key goes all the same; what it had not sent then comes to the log late.
 """
 
 from __future__ import annotations
@@ -15,14 +17,17 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic
 from typing import Final
 
+from gateway.audit.gathering import LONGEST_CALL
 from gateway.keys import KeyFault, Keyring
 from gateway.replicas.carriage import Line
 from gateway.replicas.door import Away
 
-_AGAIN_SECONDS: Final = 2.0
+_AGAIN_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.5
+LOST_SECONDS: Final = LONGEST_CALL / 1_000_000
 _ASKED, _DONE = b"asked", b"done"
 
 
@@ -33,17 +38,26 @@ class Asking:
         line: to Redis.
         keyring: of the state.
         gathered: how far each other host's journal was gathered, by its name.
+        clock: seconds that never run backwards.
 
     Attributes:
         awaited: the journals that an erasure waits for.
     """
 
-    def __init__(self, line: Line, keyring: Keyring, gathered: Callable[[], Awaitable[Mapping[str, int]]]) -> None:
+    def __init__(
+        self,
+        line: Line,
+        keyring: Keyring,
+        gathered: Callable[[], Awaitable[Mapping[str, int]]],
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self._line = line
         self._keyring = keyring
         self._gathered = gathered
         self._done: set[str] = set()
         self._persons: dict[str, str] = {}
+        self._clock = clock
+        self._came: dict[str, tuple[int, float]] = {}
         self.awaited: frozenset[str] = frozenset()
 
     async def run(self) -> None:
@@ -65,7 +79,7 @@ class Asking:
             marks = {self._persons.setdefault(tenant, os.urandom(16).hex()): ""}
         else:
             marks = {mark: of for mark, of in (await self._gone()).items() if of == field and mark not in self._done}
-        gathered, awaited = await self._gathered(), set[str]()
+        gathered, awaited = self._not_lost(await self._gathered()), set[str]()
         try:
             await self._ask(marks)
             for mark in marks:
@@ -78,6 +92,14 @@ class Asking:
             return True
         await self._end(marks, tenant)
         return False
+
+    def _not_lost(self, gathered: Mapping[str, int]) -> Mapping[str, int]:
+        """The journals that are waited for: of each living one, a record comes every minute."""
+        now = self._clock()
+        for name, seq in gathered.items():
+            if self._came.get(name, (None, 0.0))[0] != seq:
+                self._came[name] = seq, now
+        return {name: seq for name, seq in gathered.items() if now - self._came[name][1] <= LOST_SECONDS}
 
     async def _gone(self) -> Mapping[str, str]:
         return await asyncio.to_thread(self._keyring.gone)
@@ -143,6 +165,7 @@ class Answering:
         self._line = line
         self._keyring = keyring
         self._journals = journals
+        self._destroyed: set[str] = set()
 
     async def run(self) -> None:
         """Hear and answer, for ever."""
@@ -165,8 +188,9 @@ class Answering:
                 state, _space, field = self._keyring.unseal(f"erased/{mark}", sealed).decode().partition(" ")
             except (KeyFault, UnicodeDecodeError):
                 continue  # nobody of ours said it
-            if field:
+            if field and mark not in self._destroyed:
                 await asyncio.to_thread(self._keyring.destroy_marked, mark, field)
+                self._destroyed.add(mark)
             if answers and state.encode() == _ASKED:
                 await self._answer(mark, field)
 

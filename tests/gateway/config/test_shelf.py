@@ -11,7 +11,7 @@ from gateway.config.shelf import Shelf
 from gateway.errors import ConfigurationError
 from tests.gateway.config.small import FILES, NOW, WIRES, write
 
-P, T, G = "processors/toy-eu.yaml", "tenants.yaml", "gateway.yaml"
+P, T, G, S = "processors/toy-eu.yaml", "tenants.yaml", "gateway.yaml", "surfaces/toy.yaml"
 
 
 def reload(directory: Path, shelf: Shelf) -> list[str]:
@@ -31,6 +31,7 @@ def reload(directory: Path, shelf: Shelf) -> list[str]:
         pytest.param(P, "cache: explicit", "cache: other", "models[0].traits.cache", id="an entry and its surface"),
         pytest.param(G, "region: test", "region: test\nnotice_days: 45", "notice.days", id="an entry and a setting beside it"),
         pytest.param(P, "name: Toy Ltd", "name: [", "(file)", id="a file that is no YAML"),
+        pytest.param(S, '"wire": "toy"', '"wire": "other"', "wire", id="a surface"),
     ],
 )  # fmt: skip
 def test_a_fault_is_told_each_time(tmp_path: Path, name: str, old: str, new: str, key: str) -> None:
@@ -43,6 +44,17 @@ def test_a_fault_is_told_each_time(tmp_path: Path, name: str, old: str, new: str
     assert told[0] == told[3] == []
     assert key in told[1]
     assert told[1] == told[2]
+
+
+def test_a_surface_that_did_not_change_is_the_same(tmp_path: Path) -> None:
+    """It is most of the work of a reading, and changes least; one that did change is another."""
+    shelf, surfaces = Shelf(), []
+    for changed in ({}, {P: FILES[P].replace("Toy Ltd", "Toy Limited")}, {S: FILES[S] + " "}):
+        directory = write(tmp_path, **changed)
+        surfaces.append(load(directory, {}, wires=WIRES, clock=lambda: NOW, shelf=shelf).surfaces["toy"])
+
+    assert surfaces[0] is surfaces[1]
+    assert surfaces[1] is not surfaces[2]
 
 
 def test_a_processor_that_is_gone_makes_its_tenants_faulty(tmp_path: Path) -> None:

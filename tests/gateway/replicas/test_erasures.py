@@ -18,7 +18,7 @@ from gateway.keys import Keyring
 from gateway.replicas.carriage import Line
 from gateway.replicas.carrying import meet
 from gateway.replicas.door import DoorOptions
-from gateway.replicas.erasures import Answering, Asking
+from gateway.replicas.erasures import LOST_SECONDS, Answering, Asking
 from gateway.simulator import Simulator
 from tests.configuration import CALLER, TENANT
 from tests.redis_server import RedisServer
@@ -44,7 +44,8 @@ class Hosts:
         self.home, self.one, self.two = self.keyrings
         self.lines = [Line(DoorOptions(hosts=(("127.0.0.1", redis.port),))) for _ in self.keyrings]
         self.gathered = {"b.1": 7, "c.1": 9}
-        self.asking = Asking(self.lines[0], self.home, self._gathered)
+        self.now = 0.0
+        self.asking = Asking(self.lines[0], self.home, self._gathered, lambda: self.now)
         self.lasts: list[dict[str, int] | None] = [{"b.1": 7}, {"c.1": 9}]
 
     async def _gathered(self) -> dict[str, int]:
@@ -130,6 +131,21 @@ async def test_nobody_else_can_have_a_key_destroyed(hosts: Hosts, redis: RedisSe
     assert hosts.one.has_tenant("t1")
     assert await hosts.asking.waits("t2")
     assert hosts.asking.awaited == {"b.1", "c.1"}
+
+
+async def test_a_host_that_is_lost_is_not_waited_for_for_ever(hosts: Hosts) -> None:
+    """Nothing of its journal came for longer than a call can last; should it come back, the key goes there, too."""
+    hosts.home.destroy_tenant("t1")
+    assert await hosts.asking.waits("t1")
+    await hosts.answer(0)
+    hosts.now = LOST_SECONDS
+    hosts.gathered["b.1"] = 8
+    assert await hosts.asking.waits("t1")
+    hosts.now = LOST_SECONDS + 1
+    assert not await hosts.asking.waits("t1")
+
+    await hosts.answer(1)
+    assert not hosts.two.has_tenant("t1")
 
 
 async def test_a_persons_erasure_waits_for_what_every_host_has_written(hosts: Hosts) -> None:
