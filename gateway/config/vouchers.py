@@ -1,4 +1,4 @@
-"""What stands behind the log besides its own key, in words for `gateway check`: copies, witnesses, and whose clock."""
+"""What stands behind the log besides its own key, in words for `gateway check`: copies, witnesses, whose clock."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ def vouchers(bundle: Bundle, now: datetime) -> Iterator[str]:
         else f"a second time in {bundle.guard()}"
     )
     yield "  it is published " + ("nowhere (`log.tiles`)" if log.tiles is None else f"in {bundle.path(log.tiles)}")
+    for item in bundle.settings.collectors:
+        yield f"  it is sent to {item.url} while `gateway audit export --into {item.name} --follow` runs"
     yield f"  {len(log.witnesses)} witnesses, of which an auditor asks for {log.quorum}"
     if log.time_stamps is None:
         yield "  no authority says at what time it was there (`log.time_stamps`)"

@@ -281,9 +281,12 @@ async def test_the_verb_sends_and_says_so(state: State, tmp_path: Path, capsys: 
         unknown = await asyncio.to_thread(main, [*command, "nobody"])
         with locked(Place(bundle.state, "siem").lock):
             busy = await asyncio.to_thread(main, [*command, "siem"])
-    said = capsys.readouterr().err
+        checked = await asyncio.to_thread(main, ["check", "--config", str(bundle.directory)])
+    shown = capsys.readouterr()
+    said = shown.err
 
-    assert (sent, unknown, busy) == (0, 2, 2)
+    assert (sent, unknown, busy, checked) == (0, 2, 2, 0)
+    assert f"it is sent to tcp://127.0.0.1:{port} while `gateway audit export --into siem --follow` runs" in shown.out
     assert received.indices == list(range(state.ordering.size))
     assert f"siem: {state.ordering.size} leaves were taken, up to index {state.ordering.size - 1}" in said
     assert "another process sends there already" in said
