@@ -547,7 +547,7 @@ async def test_a_caller_beyond_its_rate_is_told_when_to_come_back(
 async def test_a_full_gateway_says_so(
     lasting_simulator: Simulator, strict: Strict, clients: Clients, stream: bool
 ) -> None:
-    """With as many calls in flight as it takes, the next is refused at once."""
+    """With as many calls in flight as it takes, the next is turned away at once, before it is known whose it is."""
     lasting_simulator.reset()
     lasting_simulator.script(Scenario(fault=Fault.ENDLESS, pace=0.05), count=2)
     headers = [("authorization", f"Bearer {strict.key}"), ("content-type", "application/json")]
@@ -559,8 +559,7 @@ async def test_a_full_gateway_says_so(
 
         async for seen in _both(clients, strict, Ask(Code.OVERLOADED), stream=stream):
             _retryable(PLAIN["chat"], seen)
-            (record,) = recorded(strict, seen.headers["x-gateway-call-id"])
-            assert (record["kind"], record["code"]) == ("refusal", "overloaded")
+            assert list(recorded(strict, seen.headers["x-gateway-call-id"])) == []  # it is counted: see test_overload
 
         assert len(lasting_simulator.arrivals) == 2
     await lasting_simulator.witness.settled(2)
