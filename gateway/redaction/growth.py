@@ -117,23 +117,25 @@ class Growth:
             (before, _final), (after, final) = reaches[place]
             floor = grown[-1].end if grown else start
             ceiling = found[index + 1].start if index + 1 < len(found) else len(text)
-            first, last = max(one.start - before, floor), min(one.end + after, ceiling)
-            grown.append(Grown(min(first, one.start), max(last, one.end), final))
+            first = one.start - max([reach for reach in before if reach <= one.start - floor], default=0)
+            last = one.end + max([reach for reach in after if reach <= ceiling - one.end], default=0)
+            grown.append(Grown(first, last, final))
         return grown
 
-    def _reach(self, odds: Sequence[float], side: Side) -> tuple[int, bool]:
-        """How many characters most likely belong to the finding; and whether that is final."""
-        reach = 0
+    def _reach(self, odds: Sequence[float], side: Side) -> tuple[list[int], bool]:
+        """How many characters may belong to a finding, each more likely than those before; whether that is final."""
+        reaches: list[int] = []
         best = total = 0.0
         for step, one in enumerate(odds):
             if not side.bounded and step + _AHEAD >= len(side.words):
-                return reach, False
+                return reaches, False
             total += one + self._eagerness
             if total > best and side.words[step] not in STOP:
-                best, reach = total, side.reaches[step]
+                best = total
+                reaches.append(side.reaches[step])
             if total < best - _GIVES_UP:
-                return reach, True
-        return reach, side.bounded
+                return reaches, True
+        return reaches, side.bounded
 
     def settled(self, text: bytes, end: int, floor: int) -> int:
         """Up to where a text is settled whose rules are up to `end`: what begins later may still grow before it."""

@@ -86,8 +86,9 @@ def test_a_finding_grows_within_its_bounds(text: str, expected: str) -> None:
 
 
 def test_findings_do_not_grow_into_one_another() -> None:
-    """What stands between two belongs to the first; none takes another's words."""
-    assert grown(shipped(**EAGER), f"b {WORD} b cc {WORD} g") == [f"b {WORD} b cc ", f"{WORD} g"]
+    """What says something between two belongs to the first; none takes another's words, nor what only joins them."""
+    assert grown(shipped(**EAGER), f"b {WORD} b cc {WORD} g") == [f"b {WORD} b cc", f"{WORD} g"]
+    assert grown(shipped(**EAGER), f"b {WORD}, and {WORD} has {WORD}") == [f"b {WORD}", WORD, WORD]
 
 
 def test_nothing_grows_where_the_model_says_no() -> None:

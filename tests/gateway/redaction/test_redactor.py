@@ -40,8 +40,8 @@ SLOTS: dict[str, tuple[Document, Document]] = {
     ),
     "a key with underscores": ({"tools": {"his_husband": [1.50]}}, {"tools": {"[REDACTED]": [1.50]}}),
     "JSON in a string": (
-        {"arguments": Encoded('{"n": 1.0e2, "note":"His husband \\u00e9","k":[true,null]}')},
-        {"arguments": Encoded('{"n": 1.0e2, "note":"[REDACTED] é","k":[true,null]}')},
+        {"arguments": Encoded('{"n": 1.0e2, "note":"His husband. \\u00e9","k":[true,null]}')},
+        {"arguments": Encoded('{"n": 1.0e2, "note":"[REDACTED]. é","k":[true,null]}')},
     ),
     "JSON in JSON in a string": (
         {"arguments": Encoded(json.dumps({"a": json.dumps({"b": SECRET})}))},

@@ -30,7 +30,7 @@ GLUE = (" ", " ", " ", ", ", ". ", "\n", "-", "  ", "'s ", "! ", " (", "; ")
 SMALL = "i'm she's his my he is a with for on was diagnosed Maria is the of not their in at and got".split()  # noqa: SIM905
 
 
-HEARD = ("HEALTH", "GENETIC", "SEX_LIFE_ORIENTATION")
+HEARD = ("HEALTH", "GENETIC")
 """Of these all terms, and the patterns that are not too long for the reference's one expression."""
 
 
