@@ -111,7 +111,7 @@ class Horizon:
                     spans.pop()
                 held, position = best, best[1]
                 spans.append(_span(best))
-            if held is not None and alive < position:
+            if held is not None and alive < position and ends is Ends.OPEN:
                 return spans[:-1], begun  # what begins within it may carry it farther
             while alive < position:
                 alive = next(starts, size)

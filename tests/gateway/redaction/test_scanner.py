@@ -187,3 +187,15 @@ def test_at_every_split_a_chain_is_settled_as_a_whole(linked: Engine) -> None:
             assert not any(one.start < settled.end < one.end for one in found)
             start = settled.end if chance.random() < 0.5 else start
         assert settled.end == len(text)
+
+
+def test_who_may_not_wait_lets_go_of_what_might_be_carried_farther(linked: Engine) -> None:
+    """The longest that a stream may hold is a bound: then a finding goes as far as it is known."""
+    text = "my breast cancer"
+
+    (held,) = linked.settle([Window(text, 0, Ends.OPEN)])
+    (late,) = linked.settle([Window(text, 0, Ends.LATE)])
+
+    assert (held.findings, held.end) == ([], 3)
+    assert [text[one.start : one.end] for one in late.findings] == ["breast cancer"]
+    assert late.end == len(text)
