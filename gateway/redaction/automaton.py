@@ -22,6 +22,7 @@ _STANDS = 1 << 14
 _PLACES, _ENDS = 16, 2  # of a stand, on average
 _FREE = 3
 _ASKED = 1 << 16
+_MET = 1 << 12
 
 
 class Stretch(NamedTuple):
@@ -38,24 +39,32 @@ class Automaton:
     def __init__(self, graph: Graph) -> None:
         places = len(graph.edges.starts) - 1
         edges, ends, also, ways = graph.edges, graph.ends, graph.also, graph.ways
+        crossing = np.full(places + 1, -1, np.int32)
+        lists = len(graph.following.starts) - 1
+        crossing[graph.crossings] = np.arange(lists, lists + len(graph.crossings))
         self._ways = Ways(
-            np.stack([edges.starts, ends.starts, also.starts, ways.starts, graph.anchors.starts], axis=1),
+            np.stack([edges.starts, ends.starts, also.starts, ways.starts, graph.anchors.starts, crossing], axis=1),
             *edges[1:],
             ends.numbers,
             also.numbers,
             *ways[1:],
             *graph.anchors[1:],
             graph.next,
-            *graph.following,
+            graph.following.starts,
             *graph.starting,
             *graph.passing,
             graph.passing_anchors,
             *graph.opening,
+            *graph.within,
         )
         self._first = np.zeros(places, np.uint8)
         self._first[graph.first] = 1
         atoms = len(graph.opening.starts) - 1
-        self._room = Room(*[np.zeros(size, np.int32) for size in (places, places, MOST + 2, places, atoms, 1)])
+        here, there, depths, seen, borne, clock = (
+            np.zeros(size, np.int32) for size in (places, places, MOST + 2, places, atoms, 1)
+        )
+        met = np.zeros((_MET, (lists + len(graph.crossings)) // 8 + 1), np.uint8)
+        self._room = Room(here, there, depths, seen, borne, clock, met, np.full(_MET, -1, np.int32))
         self._stands = _stands(_STANDS)
         self._rows = np.zeros((_ROWS, 3), np.int32)
         self.known = Known(graph)
@@ -64,9 +73,10 @@ class Automaton:
         """A lower-case text as words and marks."""
         known = self.known
         if not known.ready():
+            self._room.whose[:] = -1
             self._forget()
         if self._room.clock[0] > _LATE:
-            for column in self._room[3:]:
+            for column in (self._room.seen, self._room.borne, self._room.clock):
                 column[:] = 0
         data = np.frombuffer(text, np.uint8)
         starts, ends, symbols = (np.empty(len(data), np.int32) for _ in range(3))

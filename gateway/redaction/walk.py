@@ -39,7 +39,8 @@ class Ways(NamedTuple):
     """`Graph`, one array after the other.
 
     Of a place p, heads[p] holds where its rows begin in `edge_atoms`, `ends`, `also`, `way_atoms` and `anchor_atoms`;
-    they end where those of p + 1 begin. So one look into memory tells all that is there.
+    they end where those of p + 1 begin. So one look into memory tells all that is there. Last stands there the number
+    of its edges among `within`; below zero, if it has none.
     """
 
     heads: Numbers
@@ -56,7 +57,6 @@ class Ways(NamedTuple):
     anchor_targets: Numbers
     next: Numbers
     next_starts: Numbers
-    next_atoms: Numbers
     starting_starts: Numbers
     starting: Numbers
     passing_starts: Numbers
@@ -66,6 +66,8 @@ class Ways(NamedTuple):
     passing_anchors: Numbers
     opening_starts: Numbers
     opening: Numbers
+    within_starts: Numbers
+    within: Numbers
 
 
 class Room(NamedTuple):
@@ -73,7 +75,8 @@ class Room(NamedTuple):
 
     depths[d] is the stand of those on ways that lead to a word, d words before it.
     `seen` is by place and `borne` by atom: the time when it was last there, or was borne by a word. `clock` is the
-    time.
+    time. A row of `met` holds a bit for each number of `Ways.within`, whether a word bears one of those atoms; it is
+    that of the symbol `whose`, if it was made.
     """
 
     here: Numbers
@@ -82,6 +85,8 @@ class Room(NamedTuple):
     seen: Numbers
     borne: Numbers
     clock: Numbers
+    met: Bytes
+    whose: Numbers
 
 
 class Stands(NamedTuple):
@@ -217,18 +222,18 @@ def _bear(symbol: int, room: Room, words: Words) -> int:
 
 
 @native
-def _meets(keys: Numbers, low: int, high: int, symbol: int, mark: int, room: Room, words: Words) -> bool:
-    """Whether a word bears one of keys[low:high]; its atoms are marked."""
-    first, last = words.atom_starts[symbol], words.atom_starts[symbol + 1]
-    if high - low <= 4 * (last - first):
-        for at in range(low, high):
-            if room.borne[keys[at]] == mark:
-                return True
-    else:
-        for at in range(first, last):
-            if _index(keys, low, high, words.atoms[at]) >= 0:
-                return True
-    return False
+def _meets(number: int, symbol: int, room: Room, ways: Ways, words: Words) -> bool:
+    """Whether a word bears one of the atoms that are listed under a number of `within`."""
+    row = symbol & (len(room.whose) - 1)
+    if room.whose[row] != symbol:
+        room.whose[row] = symbol
+        room.met[row, :] = 0
+        for one in range(words.atom_starts[symbol], words.atom_starts[symbol + 1]):
+            atom = words.atoms[one]
+            for at in range(ways.within_starts[atom], ways.within_starts[atom + 1]):
+                listed = ways.within[at]
+                room.met[row, listed >> 3] |= np.uint8(1 << (listed & 7))
+    return bool(room.met[row, number >> 3] >> np.uint8(number & 7) & np.uint8(1))
 
 
 @native
@@ -363,6 +368,9 @@ def _step(symbol: int, here: Numbers, low: int, high: int, there: Numbers, room:
     for number in range(low, high):
         place = here[number]
         edge, end = ways.heads[place, 0], ways.heads[place + 1, 0]
+        crossing = ways.heads[place, 5]
+        if crossing >= 0 and not _meets(crossing, symbol, room, ways, words):
+            continue
         if end - edge <= few:
             while edge < end:
                 if room.borne[ways.edge_atoms[edge]] == now:
@@ -402,11 +410,10 @@ def _opened(symbol: int, room: Room, ways: Ways, words: Words, stands: Stands) -
 
 
 @native
-def _counts(anchor: int, symbol: int, mark: int, room: Room, ways: Ways, words: Words) -> bool:
-    """Whether phrases may go on behind an anchor with a word whose atoms are marked, or end there."""
+def _counts(anchor: int, symbol: int, room: Room, ways: Ways, words: Words) -> bool:
+    """Whether phrases may go on behind an anchor with a word, or end there."""
     row = ways.next[anchor]
-    low, high = ways.next_starts[row], ways.next_starts[row + 1]
-    return low == high or _meets(ways.next_atoms, low, high, symbol, mark, room, words)
+    return ways.next_starts[row] == ways.next_starts[row + 1] or _meets(row, symbol, room, ways, words)
 
 
 @native
@@ -415,7 +422,6 @@ def _begun(symbol: int, after: int, room: Room, ways: Ways, words: Words, stands
     known = _recalled(symbol, after, _BEGUN, stands)
     if known >= 0:
         return known
-    mark = _bear(after, room, words)
     room.clock[0] += 1
     now = room.clock[0]
     count = 0
@@ -423,7 +429,7 @@ def _begun(symbol: int, after: int, room: Room, ways: Ways, words: Words, stands
         atom = words.heard[one]
         for number in range(ways.starting_starts[atom], ways.starting_starts[atom + 1]):
             anchor = ways.starting[number]
-            if _counts(anchor, after, mark, room, ways, words):
+            if _counts(anchor, after, room, ways, words):
                 count = _lead(anchor, ways.anchor_offsets, ways.anchor_targets, room.there, count, now, room, ways)
     return _answered(symbol, after, _BEGUN, _kept(room.there, count, ways, stands), stands)
 
@@ -436,7 +442,6 @@ def _passed(before: int, symbol: int, after: int, room: Room, ways: Ways, words:
     known = _recalled(before, symbol, -after - 1, stands)
     if known >= 0:
         return known
-    mark = _bear(after, room, words)
     room.clock[0] += 1
     now = room.clock[0]
     any_place = count = 0
@@ -452,7 +457,7 @@ def _passed(before: int, symbol: int, after: int, room: Room, ways: Ways, words:
             any_place = 1
             for at in range(ways.passing_offsets[key], ways.passing_offsets[key + 1]):
                 place = ways.passing[at]
-                if room.seen[place] != now and _counts(ways.passing_anchors[at], after, mark, room, ways, words):
+                if room.seen[place] != now and _counts(ways.passing_anchors[at], after, room, ways, words):
                     room.seen[place] = now
                     room.there[count] = place
                     count += 1
@@ -494,15 +499,31 @@ def _within(
     words: Words,
     stands: Stands,
 ) -> int:
-    """Go on by a word to those places that are of a stand; how many."""
-    count = _step(symbol, here, 0, count, there, room, ways, words)
-    now = room.clock[0]
+    """Go on by a word to those places that are of a stand; how many.
+
+    They are asked where one comes from, since somewhere a word may lead to very many.
+    """
+    now = _bear(symbol, room, words)
+    for number in range(count):
+        room.seen[here[number]] = now
     found = 0
     for number in range(stands.bounds[stand, 0], stands.bounds[stand + 1, 0]):
-        if room.seen[stands.places[number]] == now:
-            there[found] = stands.places[number]
+        place = stands.places[number]
+        if _comes(place, now, room, ways):
+            there[found] = place
             found += 1
     return found
+
+
+@native
+def _comes(place: int, now: int, room: Room, ways: Ways) -> bool:
+    """Whether one comes to a place from where one was, by the word whose atoms are marked."""
+    for way in range(ways.heads[place, 3], ways.heads[place + 1, 3]):
+        if room.borne[ways.way_atoms[way]] == now:
+            for at in range(ways.way_offsets[way], ways.way_offsets[way + 1]):
+                if room.seen[ways.way_sources[at]] == now:
+                    return True
+    return False
 
 
 @native
