@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gateway.redaction.native import native
+from gateway.redaction.native import Addresses, addresses, bits_at, bytes_at, native, numbers_at, pairs_at
 from gateway.redaction.tables import Bytes, Numbers
 
 
@@ -68,6 +68,8 @@ class Ways(NamedTuple):
     opening: Numbers
     within_starts: Numbers
     within: Numbers
+    first: Bytes
+    """By place, 1 where phrases begin."""
 
 
 class Room(NamedTuple):
@@ -153,9 +155,81 @@ def put(slots: Numbers, letters: Bytes, starts: Numbers, number: int) -> None:
     slots[slot] = number + 1
 
 
+def given(words: Words, ways: Ways, room: Room, stands: Stands) -> Addresses:
+    """All that is walked along, as one argument. What was given must be held as long as it is used."""
+    return addresses([*words, *ways, *room, *stands])
+
+
+@native
+def _given(table: Addresses) -> tuple[Words, Ways, Room, Stands]:
+    """What `given` was given."""
+    return (
+        Words(
+            bytes_at(table, 0),
+            numbers_at(table, 1),
+            numbers_at(table, 2),
+            numbers_at(table, 3),
+            bytes_at(table, 4),
+            numbers_at(table, 5),
+            numbers_at(table, 6),
+            numbers_at(table, 7),
+            numbers_at(table, 8),
+            numbers_at(table, 9),
+            numbers_at(table, 10),
+            numbers_at(table, 11),
+        ),
+        Ways(
+            pairs_at(table, 12),
+            numbers_at(table, 13),
+            numbers_at(table, 14),
+            numbers_at(table, 15),
+            numbers_at(table, 16),
+            numbers_at(table, 17),
+            numbers_at(table, 18),
+            numbers_at(table, 19),
+            numbers_at(table, 20),
+            numbers_at(table, 21),
+            numbers_at(table, 22),
+            numbers_at(table, 23),
+            numbers_at(table, 24),
+            numbers_at(table, 25),
+            numbers_at(table, 26),
+            numbers_at(table, 27),
+            numbers_at(table, 28),
+            numbers_at(table, 29),
+            numbers_at(table, 30),
+            numbers_at(table, 31),
+            numbers_at(table, 32),
+            numbers_at(table, 33),
+            numbers_at(table, 34),
+            numbers_at(table, 35),
+            numbers_at(table, 36),
+            bytes_at(table, 37),
+        ),
+        Room(
+            numbers_at(table, 38),
+            numbers_at(table, 39),
+            numbers_at(table, 40),
+            numbers_at(table, 41),
+            numbers_at(table, 42),
+            numbers_at(table, 43),
+            bits_at(table, 44),
+            numbers_at(table, 45),
+        ),
+        Stands(
+            numbers_at(table, 46),
+            numbers_at(table, 47),
+            pairs_at(table, 48),
+            numbers_at(table, 49),
+            pairs_at(table, 50),
+            numbers_at(table, 51),
+        ),
+    )
+
+
 @native
 def cut(
-    text: Bytes, kinds: Bytes, marks: Numbers, words: Words, starts: Numbers, ends: Numbers, symbols: Numbers
+    text: Bytes, kinds: Bytes, marks: Numbers, starts: Numbers, ends: Numbers, symbols: Numbers, table: Addresses
 ) -> int:
     """Cut a text into words and marks; how many. The symbol of a word that is not known is -1.
 
@@ -163,11 +237,12 @@ def cut(
         text: lower-case ASCII.
         kinds: by byte, 0 for what stands between words, 1 in a word, 2 for a mark.
         marks: the symbols of marks, by byte.
-        words: those that are known.
         starts: is given where each begins; as long as the text, like the next two.
         ends: where each ends.
         symbols: what each is.
+        table: see `given`.
     """
+    words, _ways, _room, _stands = _given(table)
     count = 0
     at = 0
     size = len(text)
@@ -585,7 +660,6 @@ def _approach(
     symbols: Numbers,
     at: int,
     depth: int,
-    first: Bytes,
     room: Room,
     ways: Ways,
     words: Words,
@@ -595,7 +669,7 @@ def _approach(
     here, there = room.here, room.there
     count = 0
     for number in range(stands.bounds[stand, 0], stands.bounds[stand + 1, 0]):
-        if first[stands.places[number]]:
+        if ways.first[stands.places[number]]:
             here[count] = stands.places[number]
             count += 1
     if count == 0:
@@ -608,17 +682,7 @@ def _approach(
 
 
 @native
-def hear(
-    symbols: Numbers,
-    found: Numbers,
-    so_far: Numbers,
-    most: int,
-    first: Bytes,
-    room: Room,
-    ways: Ways,
-    words: Words,
-    stands: Stands,
-) -> bool:
+def hear(symbols: Numbers, found: Numbers, so_far: Numbers, most: int, table: Addresses) -> bool:
     """Note all phrases, some more than once: (first word, last word, number) a row of `found`.
 
     Args:
@@ -626,15 +690,12 @@ def hear(
         found: is given the phrases; where there are more than it has room for, the rest is not in it.
         so_far: the word to begin at, and how many phrases were noted before it; is given the same of the end.
         most: how many words a phrase has at most.
-        first: by place, 1 where phrases begin.
-        room: where to keep places.
-        ways: the graph.
-        words: the vocabulary.
-        stands: what is remembered.
+        table: see `given`.
 
     Returns:
         Whether it came to the end; else there is no room for one stand more.
     """
+    words, ways, room, stands = _given(table)
     size = len(symbols)
     for at in range(so_far[0], size):
         so_far[0] = at
@@ -654,7 +715,7 @@ def hear(
             depth += 1
             trail = _farther(trail, symbols[at - depth], room, ways, words, stands)
             if trail > 0:
-                reached = _approach(trail, symbols, at, depth, first, room, ways, words, stands)
+                reached = _approach(trail, symbols, at, depth, room, ways, words, stands)
                 total = _follow(symbols, at - depth, at, reached, most, found, total, room, ways, words, stands)
                 if total == _FULL:
                     return False
@@ -665,17 +726,7 @@ def hear(
 
 
 @native
-def under_way(
-    symbols: Numbers,
-    low: int,
-    further: Bytes,
-    any_word: bool,
-    begun: Bytes,
-    room: Room,
-    ways: Ways,
-    words: Words,
-    stands: Stands,
-) -> bool:
+def under_way(symbols: Numbers, low: int, further: Bytes, any_word: bool, begun: Bytes, table: Addresses) -> bool:
     """Mark the words from `low` on with which a phrase may begin that goes on beyond the last.
 
     Args:
@@ -684,14 +735,12 @@ def under_way(
         further: by atom, 1 if the next word, which has begun, may bear it.
         any_word: no next word has begun: whatever a phrase goes on with will do.
         begun: is given a 1 for each; one longer than `symbols`, for the word that has begun.
-        room: where to keep places.
-        ways: the graph.
-        words: the vocabulary.
-        stands: what is remembered.
+        table: see `given`.
 
     Returns:
         Whether it came to the end, as `hear`.
     """
+    words, ways, room, stands = _given(table)
     size = len(symbols)
     for begin in range(low, size):
         stand = _opened(symbols[begin], room, ways, words, stands)
