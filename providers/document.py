@@ -75,7 +75,8 @@ def parse(data: bytes) -> Document:
         raise NotStrict("the body is not valid JSON in UTF-8") from None
     if type(tree) is not dict:
         raise NotStrict("the body is not a JSON object")
-    strings, doubtful = _measure(tree)
+    # A NUL stands in JSON only as this escape.
+    strings, doubtful = _measure(tree, nul=b"\\u0000" in data)
     # A duplicate key leaves no trace in the tree but that the text holds more strings than the tree does.
     if doubtful or not _holds_strings(data, strings):
         return _parse_slowly(data)
@@ -94,8 +95,8 @@ def serialise(tree: Document) -> bytes:
         raise NotStrict("the document cannot be serialised") from None
 
 
-def _measure(tree: Document) -> tuple[int, bool]:
-    """Count strings, keys among them; say whether a number needs the slow reader.
+def _measure(tree: Document, *, nul: bool) -> tuple[int, bool]:
+    """Count strings, keys among them; say whether a number needs the slow reader. `nul`: some string holds a NUL.
 
     Raises:
         NotStrict: too deep, too many nodes, or a NUL in a key.
@@ -108,7 +109,9 @@ def _measure(tree: Document) -> tuple[int, bool]:
         for container in level:
             if type(container) is dict:
                 strings += len(container)
-                values = _values(container)
+                if nul and "\0" in "".join(container):
+                    raise NotStrict("a key holds a NUL character")
+                values = container.values()
             else:
                 values = container  # type: ignore[assignment]  # only lists and dicts are collected
             nodes += len(values)
@@ -126,12 +129,6 @@ def _measure(tree: Document) -> tuple[int, bool]:
             return strings, doubtful
         level = below
     raise NotStrict(f"the body is nested deeper than {MAX_DEPTH} levels")
-
-
-def _values(container: Document) -> list[Value]:
-    if "\0" in "".join(container):
-        raise NotStrict("a key holds a NUL character")
-    return list(container.values())
 
 
 def _holds_strings(data: bytes, strings: int) -> bool:
@@ -176,7 +173,7 @@ def _parse_slowly(data: bytes) -> Document:
         raise NotStrict("the body is not valid JSON in UTF-8") from None
     if type(tree) is not dict:
         raise NotStrict("the body is not a JSON object")
-    _measure(tree)
+    _measure(tree, nul=True)
     return tree
 
 
