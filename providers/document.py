@@ -75,8 +75,7 @@ def parse(data: bytes) -> Document:
         raise NotStrict("the body is not valid JSON in UTF-8") from None
     if type(tree) is not dict:
         raise NotStrict("the body is not a JSON object")
-    # A NUL stands in JSON only as this escape.
-    strings, doubtful = _measure(tree, nul=b"\\u0000" in data)
+    strings, doubtful = _measure(tree)
     # A duplicate key leaves no trace in the tree but that the text holds more strings than the tree does.
     if doubtful or not _holds_strings(data, strings):
         return _parse_slowly(data)
@@ -95,8 +94,8 @@ def serialise(tree: Document) -> bytes:
         raise NotStrict("the document cannot be serialised") from None
 
 
-def _measure(tree: Document, *, nul: bool) -> tuple[int, bool]:
-    """Count strings, keys among them; say whether a number needs the slow reader. `nul`: some string holds a NUL.
+def _measure(tree: Document) -> tuple[int, bool]:
+    """Count strings, keys among them; say whether a number needs the slow reader.
 
     Raises:
         NotStrict: too deep, too many nodes, or a NUL in a key.
@@ -109,7 +108,7 @@ def _measure(tree: Document, *, nul: bool) -> tuple[int, bool]:
         for container in level:
             if type(container) is dict:
                 strings += len(container)
-                if nul and "\0" in "".join(container):
+                if "\0" in "".join(container):
                     raise NotStrict("a key holds a NUL character")
                 values = container.values()
             else:
@@ -173,7 +172,7 @@ def _parse_slowly(data: bytes) -> Document:
         raise NotStrict("the body is not valid JSON in UTF-8") from None
     if type(tree) is not dict:
         raise NotStrict("the body is not a JSON object")
-    _measure(tree, nul=True)
+    _measure(tree)
     return tree
 
 
