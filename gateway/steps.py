@@ -126,7 +126,9 @@ async def clean_call(grant: Grant, redactor: Redactor | None) -> CleanCall:
         Refused: `content_not_scannable`.
         Unavailable: `redaction_unavailable`.
     """
-    document, redactions, values = grant.document, dict[Category | Personal, int](), dict[str, str]()
+    document = grant.document
+    redactions: dict[Category | Personal, int] = {}
+    values: dict[str, str] = {}
     if redactor is not None:
         cleaned = await redactor.clean(grant.document)
         document, redactions = cleaned.document, dict(cleaned.redactions)
