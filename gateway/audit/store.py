@@ -145,7 +145,7 @@ def line(time: int, kind: str, call: str | None, attempt: int, body: str) -> str
 
 def line_of(time: int, letter: str, call: str, attempt: int, body: str) -> str:
     """As `line`, of what a row's columns hold: the kind's letter, and the call in hex or nothing."""
-    return f"{time:016d}{letter}{attempt:x}{call or _NO_CALL}{body}"
+    return f"{str(time).zfill(16)}{letter}{attempt:x}{call or _NO_CALL}{body}"
 
 
 _NO_CALL = "-" * 32  # not hex, so that unhex() makes it NULL
