@@ -415,8 +415,9 @@ class SqliteStore:
     def _lengthen_log(self) -> None:
         """Give the write-ahead log its usual length at once: zeros after its last row, which end it as nothing would.
 
-        A sync of what lies within a file's length has no metadata to write; on a busy machine it takes a fraction of
-        the time. Where there is no room, the log grows as it is written.
+        A sync of what lies within a file's length writes data alone. One that also has a new length to write wakes the
+        file system's own thread for it, and waits milliseconds for that where no processor is idle. Where there is no
+        room, the log grows as it is written.
         """
         descriptor = os.open(self._path.with_name(f"{FILE_NAME}-wal"), os.O_WRONLY | os.O_CLOEXEC)
         try:
