@@ -33,16 +33,26 @@ _F = TypeVar("_F", bound="Callable[..., object]")
 
 
 def native(function: _F) -> _F:
-    """The function as machine code: made when it is first called, if it is not kept. It must make no array."""
-    try:
-        return _compiled(function, cache=True)
-    except RuntimeError:  # there is nowhere to keep it
-        return _compiled(function)
+    """The function as machine code: made when it is first called, if it is not kept. It must make no array.
+
+    It becomes a part of each function that calls it: to hand on fifty arrays would take longer than most of what is
+    done with them.
+    """
+    return _compiled(function, forceinline=True)
+
+
+def apart(function: _F) -> _F:
+    """The same, but called where it stands: for what many call, and whose arguments are few."""
+    return _compiled(function)
 
 
 def _compiled(function: _F, **options: bool) -> _F:
     """References are not counted: each call of one function by another would count those of all arrays."""
-    return cast("Callable[..., Callable[[_F], _F]]", numba.njit)(forceinline=True, _nrt=False, **options)(function)
+    made = cast("Callable[..., Callable[[_F], _F]]", numba.njit)
+    try:
+        return made(cache=True, _nrt=False, **options)(function)
+    except RuntimeError:  # there is nowhere to keep it
+        return made(_nrt=False, **options)(function)
 
 
 def _place() -> tempfile.TemporaryDirectory[str] | None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gateway.redaction.native import Addresses, addresses, bits_at, bytes_at, native, numbers_at, pairs_at
+from gateway.redaction.native import Addresses, addresses, apart, bits_at, bytes_at, native, numbers_at, pairs_at
 from gateway.redaction.tables import Bytes, Numbers
 
 
@@ -392,11 +392,12 @@ def _sort(places: Numbers, count: int) -> None:
         _sift(places, 0, end)
 
 
-@native
-def _kept(places: Numbers, count: int, ways: Ways, stands: Stands) -> int:
+@apart
+def _kept(places: Numbers, count: int, table: Addresses) -> int:
     """The stand of some places, which are put in order."""
     if count == 0:
         return 0
+    _words, ways, _room, stands = _given(table)
     _sort(places, count)
     mixed = np.uint32(2166136261)
     for number in range(count):
@@ -459,20 +460,22 @@ def _step(symbol: int, here: Numbers, low: int, high: int, there: Numbers, room:
     return found
 
 
-@native
-def _led(stand: int, symbol: int, room: Room, ways: Ways, words: Words, stands: Stands) -> int:
+@apart
+def _led(stand: int, symbol: int, table: Addresses) -> int:
     """Where one stands who goes on by a word."""
+    words, ways, room, stands = _given(table)
     known = _recalled(stand, symbol, _LED, stands)
     if known >= 0:
         return known
     low, high = stands.bounds[stand, 0], stands.bounds[stand + 1, 0]
     count = _step(symbol, stands.places, low, high, room.there, room, ways, words)
-    return _answered(stand, symbol, _LED, _kept(room.there, count, ways, stands), stands)
+    return _answered(stand, symbol, _LED, _kept(room.there, count, table), stands)
 
 
-@native
-def _opened(symbol: int, room: Room, ways: Ways, words: Words, stands: Stands) -> int:
+@apart
+def _opened(symbol: int, table: Addresses) -> int:
     """Where one stands who begins with a word."""
+    words, ways, room, stands = _given(table)
     known = _recalled(symbol, 0, _OPENED, stands)
     if known >= 0:
         return known
@@ -481,7 +484,7 @@ def _opened(symbol: int, room: Room, ways: Ways, words: Words, stands: Stands) -
     count = 0
     for one in range(words.atom_starts[symbol], words.atom_starts[symbol + 1]):
         count = _lead(words.atoms[one], ways.opening_starts, ways.opening, room.there, count, now, room, ways)
-    return _answered(symbol, 0, _OPENED, _kept(room.there, count, ways, stands), stands)
+    return _answered(symbol, 0, _OPENED, _kept(room.there, count, table), stands)
 
 
 @native
@@ -491,9 +494,10 @@ def _counts(anchor: int, symbol: int, room: Room, ways: Ways, words: Words) -> b
     return ways.next_starts[row] == ways.next_starts[row + 1] or _meets(row, symbol, room, ways, words)
 
 
-@native
-def _begun(symbol: int, after: int, room: Room, ways: Ways, words: Words, stands: Stands) -> int:
+@apart
+def _begun(symbol: int, after: int, table: Addresses) -> int:
     """Where one stands behind a word, followed by another, at which phrases are noticed that begin with it."""
+    words, ways, room, stands = _given(table)
     known = _recalled(symbol, after, _BEGUN, stands)
     if known >= 0:
         return known
@@ -506,12 +510,13 @@ def _begun(symbol: int, after: int, room: Room, ways: Ways, words: Words, stands
             anchor = ways.starting[number]
             if _counts(anchor, after, room, ways, words):
                 count = _lead(anchor, ways.anchor_offsets, ways.anchor_targets, room.there, count, now, room, ways)
-    return _answered(symbol, after, _BEGUN, _kept(room.there, count, ways, stands), stands)
+    return _answered(symbol, after, _BEGUN, _kept(room.there, count, table), stands)
 
 
-@native
-def _passed(before: int, symbol: int, after: int, room: Room, ways: Ways, words: Words, stands: Stands) -> int:
+@apart
+def _passed(before: int, symbol: int, after: int, table: Addresses) -> int:
     """Where phrases stand before a word, between two others, that are noticed at it and do not begin with it."""
+    words, ways, room, stands = _given(table)
     if _recalled(before, symbol, _KNOWN, stands) == 0:
         return 0
     known = _recalled(before, symbol, -after - 1, stands)
@@ -538,12 +543,13 @@ def _passed(before: int, symbol: int, after: int, room: Room, ways: Ways, words:
                     count += 1
     if _answered(before, symbol, _KNOWN, any_place, stands) == 0:
         return 0
-    return _answered(before, symbol, -after - 1, _kept(room.there, count, ways, stands), stands)
+    return _answered(before, symbol, -after - 1, _kept(room.there, count, table), stands)
 
 
-@native
-def _farther(stand: int, symbol: int, room: Room, ways: Ways, words: Words, stands: Stands) -> int:
+@apart
+def _farther(stand: int, symbol: int, table: Addresses) -> int:
     """Where phrases stand before a word by which one comes to a stand."""
+    words, ways, room, stands = _given(table)
     known = _recalled(stand, symbol, _FARTHER, stands)
     if known >= 0:
         return known
@@ -559,7 +565,7 @@ def _farther(stand: int, symbol: int, room: Room, ways: Ways, words: Words, stan
                         room.seen[source] = now
                         room.there[count] = source
                         count += 1
-    return _answered(stand, symbol, _FARTHER, _kept(room.there, count, ways, stands), stands)
+    return _answered(stand, symbol, _FARTHER, _kept(room.there, count, table), stands)
 
 
 @native
@@ -629,43 +635,26 @@ def _ends(stand: int, begin: int, at: int, found: Numbers, total: int, stands: S
     return total
 
 
-@native
+@apart
 def _follow(
-    symbols: Numbers,
-    begin: int,
-    at: int,
-    stand: int,
-    most: int,
-    found: Numbers,
-    total: int,
-    room: Room,
-    ways: Ways,
-    words: Words,
-    stands: Stands,
+    symbols: Numbers, begin: int, at: int, stand: int, most: int, found: Numbers, total: int, table: Addresses
 ) -> int:
     """Note what ends at a word behind which one stands, or later; how many there are then, or `_FULL`."""
+    _words, _ways, _room, stands = _given(table)
     later = at
     while stand > 0:
         total = _ends(stand, begin, later, found, total, stands)
         later += 1
         if later >= min(len(symbols), begin + most):
             break
-        stand = _led(stand, symbols[later], room, ways, words, stands)
+        stand = _led(stand, symbols[later], table)
     return total if stand >= 0 else _FULL
 
 
-@native
-def _approach(
-    stand: int,
-    symbols: Numbers,
-    at: int,
-    depth: int,
-    room: Room,
-    ways: Ways,
-    words: Words,
-    stands: Stands,
-) -> int:
+@apart
+def _approach(stand: int, symbols: Numbers, at: int, depth: int, table: Addresses) -> int:
     """Where one stands behind a word who began, so many words before it, at a stand from which the word is noticed."""
+    words, ways, room, stands = _given(table)
     here, there = room.here, room.there
     count = 0
     for number in range(stands.bounds[stand, 0], stands.bounds[stand + 1, 0]):
@@ -678,7 +667,7 @@ def _approach(
         count = _within(symbols[at - step - 1], here, count, room.depths[step], there, room, ways, words, stands)
         here, there = there, here
     count = _behind(symbols[at], here, count, there, room, ways, words)
-    return _kept(there, count, ways, stands)
+    return _kept(there, count, table)
 
 
 @native
@@ -695,7 +684,7 @@ def hear(symbols: Numbers, found: Numbers, so_far: Numbers, most: int, table: Ad
     Returns:
         Whether it came to the end; else there is no room for one stand more.
     """
-    words, ways, room, stands = _given(table)
+    words, _ways, room, _stands = _given(table)
     size = len(symbols)
     for at in range(so_far[0], size):
         so_far[0] = at
@@ -704,19 +693,19 @@ def hear(symbols: Numbers, found: Numbers, so_far: Numbers, most: int, table: Ad
             continue
         before = symbols[at - 1] if at else 0
         after = symbols[at + 1] if at + 1 < size else 0
-        begun = _begun(symbol, after, room, ways, words, stands)
-        total = _follow(symbols, at, at, begun, most, found, so_far[1], room, ways, words, stands)
+        begun = _begun(symbol, after, table)
+        total = _follow(symbols, at, at, begun, most, found, so_far[1], table)
         if total == _FULL:
             return False
-        trail = _passed(before, symbol, after, room, ways, words, stands)
+        trail = _passed(before, symbol, after, table)
         depth = 0
         while trail > 0 and depth < min(at, most - 1):
             room.depths[depth] = trail
             depth += 1
-            trail = _farther(trail, symbols[at - depth], room, ways, words, stands)
+            trail = _farther(trail, symbols[at - depth], table)
             if trail > 0:
-                reached = _approach(trail, symbols, at, depth, room, ways, words, stands)
-                total = _follow(symbols, at - depth, at, reached, most, found, total, room, ways, words, stands)
+                reached = _approach(trail, symbols, at, depth, table)
+                total = _follow(symbols, at - depth, at, reached, most, found, total, table)
                 if total == _FULL:
                     return False
         if trail == _FULL:
@@ -740,13 +729,13 @@ def under_way(symbols: Numbers, low: int, further: Bytes, any_word: bool, begun:
     Returns:
         Whether it came to the end, as `hear`.
     """
-    words, ways, room, stands = _given(table)
+    _words, ways, _room, stands = _given(table)
     size = len(symbols)
     for begin in range(low, size):
-        stand = _opened(symbols[begin], room, ways, words, stands)
+        stand = _opened(symbols[begin], table)
         at = begin + 1
         while stand > 0 and at < size:
-            stand = _led(stand, symbols[at], room, ways, words, stands)
+            stand = _led(stand, symbols[at], table)
             at += 1
         if stand == _FULL:
             return False
