@@ -1,7 +1,8 @@
 """Quotas that all replicas share, counted in Redis; while it is away, a stated part of each in this process.
 
-With Redis: one script a call, all claims or none. A reply that is lost was perhaps counted; it is not asked for again,
-so a call is charged at most once there. Without: `Quota.share` of each bound, never none and never nothing, and of the
+With Redis: one script a call, all claims or none. A call whose reply is lost was perhaps counted; it is not asked for
+again, but settled afterwards: what was counted there is given back, since it is counted here (`scripts.SETTLE`), and
+what was not never is. Without: `Quota.share` of each bound, never none and never nothing, and of the
 day's tokens the part of what Redis last said was left. What calls really used, and what is in flight, is told
 afterwards, gathered, and told again until it is heard; each telling counts once.
 """
@@ -15,7 +16,7 @@ from typing import Final, cast
 
 from gateway.quotas import Claim, Counters, Held, Quota, parted, refusal, tightest
 from gateway.replicas.door import Away, Door, Word
-from gateway.replicas.scripts import KEPT_SECONDS, KINDS, TAKE, TELL
+from gateway.replicas.scripts import KEPT_SECONDS, KINDS, MARKED_SECONDS, MARKS, SETTLE, TAKE, TELL
 from providers.provider import Rate
 
 LEASE_SECONDS: Final = 15.0
@@ -42,6 +43,7 @@ class SharedQuotas:
         self._turns = itertools.count(1)
         self._used: dict[str, int] = {}
         self._changed: set[str] = set()
+        self._doubtful: dict[int, tuple[list[str], int]] = {}
         self._unheard: tuple[int, dict[str, int]] | None = None
         self._left_today: dict[str, int] = {}
         self._stirred = asyncio.Event()
@@ -51,9 +53,11 @@ class SharedQuotas:
         if not self._door.up:
             return self._alone(claims, tokens, stream=stream)
         counts = self._counters.begin(claims, stream=stream)
-        keys = [self._door.key(f"quota:{claim.key}") for claim in claims]
+        turn = next(self._turns)
+        marks, mark = self._mark(turn)
+        keys = [*(self._door.key(f"quota:{claim.key}") for claim in claims), marks]
         words: list[Word] = [
-            self._replica, next(self._turns), round(LEASE_SECONDS * 1000), tokens, int(stream), KEPT_SECONDS
+            self._replica, turn, round(LEASE_SECONDS * 1000), tokens, int(stream), KEPT_SECONDS, mark, MARKED_SECONDS
         ]  # fmt: skip
         for claim, (calls, streams) in zip(claims, counts, strict=True):
             words += [*_bounds(claim.quota), calls, streams]
@@ -61,10 +65,11 @@ class SharedQuotas:
             reply = cast("list[int]", await self._door.run(TAKE, keys, words))
         except Away:
             self._counters.leave(claims, stream=stream)
+            self._doubt(turn, claims, tokens)
             return self._alone(claims, tokens, stream=stream)
         except asyncio.CancelledError:
             self._counters.leave(claims, stream=stream)
-            self._tell_soon(claims, -tokens)  # perhaps it was counted; the caller got nothing for it
+            self._doubt(turn, claims, tokens)  # perhaps it was counted; the caller got nothing for it
             raise
         return self._decided(claims, tokens, reply, stream=stream)
 
@@ -104,6 +109,17 @@ class SharedQuotas:
 
     # what is told afterwards
 
+    def _mark(self, turn: int) -> tuple[str, int]:
+        """Where a call's mark is: the key, and the first of its two bits."""
+        return self._door.key(f"marks:{self._replica}:{turn // MARKS}"), turn % MARKS * 2
+
+    def _doubt(self, turn: int, claims: Sequence[Claim], tokens: int) -> None:
+        """Nobody knows whether this call was counted: settle it when Redis answers again."""
+        counted = [self._door.key(f"quota:{claim.key}") for claim in claims if claim.quota.counts_tokens]
+        if counted:
+            self._doubtful[turn] = counted, tokens
+        self._tell_soon(claims, 0)
+
     def left(self, claims: Sequence[Claim], tokens: int, *, stream: bool) -> None:
         """A call that Redis, or nobody but us, admitted is over."""
         self._counters.leave(claims, stream=stream)
@@ -124,7 +140,7 @@ class SharedQuotas:
     @property
     def untold(self) -> bool:
         """Whether anything is still to be told."""
-        return bool(self._changed) or self._unheard is not None
+        return bool(self._changed or self._doubtful) or self._unheard is not None
 
     def came_back(self) -> None:
         """Redis is there again: it knows nothing of what is in flight, and counts the day from now on."""
@@ -154,6 +170,10 @@ class SharedQuotas:
         Raises:
             Away: it was perhaps not heard.
         """
+        for turn, (keys, tokens) in tuple(self._doubtful.items()):
+            marks, mark = self._mark(turn)
+            await self._door.run(SETTLE, [marks, *keys], [tokens, mark, MARKED_SECONDS])
+            del self._doubtful[turn]
         if self._unheard is None:
             if not self._changed:
                 return
