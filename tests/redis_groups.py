@@ -135,8 +135,24 @@ class Watched:
 
     def cut(self) -> None:
         """Cut the replication: what the primary acknowledges from now on the replica does not have."""
-        self.second.ask("CONFIG", "SET", "masterauth", "wrong")
-        self.first.ask("CLIENT", "KILL", "TYPE", "replica")
+        primary, replica = self._roles()
+        replica.ask("CONFIG", "SET", "masterauth", "wrong")
+        primary.ask("CLIENT", "KILL", "TYPE", "replica")
+
+    def lose(self) -> None:
+        """Kill the primary, have its replica promoted, and let it come back as the other's replica."""
+        primary, replica = self._roles()
+        primary.stop()
+        until(lambda: self.primary() == replica.port and b"role:master" in replica.ask("INFO", "replication"))
+        replica.ask("CONFIG", "SET", "masterauth", "")
+        primary.start()
+        primary.ask("REPLICAOF", "127.0.0.1", str(replica.port))
+        until(lambda: b"master_link_status:up" in primary.ask("INFO", "replication"))
+        until(lambda: b"failover_in_progress" not in self.ask("SENTINEL", "MASTER", SERVICE))
+
+    def _roles(self) -> tuple[RedisServer, RedisServer]:
+        first_leads = self.primary() == self.first.port
+        return (self.first, self.second) if first_leads else (self.second, self.first)
 
     def stop(self) -> None:
         if self._process is not None:

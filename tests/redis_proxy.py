@@ -45,10 +45,18 @@ class Proxy:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
+        await self.refuse()
+
+    async def refuse(self) -> None:
+        """Take no connections, and hang up."""
         self._server.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def accept(self) -> None:
+        """Take connections again, at the same port."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
 
     async def let_go(self) -> None:
         """Pass on what is held, and wait until it was carried out."""

@@ -8,7 +8,7 @@ import json
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 
@@ -21,16 +21,24 @@ from gateway.keys import Keyring
 from gateway.simulator import CREDENTIAL, Simulator
 from tests.configuration import CALLER, issue_key, write_configuration
 from tests.houses import UNSCANNED, Served, client, serve, settings
-from tests.redis_server import RedisServer
 
 BODY = {"model": "gpt-simulated", "messages": [{"role": "user", "content": "Hello"}]}
+
+
+class Reachable(Protocol):
+    """A Redis, or what stands before it."""
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        ...
 
 
 class Host:
     """A gateway process of the region, and its key."""
 
     def __init__(
-        self, folder: Path, name: str, simulator: Simulator, redis: RedisServer, *, keeps: bool, **more: object
+        self, folder: Path, name: str, simulator: Simulator, redis: Reachable, *, keeps: bool, **more: object
     ) -> None:
         self.folder = folder / name
         self.folder.mkdir()
@@ -51,9 +59,10 @@ class Host:
         """The keys of its state."""
         return Keyring.open(self.state / "keys", master=self.folder.parent / "master.keys")
 
-    async def start(self, *more: str) -> None:
-        """Start it; it listens when this returns."""
-        self.served = await serve(self.configuration, self.folder, *more)
+    async def start(self, *more: str, skew: int = 0) -> None:
+        """Start it, its clock set by so many seconds; it listens when this returns."""
+        program = ("tests.skewed", str(skew)) if skew else ("gateway",)
+        self.served = await serve(self.configuration, self.folder, *more, program=program)
 
     async def call(self) -> int:
         """One plain call; its status."""
@@ -100,10 +109,12 @@ def records_of(host: Host) -> list[Line]:
 
 
 @contextlib.asynccontextmanager
-async def region(folder: Path, provider: Simulator, redis: RedisServer, *outposts: str) -> AsyncIterator[list[Host]]:
-    """The host that keeps the log, first, and others."""
-    hosts = [Host(folder, "home", provider, redis, keeps=True)]
-    hosts += [Host(folder, name, provider, redis, keeps=False) for name in outposts]
+async def region(
+    folder: Path, provider: Simulator, redis: Reachable, *outposts: str, **more: object
+) -> AsyncIterator[list[Host]]:
+    """The host that keeps the log, first, and others; `more` are keys of their `gateway.yaml`."""
+    hosts = [Host(folder, "home", provider, redis, keeps=True, **more)]
+    hosts += [Host(folder, name, provider, redis, keeps=False, **more) for name in outposts]
     try:
         async with asyncio.TaskGroup() as group:
             for host in hosts:
