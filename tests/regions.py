@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -63,6 +64,15 @@ class Host:
         """Start it, its clock set by so many seconds; it listens when this returns."""
         program = ("tests.skewed", str(skew)) if skew else ("gateway",)
         self.served = await serve(self.configuration, self.folder, *more, program=program)
+
+    def lose_disk(self) -> None:
+        """All of its state is gone but what is handed to it from elsewhere: the keys of callers, and the master key."""
+        keys = self.state / "caller_keys.json"
+        kept = keys.read_bytes()
+        shutil.rmtree(self.state)
+        self.state.mkdir(mode=0o700)
+        keys.write_bytes(kept)
+        keys.chmod(0o600)
 
     async def call(self) -> int:
         """One plain call; its status."""

@@ -40,6 +40,7 @@ FLOORS: dict[str, int] = {
     "gateway.disclosure": 3,
     "gateway.endpoints": 3,
     "gateway.erasing": 3,
+    "gateway.losing": 3,
     "gateway.failover": 3,
     "gateway.force": 3,
     "gateway.forwarding": 3,

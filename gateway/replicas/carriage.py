@@ -20,7 +20,7 @@ import asyncio
 import contextlib
 import random
 import zlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final, Protocol, cast
@@ -28,7 +28,7 @@ from typing import Final, Protocol, cast
 import orjson
 from redis.exceptions import RedisError
 
-from gateway.audit.gathering import Carried
+from gateway.audit.gathering import LOST, Carried
 from gateway.errors import Code, Unavailable
 from gateway.keys import KeyFault, Keyring
 from gateway.replicas.door import Away, Client, DoorOptions, connect, hang_up
@@ -148,6 +148,7 @@ class Carrier:
     Attributes:
         taken, signed: how far it was gathered, and signed; -1 while nobody said.
         older: this host's journal is older than what was gathered of it, so nothing more may be written to it.
+        looked: set once it was looked how far the log is, whatever came of it.
     """
 
     def __init__(self, line: Line, name: str, source: Source, keyring: Keyring, copies: int | None = None) -> None:
@@ -164,6 +165,7 @@ class Carrier:
         self._head: bytes | None = None
         self._may_send = False
         self.heard = -1e9
+        self.looked = asyncio.Event()
         self.taken = -1
         self.signed = -1
         self.older = False
@@ -176,10 +178,12 @@ class Carrier:
                 busy = await self.step()
                 tries = 0
             except Away:
+                self.looked.set()
                 # Spread out, or all hosts would come back in the same instant.
                 await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)] * random.uniform(0.5, 1.5))  # noqa: S311
                 tries += 1
                 continue
+            self.looked.set()
             if not busy:
                 with contextlib.suppress(TimeoutError):  # nobody waits for a row: look again all the same
                     async with asyncio.timeout(LOOK_SECONDS):
@@ -363,6 +367,10 @@ class Receiver:
         self._taken: dict[str, int] = {}
         self._told = -1e9
         self.foreign = 0
+
+    def give_up(self, names: Iterable[str]) -> None:
+        """Say of these journals, from the next telling on, that nothing of them is taken any more."""
+        self._taken |= dict.fromkeys(names, LOST)
 
     async def run(self) -> None:
         """Take and tell; whatever fails is tried again."""
