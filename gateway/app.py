@@ -277,13 +277,14 @@ class Application:
             self._halts,
             self._ledger.note,
             self._attested,
-            leads=(lambda: True) if part.workers == 1 else self._election.won,
+            leads=self._leads,
         )
         self._canary = Canary(
             lambda: Parts(self._force, keyring, self._ledger, state, self._clock, logger),
             self._halts,
             self._ledger.note,
             self._tried,
+            leads=self._leads,
         )
         self._listener = Listener(listener_options(bundle, part), logger, self._malformed)
         self._operations = Listener(operations_options(bundle), logger)
@@ -310,6 +311,10 @@ class Application:
         self._begin(part)
         if part.serves and part.operates:
             self.say_started(self.port)
+
+    def _leads(self) -> bool:
+        """Whether this process does what one of several workers does for all."""
+        return self._part.workers == 1 or self._election.won()
 
     def _begin(self, part: Part) -> None:
         """Begin what goes on until the end."""
