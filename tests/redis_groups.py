@@ -143,12 +143,15 @@ class Watched:
         """Kill the primary, have its replica promoted, and let it come back as the other's replica."""
         primary, replica = self._roles()
         primary.stop()
-        until(lambda: self.primary() == replica.port and b"role:master" in replica.ask("INFO", "replication"))
+        until(lambda: self.primary() == replica.port and b"role:master" in replica.ask("INFO", "replication"), 90)
         replica.ask("CONFIG", "SET", "masterauth", "")
+        primary.options = ("--replicaof", "127.0.0.1", str(replica.port))
         primary.start()
-        primary.ask("REPLICAOF", "127.0.0.1", str(replica.port))
-        until(lambda: b"master_link_status:up" in primary.ask("INFO", "replication"))
-        until(lambda: b"failover_in_progress" not in self.ask("SENTINEL", "MASTER", SERVICE))
+        until(self._is_well, 90)  # or the Sentinel would not promote it the next time
+
+    def _is_well(self) -> bool:
+        said = self.ask("SENTINEL", "REPLICAS", SERVICE)
+        return b"master-link-status\r\n$2\r\nok" in said and b"s_down" not in said and b"disconnected" not in said
 
     def _roles(self) -> tuple[RedisServer, RedisServer]:
         first_leads = self.primary() == self.first.port

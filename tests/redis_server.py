@@ -27,7 +27,7 @@ class RedisServer:
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
         self.port = free_port()
-        self._options = options
+        self.options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -43,7 +43,7 @@ class RedisServer:
         self.folder.mkdir(exist_ok=True)
         arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder)]
         self._process = subprocess.Popen(
-            [program, *arguments, "--logfile", str(self.folder / "log"), *self._options], stdout=subprocess.DEVNULL
+            [program, *arguments, "--logfile", str(self.folder / "log"), *self.options], stdout=subprocess.DEVNULL
         )
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
