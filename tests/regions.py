@@ -7,7 +7,7 @@ import contextlib
 import json
 import shutil
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from gateway.audit.store import StoreFault
 from gateway.audit.verify import Policy, conclude, verify
 from gateway.keys import Keyring
 from gateway.simulator import CREDENTIAL, Simulator
+from gateway.simulator.small import OPENAI_MODELS
 from tests.configuration import CALLER, issue_key, write_configuration
 from tests.houses import UNSCANNED, Served, client, serve, settings
 
@@ -36,21 +37,30 @@ class Reachable(Protocol):
 
 
 class Host:
-    """A gateway process of the region, and its key."""
+    """A gateway process of the region, and its key; without `redis` one that stands alone."""
 
     def __init__(
-        self, folder: Path, name: str, simulator: Simulator, redis: Reachable, *, keeps: bool, **more: object
+        self,
+        folder: Path,
+        name: str,
+        simulator: Simulator,
+        redis: Reachable | None,
+        *,
+        keeps: bool,
+        models: Iterable[str] = OPENAI_MODELS,
+        **more: object,
     ) -> None:
         self.folder = folder / name
         self.folder.mkdir()
-        replicas = {
-            "url": redis.url,
-            "count": 3,
-            "wait_seconds": 0.1,
-            "carriage": {"host": name, "keeps_log": keeps},
-        }
-        chosen = settings(replicas=replicas, master_key={"file": str(folder / "master.keys")}, **UNSCANNED, **more)  # type: ignore[arg-type]
-        self.configuration = write_configuration(self.folder, simulator.port, CREDENTIAL, settings=chosen)
+        carriage = {"host": name, "keeps_log": keeps}
+        shared = {} if redis is None else {
+            "replicas": {"url": redis.url, "count": 3, "wait_seconds": 0.1, "carriage": carriage},
+            "master_key": {"file": str(folder / "master.keys")},
+        }  # fmt: skip
+        chosen = settings(**{**UNSCANNED, **shared, **more})  # type: ignore[arg-type]
+        self.configuration = write_configuration(
+            self.folder, simulator.port, CREDENTIAL, openai_models=models, settings=chosen
+        )
         self.state = self.folder / "state"
         self.key = issue_key(self.state, CALLER)
         self.served: Served | None = None
