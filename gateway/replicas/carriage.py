@@ -180,15 +180,20 @@ class Carrier:
             except Away:
                 self.looked.set()
                 # Spread out, or all hosts would come back in the same instant.
-                await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)] * random.uniform(0.5, 1.5))  # noqa: S311
+                await asyncio.sleep(_PAUSES[0] * random.uniform(0.5, 1.5))  # noqa: S311
+                await self._rest(_PAUSES[min(tries, len(_PAUSES) - 1)] - _PAUSES[0])
                 tries += 1
                 continue
             self.looked.set()
             if not busy:
-                with contextlib.suppress(TimeoutError):  # nobody waits for a row: look again all the same
-                    async with asyncio.timeout(LOOK_SECONDS):
-                        await self._stirred.wait()
-                self._stirred.clear()
+                await self._rest(LOOK_SECONDS)
+
+    async def _rest(self, seconds: float) -> None:
+        """Until a call waits for its row to be copied, at most so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds) * random.uniform(0.5, 1.5)):  # noqa: S311
+                await self._stirred.wait()
+        self._stirred.clear()
 
     async def copied(self, seq: int) -> None:
         """Wait until the row of this key, and all before it, is in the files of Redis and of so many of its replicas.

@@ -63,6 +63,9 @@ async def region(folder: Path, simulator: Simulator, redis: RedisServer, copies:
         scripted.held = (1, copies)
         await outpost.start()
         stack.push_async_callback(outpost.stop)
+        async with asyncio.timeout(60):
+            while redis.ask("GET", "{zrg:test}:home") == b"$-1\r\n":  # nobody takes what is sent before
+                await asyncio.sleep(0.05)
         yield Region(scripted, outpost, key)
 
 
