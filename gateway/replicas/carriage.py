@@ -42,6 +42,8 @@ RESEND_SECONDS: Final = 2.0
 QUEUED: Final = 64
 """Entries in the stream beyond which nobody adds one: Redis is no store, and what is not sent is not lost."""
 LOOK_SECONDS: Final = 0.1
+PACE_SECONDS: Final = 0.06
+"""Between two entries of one journal that is not behind. What was not sent yet is lost with its disk, so not long."""
 GRACE_SECONDS: Final = 2.0
 COPIED_SECONDS: Final = 3.0
 """Redis writes its file out once a second unless it is told `appendfsync always`."""
@@ -164,6 +166,7 @@ class Carrier:
         self._moved = monotonic()
         self._head: bytes | None = None
         self._may_send = False
+        self._full = False
         self.heard = -1e9
         self.looked = asyncio.Event()
         self.taken = -1
@@ -185,8 +188,8 @@ class Carrier:
                 tries += 1
                 continue
             self.looked.set()
-            if not busy:
-                await self._rest(LOOK_SECONDS)
+            if not self._full:  # rows gather meanwhile: to send one costs as much as to send hundreds
+                await self._rest(PACE_SECONDS if busy else LOOK_SECONDS)
 
     async def _rest(self, seconds: float) -> None:
         """Until a call waits for its row to be copied, at most so long."""
@@ -220,6 +223,7 @@ class Carrier:
         Raises:
             Away: nothing is lost; do it again.
         """
+        self._full = False
         await self._hear()
         if self.older or not self._may_send:
             return False
@@ -241,6 +245,7 @@ class Carrier:
         if self._sent <= self.taken or begin == self.taken:
             self._moved = monotonic()
         self._sent = rows[-1].seq
+        self._full = len(rows) == ROWS
         return True
 
     async def _copy(self, adding: Sequence[str | bytes | int], last: int) -> None:

@@ -15,13 +15,14 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from gateway.quotas import Claim, Counters, Held, Quota, parted, refusal, tightest
-from gateway.replicas.door import Away, Door, Word
+from gateway.replicas.door import Away, Door, Reply, Word
 from gateway.replicas.scripts import KEPT_SECONDS, KINDS, MARKED_SECONDS, MARKS, SETTLE, TAKE, TELL
 from providers.provider import Rate
 
 LEASE_SECONDS: Final = 15.0
 """How long what a replica has in flight counts without being told again."""
-_TELL_EVERY: Final = 0.02
+_TELL_EVERY: Final = 0.05
+"""How long what is to be told waits for a claim to go along with: a round trip of its own costs as much as a claim."""
 _MOST_TOLD: Final = 128
 
 
@@ -47,11 +48,13 @@ class SharedQuotas:
         self._unheard: tuple[int, dict[str, int]] | None = None
         self._left_today: dict[str, int] = {}
         self._stirred = asyncio.Event()
+        self._along: asyncio.Future[Reply] | None = None
 
     async def claim(self, claims: Sequence[Claim], tokens: int, *, stream: bool) -> Held:
         """See `quotas.Quotas`."""
         if not self._door.up:
             return self._alone(claims, tokens, stream=stream)
+        self._tell_along()  # before this call counts in: it is not admitted yet
         counts = self._counters.begin(claims, stream=stream)
         turn = next(self._turns)
         marks, mark = self._mark(turn)
@@ -157,12 +160,12 @@ class SharedQuotas:
             except TimeoutError:
                 self._changed.update(self._counters.in_flight())
             self._stirred.clear()
+            await asyncio.sleep(_TELL_EVERY)
             while self._door.up and self.untold:
                 try:
                     await self.tell()
                 except Away:
                     break
-            await asyncio.sleep(_TELL_EVERY)
 
     async def tell(self) -> None:
         """Tell one batch; one that was not heard keeps its number, so that it counts once.
@@ -174,9 +177,34 @@ class SharedQuotas:
             marks, mark = self._mark(turn)
             await self._door.run(SETTLE, [marks, *keys], [tokens, mark, MARKED_SECONDS])
             del self._doubtful[turn]
+        if self._along is not None:
+            await asyncio.wait([self._along])
+        if (said := self._say()) is not None:
+            await said
+            self._unheard = None
+
+    def _tell_along(self) -> None:
+        """Tell what there is just before the claim that is sent next, in its round trip."""
+        if self._along is None and self._unheard is None and not self._doubtful and (said := self._say()) is not None:
+            self._along = said
+            said.add_done_callback(self._told_along)
+
+    def _told_along(self, said: asyncio.Future[Reply]) -> None:
+        self._along = None
+        if said.cancelled() or said.exception() is not None:
+            self._stirred.set()  # told again, under its number
+        else:
+            self._unheard = None
+
+    def _say(self) -> asyncio.Future[Reply] | None:
+        """Send one batch, or again what was perhaps not heard; None if there is nothing.
+
+        Raises:
+            Away: Redis is down.
+        """
         if self._unheard is None:
             if not self._changed:
-                return
+                return None
             batch = {key: self._used.pop(key, 0) for key in itertools.islice(sorted(self._changed), _MOST_TOLD)}
             self._changed.difference_update(batch)
             self._unheard = next(self._turns), batch
@@ -185,8 +213,7 @@ class SharedQuotas:
         words: list[Word] = [self._replica, turn, round(LEASE_SECONDS * 1000), KEPT_SECONDS]
         for key, tokens in batch.items():
             words += [tokens, *self._counters.count(key)]
-        await self._door.run(TELL, keys, words)
-        self._unheard = None
+        return self._door.ask(TELL, keys, words)
 
 
 class _Shared:
