@@ -16,8 +16,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-TOLERANCE: Final = timedelta(seconds=2)
-"""A second of doubt is no doubt: agreements end at midnight, not at the tick."""
+TOLERANCE: Final = 2.0
+"""Seconds. A second of doubt is no doubt: agreements end at midnight, not at the tick."""
 
 
 class Clock:
@@ -40,16 +40,19 @@ class Clock:
 
     def read(self) -> tuple[datetime, datetime | None]:
         """The earliest that it may be; and the latest, or None where there is no doubt."""
-        wall, counted = self._wall(), self._counted()
-        if -TOLERANCE <= wall - counted <= TOLERANCE:
+        wall = self._wall()
+        step = self._step(wall)
+        if -TOLERANCE <= step <= TOLERANCE:
             return wall, None
+        counted = wall - timedelta(seconds=step)
         return (wall, counted) if wall < counted else (counted, wall)
 
     @property
     def doubt(self) -> float:
         """Seconds by which the wall clock was set since the start: forward above zero, back below; 0 within bounds."""
-        step = self._wall() - self._counted()
-        return 0.0 if abs(step) <= TOLERANCE else step.total_seconds()
+        step = self._step(self._wall())
+        return 0.0 if abs(step) <= TOLERANCE else step
 
-    def _counted(self) -> datetime:
-        return self._start + timedelta(seconds=self._monotonic() - self._mark)
+    def _step(self, wall: datetime) -> float:
+        """Seconds by which `wall` is ahead of what was counted since the start."""
+        return (wall - self._start).total_seconds() - (self._monotonic() - self._mark)

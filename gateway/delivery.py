@@ -199,6 +199,16 @@ class StreamCheck:
         self.last: Event | None = None
         self.failed = False
 
+    def knows(self, chunk: bytes) -> bool:
+        """Whether this chunk is one whole event like one that was checked: then it is counted, and goes on as it is.
+
+        What is like an event has its end and, before that, no line end where another might begin.
+        """
+        if self._like is None or self.last is not None or not self._splitter.between or not self._like.has(chunk):
+            return False
+        self.tally.events += 1
+        return True
+
     def feed(self, chunk: bytes) -> list[Event]:
         """Check what this chunk completes.
 
@@ -286,8 +296,9 @@ class Delivery:
         Raises:
             UpstreamError: as `feed`.
         """
-        events = [one.raw or _built(one) for one in self.check.feed(chunk)]
-        return events[0] if len(events) == 1 else b"".join(events)
+        if self.check.knows(chunk):  # mostly a network brings events one by one
+            return chunk
+        return b"".join([one.raw or _built(one) for one in self.check.feed(chunk)])
 
     async def feed(self, chunk: bytes) -> bytes:
         """Take bytes of the provider's; give back what may go on. Without any, what is held may be due.

@@ -89,7 +89,7 @@ class Log:
         size = (line.size + 1023) // 1024 * 1024
         self._add(
             f'{{"time":"{_time(time_ns())}","event":"call","call":{_quoted(word(line.call))},{common},'
-            f'"ms":{round(line.milliseconds, 1)},"bytes":{size},"redactions":{line.redactions}}}\n'.encode()
+            f'"ms":{line.milliseconds:.1f},"bytes":{size},"redactions":{line.redactions}}}\n'.encode()
         )
 
     def event(self, name: str, **facts: str | int | float | bool | None) -> None:

@@ -407,8 +407,10 @@ async def _next(reply: Reply, delivery: Delivery, waits: Waits) -> bytes:
 
 
 def _request_id(wire: Provider, reply: Reply) -> str | None:
-    names = (wire.request_id_header, *wire.door_request_ids)
-    return next((found for name in names if (found := reply.headers.get(name))), None)
+    for name in (wire.request_id_header, *wire.door_request_ids):
+        if found := reply.headers.get(name):
+            return found
+    return None
 
 
 async def _read_out(reply: Reply) -> None:

@@ -12,7 +12,7 @@ from msgspec import Struct
 from multidict import MultiMapping
 
 from gateway.callers import Caller
-from gateway.categories import Category, Personal
+from gateway.categories import Category, Personal, Scope
 from gateway.config import Bundle
 from gateway.errors import Code, Refused
 from gateway.exchange import Call, CleanCall, Entry, Grant
@@ -24,6 +24,9 @@ from gateway.redaction.treatment import Treatment
 from gateway.targets import Target
 from providers import multipart
 from providers.document import NotStrict, parse, serialise
+
+_BY_SCOPE = {scope: Treatment(scope) for scope in Scope}
+"""What tenants ask for whose ordinary personal data is left alone."""
 
 _JSON = ("application/json", "application/json; charset=utf-8", "application/json;charset=utf-8")
 
@@ -89,7 +92,7 @@ def _treatment(bundle: Bundle, keyring: Keyring, tenant: Tenant) -> Treatment:
     """What the tenant, and the operator for all, ask of the redactor."""
     personal = bundle.settings.personal_data
     if not personal.kinds:
-        return Treatment(tenant.redaction)
+        return _BY_SCOPE[tenant.redaction]
     tenant_id = tenant.id
     return Treatment(
         tenant.redaction, lambda label, value: keyring.tenant_mac(tenant_id, label, value), personal.restore
@@ -126,7 +129,9 @@ async def clean_call(grant: Grant, redactor: Redactor | None) -> CleanCall:
         Refused: `content_not_scannable`.
         Unavailable: `redaction_unavailable`.
     """
-    document, redactions, values = grant.document, dict[Category | Personal, int](), dict[str, str]()
+    document = grant.document
+    redactions: dict[Category | Personal, int] = {}
+    values: dict[str, str] = {}
     if redactor is not None:
         cleaned = await redactor.clean(grant.document)
         document, redactions = cleaned.document, dict(cleaned.redactions)

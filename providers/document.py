@@ -25,7 +25,8 @@ MAX_NODES = 20_000
 MAX_INTEGER = 2**53
 
 _NUMBERS = frozenset({int, float})
-_APART = 64
+_BACKSLASH = ord("\\")
+_APART = 256
 """Bytes from one quote to the next, from which on searching for them is faster."""
 
 
@@ -108,7 +109,9 @@ def _measure(tree: Document) -> tuple[int, bool]:
         for container in level:
             if type(container) is dict:
                 strings += len(container)
-                values = _values(container)
+                if "\0" in "".join(container):
+                    raise NotStrict("a key holds a NUL character")
+                values = container.values()
             else:
                 values = container  # type: ignore[assignment]  # only lists and dicts are collected
             nodes += len(values)
@@ -128,37 +131,36 @@ def _measure(tree: Document) -> tuple[int, bool]:
     raise NotStrict(f"the body is nested deeper than {MAX_DEPTH} levels")
 
 
-def _values(container: Document) -> list[Value]:
-    if "\0" in "".join(container):
-        raise NotStrict("a key holds a NUL character")
-    return list(container.values())
-
-
 def _holds_strings(data: bytes, strings: int) -> bool:
     """Whether the text (which is JSON) holds exactly that many strings, keys among them.
 
-    Every string has two quotes of its own; any other is escaped. Backslashes stand in strings only, and a
-    run of them begins an escape: without its pairs, one is left before a quote exactly if that is escaped.
+    Every string has two quotes of its own; any other is escaped: it stands behind an odd run of backslashes. Few
+    quotes in a long text are found one by one sooner than all are counted: a search reads 32 bytes at once.
     """
-    quotes = _quotes(data, 2 * strings)
-    if quotes == 2 * strings:
-        return True
-    escaped = data.replace(b"\\\\", b"").count(b'\\"')
-    return quotes - escaped == 2 * strings
+    wanted = 2 * strings
+    most = len(data) // _APART
+    bare = start = 0
+    for _ in range(most if wanted <= most else 0):
+        at = data.find(b'"', start)
+        if at < 0:
+            return bare == wanted
+        bare += data[at - 1] != _BACKSLASH or _is_even(data[start:at])
+        start = at + 1
+    return _counts_bare(data, wanted)
 
 
-def _quotes(data: bytes, expected: int) -> int:
-    """How many quotes there are. Few in a long text are found sooner than counted: a search reads 32 bytes at once."""
-    if expected * _APART > len(data):
-        return data.count(b'"')
-    found = 0
-    at = data.find(b'"')
-    while at >= 0:
-        found += 1
-        if found > 2 * expected:
-            return data.count(b'"')
-        at = data.find(b'"', at + 1)
-    return found
+def _is_even(piece: bytes) -> bool:
+    """Whether the backslashes at its end are in pairs."""
+    return (len(piece) - len(piece.rstrip(b"\\"))) % 2 == 0
+
+
+def _counts_bare(data: bytes, wanted: int) -> bool:
+    """Whether so many quotes are not escaped.
+
+    Backslashes stand in strings only: without their pairs, one is left before a quote exactly if that is escaped.
+    """
+    quotes = data.count(b'"')
+    return quotes == wanted or quotes - data.replace(b"\\\\", b"").count(b'\\"') == wanted
 
 
 def _parse_slowly(data: bytes) -> Document:

@@ -37,6 +37,11 @@ class Splitter:
         self._marked = False  # the place where a byte order mark may stand is passed
 
     @property
+    def between(self) -> bool:
+        """Whether the last event was complete, so that what comes begins the next."""
+        return self._marked and not self._held
+
+    @property
     def rest(self) -> bytes:
         """What is held of an event that is not complete."""
         return bytes(self._held)

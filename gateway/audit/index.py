@@ -26,7 +26,6 @@ import orjson
 
 from gateway.audit.periods import DAY, month_of
 from gateway.audit.store import FILE_NAME, Cipher, StoreFault, keyed, lock, reading, translated
-from gateway.audit.tallies import added
 
 INDEX_FOLDER = "pages"
 INDEX_FILE = "index.db"
@@ -271,6 +270,8 @@ class Index:
 
     def _tally(self, tallies: dict[tuple[int, int, int], list[int]]) -> None:
         """Add to the tallies: (day, tenant, kind) -> sums."""
+        from gateway.audit.tallies import added  # noqa: PLC0415  # numpy: the gateway only removes an index
+
         days: dict[tuple[int, int], dict[int, list[int]]] = {}
         months: dict[tuple[int, int], dict[int, list[int]]] = {}
         for (day, tenant, alike), sums in tallies.items():

@@ -34,6 +34,8 @@ _TRIMMED_AT_ONCE = 2048
 KIND_LETTERS = {"intent": "i", "outcome": "o", "refusal": "r", "operator": "p"}
 APPLICATION_ID = 0x7A726731  # "zrg1"
 BUSY_MILLISECONDS = 1000
+LOG_BYTES = 4 * 2**20
+"""Of the write-ahead log, about as long as it is when a quiet journal checkpoints."""
 
 _SCHEMA = """
 CREATE TABLE record(
@@ -143,7 +145,7 @@ def line(time: int, kind: str, call: str | None, attempt: int, body: str) -> str
 
 def line_of(time: int, letter: str, call: str, attempt: int, body: str) -> str:
     """As `line`, of what a row's columns hold: the kind's letter, and the call in hex or nothing."""
-    return f"{time:016d}{letter}{attempt:x}{call or _NO_CALL}{body}"
+    return f"{str(time).zfill(16)}{letter}{attempt:x}{call or _NO_CALL}{body}"
 
 
 _NO_CALL = "-" * 32  # not hex, so that unhex() makes it NULL
@@ -211,6 +213,8 @@ class SqliteStore:
         """
         self.commit(lines, 0, 0)
         self._files = self._identities()
+        with translated(self._path):
+            self._lengthen_log()
 
     def put(self, rows: Sequence[StoredRow], name: str | None = None, seq: int = -1) -> None:
         """Rows as they stood in another file of this journal, and how far the journal `name` was gathered there.
@@ -407,6 +411,25 @@ class SqliteStore:
         intents = execute(_OPEN_INTENTS, (first + floor, seq)).fetchall()
         head, *left = (str(each).encode() for (each,) in [*heads, *intents])
         return Found(boot, body.encode(), head, tuple(left))
+
+    def _lengthen_log(self) -> None:
+        """Give the write-ahead log its usual length at once: zeros after its last row, which end it as nothing would.
+
+        A sync of what lies within a file's length writes data alone. One that also has a new length to write wakes the
+        file system's own thread for it, and waits milliseconds for that where no processor is idle. Where there is no
+        room, the log grows as it is written.
+        """
+        descriptor = os.open(self._path.with_name(f"{FILE_NAME}-wal"), os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            length = os.fstat(descriptor).st_size
+            zeros = bytes(max(0, LOG_BYTES - length))
+            with contextlib.suppress(OSError):
+                if os.pwrite(descriptor, zeros, length) == len(zeros):
+                    os.fdatasync(descriptor)
+                    return
+            os.ftruncate(descriptor, length)
+        finally:
+            os.close(descriptor)
 
     def _identities(self) -> dict[str, tuple[int, int]]:
         found = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -64,6 +64,7 @@ class Purpose:
 
     id: str
     form: PurposeForm
+    _effective: dict[int, datetime] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def may_carry_content(self) -> bool:
@@ -71,8 +72,11 @@ class Purpose:
         return self.form.policy in CONTENT
 
     def effective(self, days: int) -> datetime:
-        """From when a tenant that was promised `days` of notice is served for it."""
-        return self.form.notice.effective_for(days) or _NEVER
+        """From when a tenant that was promised `days` of notice is served for it; worked out once."""
+        known = self._effective.get(days)
+        if known is None:
+            known = self._effective[days] = self.form.notice.effective_for(days) or _NEVER
+        return known
 
     def permit(self, now: datetime, days: int) -> None:
         """Let a call under it pass at `now`.

@@ -16,9 +16,10 @@ from itertools import pairwise
 import numpy as np
 
 from gateway.redaction.grammar import Unread
-from gateway.redaction.phrases import ANY, Forms, Phrases
+from gateway.redaction.phrases import ANY, Phrases
 from gateway.redaction.tables import Graph, Lists, Numbers, Table, numbers
 from gateway.redaction.vocabulary import vocabulary
+from gateway.redaction.wordforms import WordForms
 
 _ENDLESS = float("inf")
 _LOOK = 0.3
@@ -28,6 +29,7 @@ _ROUNDS = 2
 _ALONE = 4.0
 _RARELY = 0.02
 _MOST_NEXT = 2_048
+_MANY = 32
 _OF_A_FORM = 10.0
 """How often a word is said that is not listed as common, and one of a form that no common word has."""
 
@@ -67,7 +69,9 @@ def graph(phrases: Phrases, marked: Iterable[int] = ()) -> Graph:
         costs.share(noticed)
     opening, before = _by_atom(phrases, first, noticed, ways)
     anchors, passing = Table.of(noticed, size), Table.of(before, phrases.atoms)
-    following = _next(phrases, closed, anchors)
+    next_rows, following = _next(phrases, closed, anchors)
+    crossings = [place for place, leads in enumerate(edges) if len(leads) > _MANY]
+    bearing = {word.encode(): () for word in common_words()} | phrases.bearing()
     return Graph(
         edges=Table.of(dict(enumerate(edges)), size),
         ends=Lists.of(dict(enumerate(phrases.ends)), size),
@@ -75,13 +79,15 @@ def graph(phrases: Phrases, marked: Iterable[int] = ()) -> Graph:
         ways=Table.of(ways, size),
         anchors=anchors,
         opening=Lists.of(opening, phrases.atoms),
-        next=following[0],
-        following=following[1],
+        next=next_rows,
+        following=following,
         starting=Lists.of(_starting(anchors, first), phrases.atoms),
         passing=passing,
         passing_anchors=_crossed(anchors, passing, phrases.atoms),
         first=numbers(sorted(first)),
-        vocabulary=vocabulary(phrases.bearing(), Forms(phrases.forms.items())),
+        crossings=numbers(crossings),
+        within=_within(following, [edges[place] for place in crossings], phrases.atoms),
+        vocabulary=vocabulary(bearing, WordForms(phrases.forms.items())),
         forms=tuple(phrases.forms.items()),
         marked=frozenset(marked),
     )
@@ -155,6 +161,16 @@ def _next(phrases: Phrases, closed: Mapping[int, frozenset[int]], anchors: Table
     return numbers(found), Lists.of({row: atoms for atoms, row in rows.items()}, len(rows))
 
 
+def _within(following: Lists, crossings: Sequence[Collection[int]], atoms: int) -> Lists:
+    """`within` of the graph."""
+    found: dict[int, list[int]] = defaultdict(list)
+    rows = [following.numbers[start:end].tolist() for start, end in pairwise(following.starts.tolist())]
+    for number, row in enumerate([*rows, *crossings]):
+        for atom in row:
+            found[atom].append(number)
+    return Lists.of(found, atoms)
+
+
 def _starting(anchors: Table, first: frozenset[int]) -> dict[int, list[int]]:
     """`starting` of the graph."""
     found: dict[int, list[int]] = defaultdict(list)
@@ -192,7 +208,7 @@ def _endings(phrases: Phrases) -> set[int]:
 
 def how_often(phrases: Phrases) -> dict[int, float]:
     """By atom, how often words bear it, as in `common_words`."""
-    forms = Forms(phrases.forms.items())
+    forms = WordForms(phrases.forms.items())
     bearing = phrases.bearing()
     often = dict.fromkeys(phrases.forms.values(), _OF_A_FORM)
     for atoms in bearing.values():

@@ -61,6 +61,10 @@ class Expression:
         """The spans of a match of the whole text and of its groups; the first is `NOWHERE` if it does not match."""
         return self._match(self._anchors.ANCHOR_BOTH, text, 0, len(text))
 
+    def is_whole(self, text: bytes) -> bool:
+        """Whether it matches the whole text."""
+        return self._match(self._anchors.ANCHOR_BOTH, text, 0, len(text))[0][0] >= 0
+
     def holds(self, text: bytes) -> bool:
         """Whether it matches anywhere."""
         return self._match(self._anchors.UNANCHORED, text, 0, len(text))[0][0] >= 0

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.redaction.native import Addresses
 from gateway.redaction.patterns import GAP_CHARACTERS
 from gateway.redaction.tables import Graph, Numbers
 from gateway.redaction.vocabulary import Known
-from gateway.redaction.walk import Room, Stands, Ways, cut, hear, under_way
+from gateway.redaction.walk import Room, Stands, Ways, cut, given, hear, under_way
 
 MOST = 192
 """Characters of a candidate at most, but for the word that it ends with. What reads on for longer is none."""
@@ -22,6 +23,7 @@ _STANDS = 1 << 14
 _PLACES, _ENDS = 16, 2  # of a stand, on average
 _FREE = 3
 _ASKED = 1 << 16
+_MET = 1 << 12
 
 
 class Stretch(NamedTuple):
@@ -38,42 +40,54 @@ class Automaton:
     def __init__(self, graph: Graph) -> None:
         places = len(graph.edges.starts) - 1
         edges, ends, also, ways = graph.edges, graph.ends, graph.also, graph.ways
+        crossing = np.full(places + 1, -1, np.int32)
+        lists = len(graph.following.starts) - 1
+        crossing[graph.crossings] = np.arange(lists, lists + len(graph.crossings))
+        first = np.zeros(places, np.uint8)
+        first[graph.first] = 1
         self._ways = Ways(
-            np.stack([edges.starts, ends.starts, also.starts, ways.starts, graph.anchors.starts], axis=1),
+            np.stack([edges.starts, ends.starts, also.starts, ways.starts, graph.anchors.starts, crossing], axis=1),
             *edges[1:],
             ends.numbers,
             also.numbers,
             *ways[1:],
             *graph.anchors[1:],
             graph.next,
-            *graph.following,
+            graph.following.starts,
             *graph.starting,
             *graph.passing,
             graph.passing_anchors,
             *graph.opening,
+            *graph.within,
+            first,
         )
-        self._first = np.zeros(places, np.uint8)
-        self._first[graph.first] = 1
         atoms = len(graph.opening.starts) - 1
-        self._room = Room(*[np.zeros(size, np.int32) for size in (places, places, MOST + 2, places, atoms, 1)])
+        here, there, depths, seen, borne, clock = (
+            np.zeros(size, np.int32) for size in (places, places, MOST + 2, places, atoms, 1)
+        )
+        met = np.zeros((_MET, (lists + len(graph.crossings)) // 8 + 1), np.uint8)
+        self._room = Room(here, there, depths, seen, borne, clock, met, np.full(_MET, -1, np.int32))
         self._stands = _stands(_STANDS)
         self._rows = np.zeros((_ROWS, 3), np.int32)
         self.known = Known(graph)
+        self._words = self.known.words
+        self._table = given(self._words, self._ways, self._room, self._stands)
 
     def hear(self, text: bytes) -> Text:
         """A lower-case text as words and marks."""
         known = self.known
         if not known.ready():
+            self._room.whose[:] = -1
             self._forget()
         if self._room.clock[0] > _LATE:
-            for column in self._room[3:]:
+            for column in (self._room.seen, self._room.borne, self._room.clock):
                 column[:] = 0
         data = np.frombuffer(text, np.uint8)
         starts, ends, symbols = (np.empty(len(data), np.int32) for _ in range(3))
-        count = cut(data, _KINDS, known.marks, known.words, starts, ends, symbols)
+        count = cut(data, _KINDS, known.marks, starts, ends, symbols, self._given())
         symbols = symbols[:count]
         met: dict[bytes, int] = {}
-        for at in np.flatnonzero(symbols < 0).tolist():
+        for at in (symbols < 0).nonzero()[0].tolist():
             word = text[starts[at] : ends[at]]
             symbol = met.get(word)
             if symbol is None:
@@ -86,9 +100,7 @@ class Automaton:
         while True:
             so_far = np.zeros(2, np.int32)
             at = -1
-            while not hear(
-                symbols, self._rows, so_far, MOST, self._first, self._room, self._ways, self.known.words, self._stands
-            ):
+            while not hear(symbols, self._rows, so_far, MOST, self._given()):
                 self._forget(more=at == so_far[0])
                 at = int(so_far[0])
             total = int(so_far[1])
@@ -101,9 +113,7 @@ class Automaton:
         begun = np.zeros(len(symbols) + 1, np.uint8)
         further = self.known.further(piece)
         more = False
-        while not under_way(
-            symbols, low, further, not piece, begun, self._room, self._ways, self.known.words, self._stands
-        ):
+        while not under_way(symbols, low, further, not piece, begun, self._given()):
             self._forget(more)
             more = True
         return np.flatnonzero(begun)
@@ -111,6 +121,14 @@ class Automaton:
     def _forget(self, more: bool = False) -> None:
         """Nothing is remembered of where words led; there is room for more of it, if need be."""
         self._stands = _stands(len(self._stands.bounds) * (1 + more))
+        self._table = given(self._words, self._ways, self._room, self._stands)
+
+    def _given(self) -> Addresses:
+        """The one argument of the walk. The vocabulary gets new arrays when it needs more room."""
+        if self._words is not self.known.words:
+            self._words = self.known.words
+            self._table = given(self._words, self._ways, self._room, self._stands)
+        return self._table
 
 
 def _stands(size: int) -> Stands:

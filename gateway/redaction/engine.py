@@ -21,7 +21,7 @@ from presidio_analyzer.nlp_engine import NlpArtifacts, NlpEngine
 from gateway.categories import PERSONAL_DATA, Category, Personal
 from gateway.redaction.findings import Ends, Finding, Settled, Window, add, beside, merge
 from gateway.redaction.folding import Folded, fold
-from gateway.redaction.forms import Forms, words_of
+from gateway.redaction.forms import Forms, Reading, words_of
 from gateway.redaction.horizon import Horizon
 from gateway.redaction.native import loaded
 from gateway.redaction.plain import Plain
@@ -138,23 +138,14 @@ class Engine:
 
         The texts are analysed in one go, but none sees another. Other forms of a text are read beside it.
         """
-        found = self._plainly(texts)
-        self._in_other_forms(texts, found)
+        read = [(index, reading) for index, text in enumerate(texts) for reading in self._forms.readings(text)]
+        plain = self._plainly([*texts, *(reading.text for _index, reading in read)])
+        found = plain[: len(texts)]
+        for (index, reading), findings in zip(read, plain[len(texts) :], strict=True):
+            found[index] = merge(found[index], list(_as_written(reading, findings)))
         if self._personal is not None:
             found = [beside(one, self._personal.find(text)) for one, text in zip(found, texts, strict=True)]
         return found
-
-    def _in_other_forms(self, texts: Sequence[str], found: list[list[Finding]]) -> None:
-        """Add what stands in texts under markup or an encoding, in the texts' own code points."""
-        read = [(index, reading) for index, text in enumerate(texts) for reading in self._forms.readings(text)]
-        if not read:
-            return
-        more = self._plainly([reading.text for _index, reading in read])
-        for (index, reading), findings in zip(read, more, strict=True):
-            for one in findings:
-                if one.start >= reading.low and one.end <= reading.high:
-                    start, end = reading.original(one.start, one.end)
-                    found[index] = merge(found[index], [one._replace(start=start, end=end)])
 
     def _plainly(self, texts: Sequence[str]) -> list[list[Finding]]:
         """The findings of each text as it stands."""
@@ -218,6 +209,14 @@ def _personal(mappings: Mapping[str, Plain]) -> PersonalData | None:
     from gateway.redaction.personal_recognizers import PersonalData  # noqa: PLC0415  # phone numbers of all countries
 
     return PersonalData(Personal(str(kind)) for kind in kinds)
+
+
+def _as_written(reading: Reading, findings: Sequence[Finding]) -> Iterator[Finding]:
+    """What stands in a text under markup or an encoding, in the text's own code points."""
+    for one in findings:
+        if one.start >= reading.low and one.end <= reading.high:
+            start, end = reading.original(one.start, one.end)
+            yield one._replace(start=start, end=end)
 
 
 _Result: TypeAlias = "tuple[int, int, Category, float]"

@@ -165,17 +165,18 @@ def fold_rule(pattern: str) -> str:
 def _to_ascii(text: str, edits: list[_Edits]) -> str:
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
     letters = _TABLE[np.minimum(codes, _TABLED)]
-    unseen = np.flatnonzero(letters == _UNSEEN)
-    if len(unseen):
+    shadow: bytes = letters.tobytes()
+    if bytes([_UNSEEN]) in shadow:
+        unseen = np.flatnonzero(letters == _UNSEEN)
         distinct, at = np.unique(codes[unseen], return_inverse=True)
         folded = np.array([_letter(chr(code)) for code in distinct.tolist()], np.uint8)
         letters[unseen] = folded[at]
         few = distinct < _TABLED
         _TABLE[distinct[few]] = folded[few]
-    shadow: bytes = letters.tobytes()
-    odd = np.flatnonzero(letters == _SEVERAL)
-    if not len(odd):
+        shadow = letters.tobytes()
+    if bytes([_SEVERAL]) not in shadow:
         return shadow.decode("ascii")
+    odd = np.flatnonzero(letters == _SEVERAL)
     pieces: list[tuple[int, int, int]] = []
     parts: list[bytes] = []
     done = 0

@@ -7,7 +7,7 @@ comma, an apostrophe, a hyphen …) means any such gap, `<name>` is a macro, oth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.redaction.patterns import GAP, GAP_CHARACTERS
@@ -101,7 +101,7 @@ def spellings(tree: Tree, gaps: bool = False) -> list[str] | None:
     """All that a tree matches, if that is a few words (with `gaps` a space for each gap); None if it is more."""
     if tree.kind in {"text", "set"}:
         few = tree.text.isalnum() or 0 < tree.mask.bit_count() <= _MOST_MARKS
-        return ([tree.text] if tree.text else _members(tree.mask)) if few else None
+        return ([tree.text] if tree.text else members(tree.mask)) if few else None
     if tree.kind == "gap":
         return [" "] if gaps else None
     parts = [spellings(part, gaps) for part in tree.parts]
@@ -116,6 +116,29 @@ def spellings(tree: Tree, gaps: bool = False) -> list[str] | None:
     for part in known:
         made = [before + one for before in made for one in part][: _MOST_SPELLINGS + 1]
     return made if len(made) <= _MOST_SPELLINGS else None
+
+
+def ways(parts: Sequence[Tree]) -> list[list[Tree]] | None:
+    """The ways in which parts of one word may be written, each without a choice in it; None if they are many."""
+    made: list[list[Tree]] = [[]]
+    for part in parts:
+        match part.kind:
+            case "seq":
+                either = ways(part.parts)
+            case "or":
+                several = [ways([one]) for one in part.parts]
+                either = None if None in several else [way for known in several for way in known or ()]
+            case "repeat" if part.most == 1:
+                once = ways(part.parts)
+                either = once if once is None or part.least else [[], *once]
+            case "set" if part.mask.bit_count() <= _MOST_MARKS:
+                either = [[Tree("text", one)] for one in members(part.mask)]
+            case _:
+                either = [[part]]
+        if either is None or len(made) * len(either) > _MOST_SPELLINGS:
+            return None
+        made = [[*before, *one] for before in made for one in either]
+    return made
 
 
 def is_within_word(tree: Tree) -> bool:
@@ -227,7 +250,7 @@ class _Reader:
         if letters:
             letters = WORD if letters & _LOWER == _LOWER else letters  # a phrase is lower case
             return Tree("set", mask=letters, least=1 if between else 0)  # `least` marks it until it is repeated
-        either = [Tree("text", mark) for mark in _members(marks)]
+        either = [Tree("text", mark) for mark in members(marks)]
         if between:
             either.append(_GAP)
         return either[0] if len(either) == 1 else Tree("or", parts=either)
@@ -319,7 +342,8 @@ def _bit(character: str) -> int:
     return 1 << ord(character) if character < "\x80" else 0
 
 
-def _members(mask: int) -> list[str]:
+def members(mask: int) -> list[str]:
+    """The characters of a class."""
     return [chr(code) for code in range(128) if mask >> code & 1]
 
 
@@ -335,4 +359,4 @@ def _class(mask: int) -> str:
         return r"\w"
     if mask == _DIGIT:
         return r"\d"
-    return "[" + "".join(f"\\x{ord(one):02x}" for one in _members(mask)) + "]" if mask else r"[^\x00-\x7f]"
+    return "[" + "".join(f"\\x{ord(one):02x}" for one in members(mask)) + "]" if mask else r"[^\x00-\x7f]"

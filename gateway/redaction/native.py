@@ -9,13 +9,25 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import numba
+import numpy as np
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+from numba.np import arrayobj
 
 from gateway.redaction.kept import folder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gateway.redaction.tables import Bytes, Numbers
+
+Addresses: TypeAlias = "NDArray[np.int64]"
+"""A row is an array's address, and how many rows and columns it has (no columns: 0)."""
 
 _F = TypeVar("_F", bound="Callable[..., object]")
 
@@ -64,3 +76,50 @@ def loaded() -> None:
     """All functions were called once: the temporary folder is needed no longer."""
     if _copy is not None:
         _copy.cleanup()
+
+
+def addresses(arrays: Iterable[Bytes | Numbers]) -> Addresses:
+    """One argument for many: it takes Numba a microsecond for each array that a function is given.
+
+    Whoever has made it must hold the arrays as long as it is used.
+    """
+    rows = [(one.ctypes.data, one.shape[0], one.shape[1] if one.ndim > 1 else 0) for one in arrays]
+    return np.array(rows, np.int64)
+
+
+def _reader(kind: types.Array, size: int) -> object:
+    """What reads an array, of items of so many bytes, from `addresses`.
+
+    A function in which references are not counted may return none, so this is the code itself.
+    """
+
+    def read(typingctx: object, table: types.Array, row: types.Integer) -> object:  # the name of the first is asked for
+        def made(context: Any, builder: Any, _signature: object, values: list[Any]) -> object:
+            given = arrayobj.make_array(table)(context, builder, values[0])  # type: ignore[no-untyped-call]
+            first = builder.mul(context.cast(builder, values[1], row, types.intp), of(3))
+            address, rows, columns = (
+                builder.load(builder.gep(given.data, [builder.add(first, of(at))])) for at in range(3)
+            )
+            array = arrayobj.make_array(kind)(context, builder)  # type: ignore[no-untyped-call]
+            data = builder.inttoptr(address, array.data.type)
+            flat = kind.ndim == 1
+            shape = [rows] if flat else [rows, columns]
+            strides = [of(size)] if flat else [builder.mul(columns, of(size)), of(size)]
+            arrayobj.populate_array(array, data, shape, strides, of(size), meminfo=None)  # type: ignore[no-untyped-call]
+            return array._getvalue()
+
+        return kind(table, row), made
+
+    of = cgutils.intp_t
+    return intrinsic(read)
+
+
+_Reader: TypeAlias = "Callable[[Addresses, int], Numbers]"
+numbers_at = cast("_Reader", _reader(types.Array(types.int32, 1, "C"), 4))
+"""The array of a row of `addresses`."""
+pairs_at = cast("_Reader", _reader(types.Array(types.int32, 2, "C"), 4))
+"""The same, of one that has columns."""
+bytes_at = cast("Callable[[Addresses, int], Bytes]", _reader(types.Array(types.uint8, 1, "C"), 1))
+"""The same, of bytes."""
+bits_at = cast("Callable[[Addresses, int], Bytes]", _reader(types.Array(types.uint8, 2, "C"), 1))
+"""The same, of bytes in columns."""

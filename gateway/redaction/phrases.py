@@ -12,10 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
-import re2
-
-from gateway.redaction.automata import linear_options
-from gateway.redaction.grammar import Tree, Unread, is_any_word, is_within_word, spellings, written
+from gateway.redaction.grammar import Tree, Unread, is_any_word, is_within_word, spellings, ways, written
+from gateway.redaction.wordforms import ANY_WORD, plainest
 
 ANY = 0
 """The atom that every word bears."""
@@ -25,10 +23,7 @@ _MANY = 8
 _ENDING = 4
 _LONGEST = 40
 _MOST_STEPS = 200_000
-_LETTERS = 3
-"""So many letters of a beginning, or an ending, are looked up."""
 _PART = re.compile(r"[0-9a-z_]+|[^0-9a-z_ ]")
-_ANY_WORD = r"(?:\w){1,}"
 
 
 class Macro(NamedTuple):
@@ -121,7 +116,8 @@ class Phrases:
 
     def formed(self, form: str) -> int:
         """The atom of the words that an RE2 source matches as a whole."""
-        return ANY if form == _ANY_WORD else self._atom(self.forms, form)
+        form = plainest(form)
+        return ANY if form == ANY_WORD else self._atom(self.forms, form)
 
     def named(self, name: str) -> int:
         """The atom of a macro's single words."""
@@ -157,53 +153,6 @@ class Phrases:
         return {word.encode(): tuple(atoms) for word, atoms in found.items()}
 
 
-_BEGINNING = re.compile(r"([0-9a-z_]+)\(\?:\\w\)\{([01]),\}")
-_ENDING_FORM = re.compile(r"\(\?:\\w\)\{1,\}([0-9a-z_]+)")
-
-
-class Forms:
-    """Which forms a word has: RE2 sources, each with the atom that words bear which it matches as a whole.
-
-    Most say no more than how a word begins, or ends: those are looked up by their first letters, or their last, since
-    RE2 is slow at so many at once.
-    """
-
-    def __init__(self, forms: Iterable[tuple[str, int]]) -> None:
-        listed = list(forms)
-        self.atoms = tuple(atom for _form, atom in listed)
-        self._beginnings: dict[bytes, list[tuple[bytes, int, int]]] = defaultdict(list)
-        self._endings: dict[bytes, list[tuple[bytes, int]]] = defaultdict(list)
-        others: list[tuple[str, int]] = []
-        for form, atom in listed:
-            if begins := _BEGINNING.fullmatch(form):
-                beginning = begins[1].encode()
-                self._beginnings[beginning[:_LETTERS]].append((beginning, len(beginning) + int(begins[2]), atom))
-            elif ends := _ENDING_FORM.fullmatch(form):
-                ending = ends[1].encode()
-                self._endings[ending[-_LETTERS:]].append((ending, atom))
-            else:
-                others.append((form, atom))
-        self._others = tuple(atom for _form, atom in others)
-        self._known = re2.Set.FullMatchSet(linear_options()) if others else None
-        if self._known is not None:
-            for form, _atom in others:
-                self._known.Add(form.encode())
-            self._known.Compile()
-
-    def borne(self, word: bytes) -> list[int]:
-        """The atoms that a word bears by its forms."""
-        found = [] if self._known is None else [self._others[number] for number in self._known.Match(word) or ()]
-        size = len(word)
-        for letters in range(1, min(size, _LETTERS) + 1):
-            for beginning, least, atom in self._beginnings.get(word[:letters], ()):
-                if size >= least and word.startswith(beginning):
-                    found.append(atom)
-            for ending, atom in self._endings.get(word[-letters:], ()):
-                if size > len(ending) and word.endswith(ending):
-                    found.append(atom)
-        return found
-
-
 _Part: TypeAlias = "tuple[str, str]"
 """(kind, text) of what was read of a word: letters as spelled (a `text`), a `form`, a macro's word, a `joined` two.
 
@@ -211,6 +160,14 @@ A `stem` may have one of many endings; a `whole` word has it. Where a gap before
 word is made of every two.
 """
 _NOTHING: _Part = ("", "")
+
+
+def _said(way: list[Tree]) -> tuple[str, str]:
+    """(kind, text) of a part of a word."""
+    if all(part.kind == "text" for part in way):
+        text = "".join(part.text for part in way)
+        return "text" if text else "", text
+    return "form", ANY_WORD if len(way) == 1 and is_any_word(way[0]) else "".join(written(part, {}) for part in way)
 
 
 class _Pattern:
@@ -257,7 +214,7 @@ class _Pattern:
             case "set":
                 lead = self._new(*(("text", one, lead) for one in spellings(tree) or ()))
             case "or" if is_any_word(tree):
-                lead = self._new(("form", _ANY_WORD, lead))
+                lead = self._new(("form", ANY_WORD, lead))
             case "or":
                 lead = self._new(*(("", "", self._state(part, lead)) for part in tree.parts))
             case "macro":
@@ -270,14 +227,12 @@ class _Pattern:
         return lead
 
     def _sequence(self, parts: list[Tree], lead: int) -> int:
-        """Parts of one word that are not spelled out are one form."""
+        """Parts of one word that are not spelled out are one form, for each of the ways in which it may be written."""
         while parts:
             within = next((at for at, part in enumerate(reversed(parts)) if not is_within_word(part)), len(parts))
             run = parts[len(parts) - within :]
             if any(spellings(part) is None for part in run):
-                anything = len(run) == 1 and is_any_word(run[0])
-                form = _ANY_WORD if anything else "".join(written(part, {}) for part in run)
-                lead = self._new(("form", form, lead))
+                lead = self._new(*((*_said(way), lead) for way in ways(run) or [run]))
                 del parts[-within:]
             else:
                 lead = self._state(parts.pop(), lead)
@@ -287,7 +242,7 @@ class _Pattern:
         (part,) = tree.parts
         if tree.most != 1 and is_within_word(part):
             counted = Tree("repeat", parts=[part], least=max(1, tree.least), most=tree.most)
-            state = self._new(("form", _ANY_WORD if is_any_word(counted) else written(counted, {}), lead))
+            state = self._new(("form", ANY_WORD if is_any_word(counted) else written(counted, {}), lead))
             return state if tree.least else self._new(("", "", state), ("", "", lead))
         if tree.most is None:
             loop = self._new(("", "", lead))

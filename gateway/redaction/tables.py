@@ -114,6 +114,10 @@ class Graph(NamedTuple):
     passing_anchors: Numbers
     """By number in `passing.numbers`, the number in `anchors.keys` of the anchor."""
     first: Numbers
+    crossings: Numbers
+    """The places with many edges, in order."""
+    within: Lists
+    """By atom, the rows of `following` that hold it; numbered from where these end, the crossings it leads on from."""
     vocabulary: Vocabulary
     forms: tuple[tuple[str, int], ...]
     """RE2 sources, and the atom of the words that each matches."""
@@ -180,6 +184,8 @@ def unpacked(data: memoryview | bytes) -> Graph:
         passing=table(),
         passing_anchors=next(columns),
         first=next(columns),
+        crossings=next(columns),
+        within=lists(),
         vocabulary=Vocabulary(next(columns).view(np.uint8), next(columns), next(columns), next(columns), lists()),
         forms=tuple((form, atom) for form, atom in forms),
         marked=frozenset(marked),
@@ -198,4 +204,4 @@ def arrays(graph: Graph) -> Iterable[Numbers | Bytes]:
 
 _SIZE = struct.Struct(">Q")
 _ALIGNED = 8
-_KINDS = ["i4"] * 29 + ["u1"] + ["i4"] * 5
+_KINDS = ["i4"] * 32 + ["u1"] + ["i4"] * 5

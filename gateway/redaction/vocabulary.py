@@ -9,9 +9,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.redaction.phrases import ANY, Forms
+from gateway.redaction.phrases import ANY
 from gateway.redaction.tables import Bytes, Graph, Lists, Vocabulary, numbers
 from gateway.redaction.walk import Words, put
+from gateway.redaction.wordforms import WordForms
 
 _T = TypeVar("_T", bound=np.generic)
 
@@ -25,7 +26,7 @@ _ROOM = 4_096
 _FREE = 3
 
 
-def vocabulary(bearing: Mapping[bytes, tuple[int, ...]], forms: Forms) -> Vocabulary:
+def vocabulary(bearing: Mapping[bytes, tuple[int, ...]], forms: WordForms) -> Vocabulary:
     """The words that some phrase spells, given their atoms, forms apart."""
     listed = sorted(word for word in bearing if len(word) == 1 or _LETTERS.issuperset(word))
     known: dict[frozenset[int], int] = {frozenset(): NOTHING}
@@ -48,7 +49,7 @@ def vocabulary(bearing: Mapping[bytes, tuple[int, ...]], forms: Forms) -> Vocabu
     )
 
 
-def _atoms(word: bytes, spelled: tuple[int, ...], forms: Forms) -> frozenset[int]:
+def _atoms(word: bytes, spelled: tuple[int, ...], forms: WordForms) -> frozenset[int]:
     """All that a word bears; a mark only what spells it."""
     return frozenset((ANY, *spelled, *forms.borne(word)) if word[0] in _LETTERS else spelled)
 
@@ -61,7 +62,7 @@ class Known:
 
     def __init__(self, graph: Graph) -> None:
         fixed = self._fixed = graph.vocabulary
-        self._forms = Forms(graph.forms)
+        self._forms = WordForms(graph.forms)
         self._listened = np.diff(graph.starting.starts).astype(bool) | np.diff(graph.passing.starts).astype(bool)
         self._further: dict[bytes, Bytes] = {}
         self._forget()

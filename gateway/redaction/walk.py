@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gateway.redaction.native import native
+from gateway.redaction.native import Addresses, addresses, bits_at, bytes_at, native, numbers_at, pairs_at
 from gateway.redaction.tables import Bytes, Numbers
 
 
@@ -39,7 +39,8 @@ class Ways(NamedTuple):
     """`Graph`, one array after the other.
 
     Of a place p, heads[p] holds where its rows begin in `edge_atoms`, `ends`, `also`, `way_atoms` and `anchor_atoms`;
-    they end where those of p + 1 begin. So one look into memory tells all that is there.
+    they end where those of p + 1 begin. So one look into memory tells all that is there. Last stands there the number
+    of its edges among `within`; below zero, if it has none.
     """
 
     heads: Numbers
@@ -56,7 +57,6 @@ class Ways(NamedTuple):
     anchor_targets: Numbers
     next: Numbers
     next_starts: Numbers
-    next_atoms: Numbers
     starting_starts: Numbers
     starting: Numbers
     passing_starts: Numbers
@@ -66,6 +66,10 @@ class Ways(NamedTuple):
     passing_anchors: Numbers
     opening_starts: Numbers
     opening: Numbers
+    within_starts: Numbers
+    within: Numbers
+    first: Bytes
+    """By place, 1 where phrases begin."""
 
 
 class Room(NamedTuple):
@@ -73,7 +77,8 @@ class Room(NamedTuple):
 
     depths[d] is the stand of those on ways that lead to a word, d words before it.
     `seen` is by place and `borne` by atom: the time when it was last there, or was borne by a word. `clock` is the
-    time.
+    time. A row of `met` holds a bit for each number of `Ways.within`, whether a word bears one of those atoms; it is
+    that of the symbol `whose`, if it was made.
     """
 
     here: Numbers
@@ -82,6 +87,8 @@ class Room(NamedTuple):
     seen: Numbers
     borne: Numbers
     clock: Numbers
+    met: Bytes
+    whose: Numbers
 
 
 class Stands(NamedTuple):
@@ -148,9 +155,81 @@ def put(slots: Numbers, letters: Bytes, starts: Numbers, number: int) -> None:
     slots[slot] = number + 1
 
 
+def given(words: Words, ways: Ways, room: Room, stands: Stands) -> Addresses:
+    """All that is walked along, as one argument. What was given must be held as long as it is used."""
+    return addresses([*words, *ways, *room, *stands])
+
+
+@native
+def _given(table: Addresses) -> tuple[Words, Ways, Room, Stands]:
+    """What `given` was given."""
+    return (
+        Words(
+            bytes_at(table, 0),
+            numbers_at(table, 1),
+            numbers_at(table, 2),
+            numbers_at(table, 3),
+            bytes_at(table, 4),
+            numbers_at(table, 5),
+            numbers_at(table, 6),
+            numbers_at(table, 7),
+            numbers_at(table, 8),
+            numbers_at(table, 9),
+            numbers_at(table, 10),
+            numbers_at(table, 11),
+        ),
+        Ways(
+            pairs_at(table, 12),
+            numbers_at(table, 13),
+            numbers_at(table, 14),
+            numbers_at(table, 15),
+            numbers_at(table, 16),
+            numbers_at(table, 17),
+            numbers_at(table, 18),
+            numbers_at(table, 19),
+            numbers_at(table, 20),
+            numbers_at(table, 21),
+            numbers_at(table, 22),
+            numbers_at(table, 23),
+            numbers_at(table, 24),
+            numbers_at(table, 25),
+            numbers_at(table, 26),
+            numbers_at(table, 27),
+            numbers_at(table, 28),
+            numbers_at(table, 29),
+            numbers_at(table, 30),
+            numbers_at(table, 31),
+            numbers_at(table, 32),
+            numbers_at(table, 33),
+            numbers_at(table, 34),
+            numbers_at(table, 35),
+            numbers_at(table, 36),
+            bytes_at(table, 37),
+        ),
+        Room(
+            numbers_at(table, 38),
+            numbers_at(table, 39),
+            numbers_at(table, 40),
+            numbers_at(table, 41),
+            numbers_at(table, 42),
+            numbers_at(table, 43),
+            bits_at(table, 44),
+            numbers_at(table, 45),
+        ),
+        Stands(
+            numbers_at(table, 46),
+            numbers_at(table, 47),
+            pairs_at(table, 48),
+            numbers_at(table, 49),
+            pairs_at(table, 50),
+            numbers_at(table, 51),
+        ),
+    )
+
+
 @native
 def cut(
-    text: Bytes, kinds: Bytes, marks: Numbers, words: Words, starts: Numbers, ends: Numbers, symbols: Numbers
+    text: Bytes, kinds: Bytes, marks: Numbers, starts: Numbers, ends: Numbers, symbols: Numbers, table: Addresses
 ) -> int:
     """Cut a text into words and marks; how many. The symbol of a word that is not known is -1.
 
@@ -158,11 +237,12 @@ def cut(
         text: lower-case ASCII.
         kinds: by byte, 0 for what stands between words, 1 in a word, 2 for a mark.
         marks: the symbols of marks, by byte.
-        words: those that are known.
         starts: is given where each begins; as long as the text, like the next two.
         ends: where each ends.
         symbols: what each is.
+        table: see `given`.
     """
+    words, _ways, _room, _stands = _given(table)
     count = 0
     at = 0
     size = len(text)
@@ -217,18 +297,18 @@ def _bear(symbol: int, room: Room, words: Words) -> int:
 
 
 @native
-def _meets(keys: Numbers, low: int, high: int, symbol: int, mark: int, room: Room, words: Words) -> bool:
-    """Whether a word bears one of keys[low:high]; its atoms are marked."""
-    first, last = words.atom_starts[symbol], words.atom_starts[symbol + 1]
-    if high - low <= 4 * (last - first):
-        for at in range(low, high):
-            if room.borne[keys[at]] == mark:
-                return True
-    else:
-        for at in range(first, last):
-            if _index(keys, low, high, words.atoms[at]) >= 0:
-                return True
-    return False
+def _meets(number: int, symbol: int, room: Room, ways: Ways, words: Words) -> bool:
+    """Whether a word bears one of the atoms that are listed under a number of `within`."""
+    row = symbol & (len(room.whose) - 1)
+    if room.whose[row] != symbol:
+        room.whose[row] = symbol
+        room.met[row, :] = 0
+        for one in range(words.atom_starts[symbol], words.atom_starts[symbol + 1]):
+            atom = words.atoms[one]
+            for at in range(ways.within_starts[atom], ways.within_starts[atom + 1]):
+                listed = ways.within[at]
+                room.met[row, listed >> 3] |= np.uint8(1 << (listed & 7))
+    return bool(room.met[row, number >> 3] >> np.uint8(number & 7) & np.uint8(1))
 
 
 @native
@@ -363,6 +443,9 @@ def _step(symbol: int, here: Numbers, low: int, high: int, there: Numbers, room:
     for number in range(low, high):
         place = here[number]
         edge, end = ways.heads[place, 0], ways.heads[place + 1, 0]
+        crossing = ways.heads[place, 5]
+        if crossing >= 0 and not _meets(crossing, symbol, room, ways, words):
+            continue
         if end - edge <= few:
             while edge < end:
                 if room.borne[ways.edge_atoms[edge]] == now:
@@ -402,11 +485,10 @@ def _opened(symbol: int, room: Room, ways: Ways, words: Words, stands: Stands) -
 
 
 @native
-def _counts(anchor: int, symbol: int, mark: int, room: Room, ways: Ways, words: Words) -> bool:
-    """Whether phrases may go on behind an anchor with a word whose atoms are marked, or end there."""
+def _counts(anchor: int, symbol: int, room: Room, ways: Ways, words: Words) -> bool:
+    """Whether phrases may go on behind an anchor with a word, or end there."""
     row = ways.next[anchor]
-    low, high = ways.next_starts[row], ways.next_starts[row + 1]
-    return low == high or _meets(ways.next_atoms, low, high, symbol, mark, room, words)
+    return ways.next_starts[row] == ways.next_starts[row + 1] or _meets(row, symbol, room, ways, words)
 
 
 @native
@@ -415,7 +497,6 @@ def _begun(symbol: int, after: int, room: Room, ways: Ways, words: Words, stands
     known = _recalled(symbol, after, _BEGUN, stands)
     if known >= 0:
         return known
-    mark = _bear(after, room, words)
     room.clock[0] += 1
     now = room.clock[0]
     count = 0
@@ -423,7 +504,7 @@ def _begun(symbol: int, after: int, room: Room, ways: Ways, words: Words, stands
         atom = words.heard[one]
         for number in range(ways.starting_starts[atom], ways.starting_starts[atom + 1]):
             anchor = ways.starting[number]
-            if _counts(anchor, after, mark, room, ways, words):
+            if _counts(anchor, after, room, ways, words):
                 count = _lead(anchor, ways.anchor_offsets, ways.anchor_targets, room.there, count, now, room, ways)
     return _answered(symbol, after, _BEGUN, _kept(room.there, count, ways, stands), stands)
 
@@ -436,7 +517,6 @@ def _passed(before: int, symbol: int, after: int, room: Room, ways: Ways, words:
     known = _recalled(before, symbol, -after - 1, stands)
     if known >= 0:
         return known
-    mark = _bear(after, room, words)
     room.clock[0] += 1
     now = room.clock[0]
     any_place = count = 0
@@ -452,7 +532,7 @@ def _passed(before: int, symbol: int, after: int, room: Room, ways: Ways, words:
             any_place = 1
             for at in range(ways.passing_offsets[key], ways.passing_offsets[key + 1]):
                 place = ways.passing[at]
-                if room.seen[place] != now and _counts(ways.passing_anchors[at], after, mark, room, ways, words):
+                if room.seen[place] != now and _counts(ways.passing_anchors[at], after, room, ways, words):
                     room.seen[place] = now
                     room.there[count] = place
                     count += 1
@@ -494,15 +574,31 @@ def _within(
     words: Words,
     stands: Stands,
 ) -> int:
-    """Go on by a word to those places that are of a stand; how many."""
-    count = _step(symbol, here, 0, count, there, room, ways, words)
-    now = room.clock[0]
+    """Go on by a word to those places that are of a stand; how many.
+
+    They are asked where one comes from, since somewhere a word may lead to very many.
+    """
+    now = _bear(symbol, room, words)
+    for number in range(count):
+        room.seen[here[number]] = now
     found = 0
     for number in range(stands.bounds[stand, 0], stands.bounds[stand + 1, 0]):
-        if room.seen[stands.places[number]] == now:
-            there[found] = stands.places[number]
+        place = stands.places[number]
+        if _comes(place, now, room, ways):
+            there[found] = place
             found += 1
     return found
+
+
+@native
+def _comes(place: int, now: int, room: Room, ways: Ways) -> bool:
+    """Whether one comes to a place from where one was, by the word whose atoms are marked."""
+    for way in range(ways.heads[place, 3], ways.heads[place + 1, 3]):
+        if room.borne[ways.way_atoms[way]] == now:
+            for at in range(ways.way_offsets[way], ways.way_offsets[way + 1]):
+                if room.seen[ways.way_sources[at]] == now:
+                    return True
+    return False
 
 
 @native
@@ -564,7 +660,6 @@ def _approach(
     symbols: Numbers,
     at: int,
     depth: int,
-    first: Bytes,
     room: Room,
     ways: Ways,
     words: Words,
@@ -574,7 +669,7 @@ def _approach(
     here, there = room.here, room.there
     count = 0
     for number in range(stands.bounds[stand, 0], stands.bounds[stand + 1, 0]):
-        if first[stands.places[number]]:
+        if ways.first[stands.places[number]]:
             here[count] = stands.places[number]
             count += 1
     if count == 0:
@@ -587,17 +682,7 @@ def _approach(
 
 
 @native
-def hear(
-    symbols: Numbers,
-    found: Numbers,
-    so_far: Numbers,
-    most: int,
-    first: Bytes,
-    room: Room,
-    ways: Ways,
-    words: Words,
-    stands: Stands,
-) -> bool:
+def hear(symbols: Numbers, found: Numbers, so_far: Numbers, most: int, table: Addresses) -> bool:
     """Note all phrases, some more than once: (first word, last word, number) a row of `found`.
 
     Args:
@@ -605,15 +690,12 @@ def hear(
         found: is given the phrases; where there are more than it has room for, the rest is not in it.
         so_far: the word to begin at, and how many phrases were noted before it; is given the same of the end.
         most: how many words a phrase has at most.
-        first: by place, 1 where phrases begin.
-        room: where to keep places.
-        ways: the graph.
-        words: the vocabulary.
-        stands: what is remembered.
+        table: see `given`.
 
     Returns:
         Whether it came to the end; else there is no room for one stand more.
     """
+    words, ways, room, stands = _given(table)
     size = len(symbols)
     for at in range(so_far[0], size):
         so_far[0] = at
@@ -633,7 +715,7 @@ def hear(
             depth += 1
             trail = _farther(trail, symbols[at - depth], room, ways, words, stands)
             if trail > 0:
-                reached = _approach(trail, symbols, at, depth, first, room, ways, words, stands)
+                reached = _approach(trail, symbols, at, depth, room, ways, words, stands)
                 total = _follow(symbols, at - depth, at, reached, most, found, total, room, ways, words, stands)
                 if total == _FULL:
                     return False
@@ -644,17 +726,7 @@ def hear(
 
 
 @native
-def under_way(
-    symbols: Numbers,
-    low: int,
-    further: Bytes,
-    any_word: bool,
-    begun: Bytes,
-    room: Room,
-    ways: Ways,
-    words: Words,
-    stands: Stands,
-) -> bool:
+def under_way(symbols: Numbers, low: int, further: Bytes, any_word: bool, begun: Bytes, table: Addresses) -> bool:
     """Mark the words from `low` on with which a phrase may begin that goes on beyond the last.
 
     Args:
@@ -663,14 +735,12 @@ def under_way(
         further: by atom, 1 if the next word, which has begun, may bear it.
         any_word: no next word has begun: whatever a phrase goes on with will do.
         begun: is given a 1 for each; one longer than `symbols`, for the word that has begun.
-        room: where to keep places.
-        ways: the graph.
-        words: the vocabulary.
-        stands: what is remembered.
+        table: see `given`.
 
     Returns:
         Whether it came to the end, as `hear`.
     """
+    words, ways, room, stands = _given(table)
     size = len(symbols)
     for begin in range(low, size):
         stand = _opened(symbols[begin], room, ways, words, stands)

@@ -124,13 +124,19 @@ def commit_costs(cipher: Cipher, batch: int, commits: int = 200) -> tuple[float,
     return waits[len(waits) // 2] * 1e3, waits[int(len(waits) * 0.99)] * 1e3, cpu / first * 1e6
 
 
-def disk_syncs(count: int = 300) -> tuple[float, float]:
-    """What the disk itself takes now for 4 KiB appended and synced: p50 and p99 in ms, to read the rest against."""
+def disk_syncs(count: int = 300, pause: float = 0.0) -> tuple[float, float]:
+    """What the disk itself takes now for 4 KiB written over and synced: p50 and p99 in ms, to read the rest against.
+
+    After `pause` seconds of rest each: a machine that slept in between takes longer, for a journal as for this.
+    """
     waits = []
     with tempfile.NamedTemporaryFile() as file:
-        for _ in range(count):
+        os.write(file.fileno(), bytes(4096 * count))
+        os.fsync(file.fileno())
+        for number in range(count):
+            time.sleep(pause)
             begin = time.perf_counter()
-            os.write(file.fileno(), bytes(4096))
+            os.pwrite(file.fileno(), bytes(4096), 4096 * number)
             os.fdatasync(file.fileno())
             waits.append(time.perf_counter() - begin)
     waits.sort()

@@ -59,7 +59,9 @@ class Subject:
         begin = time.monotonic()
         with _pinned(core):
             nothing = asyncio.subprocess.DEVNULL  # a subject's log lines are part of its work, not of the table
-            self.process = await asyncio.create_subprocess_exec(*self.argv, stdin=nothing, stdout=nothing)
+            self.process = await asyncio.create_subprocess_exec(
+                *self.argv, stdin=nothing, stdout=nothing, env=_environment()
+            )
         while await get(*self.ready) is None:
             if self.process.returncode is not None or time.monotonic() - begin > seconds:
                 await self.stop()
@@ -87,6 +89,11 @@ class Subject:
     def cpu(self) -> float:
         """Seconds that the process tree has spent on a processor: steadier than the clock on a busy machine."""
         return sum(_cpu(pid) for pid in _tree(self.process.pid)) if self.process else 0.0
+
+
+def _environment() -> dict[str, str]:
+    """Ours, but that compiled code is kept, as where it is installed: compiling costs each start a second and 10 MB."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 @contextlib.contextmanager

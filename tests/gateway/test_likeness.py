@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
@@ -97,6 +98,25 @@ def test_a_stream_shows_what_its_events_show_alone(said: list[str]) -> None:
 
     assert out == expected == events
     assert to_builtins(whole.tally) == to_builtins(apart.tally)
+
+
+@given(
+    said=st.lists(st.text('ab\u00e9\n"', max_size=6), min_size=2, max_size=8),
+    cuts=st.lists(st.integers(0, 2000), max_size=6),
+    broken=st.binary(max_size=3),
+)
+def test_how_the_network_cuts_a_stream_shows_nowhere(said: list[str], cuts: list[int], broken: bytes) -> None:
+    """Events that come one a piece, in pieces or together, or behind bytes of no event, go on and count alike."""
+    events = [PLAIN, broken, *(written(chunk(text)) for text in said), b":\n\n"]
+    stream = b"".join(events)
+    places = sorted({0, len(stream), *(cut % len(stream) for cut in cuts)})
+    whole, cut, by_event = delivery(), delivery(), delivery()
+
+    at_once = whole.pass_on(stream)
+
+    assert b"".join(cut.pass_on(stream[one:two]) for one, two in itertools.pairwise(places)) == at_once
+    assert b"".join(map(by_event.pass_on, filter(None, events))) == at_once
+    assert to_builtins(cut.tally) == to_builtins(by_event.tally) == to_builtins(whole.tally)
 
 
 def test_deltas_of_a_message_are_recognised() -> None:

@@ -107,19 +107,28 @@ def test_what_parsers_read_differently_is_refused(name: str) -> None:
 LONG = b'{"long":"' + b"said and done " * 2_000
 
 
+WITHIN = {
+    "no quote": b"",
+    "three quotes": b'\\"' * 3,
+    "many quotes": b'\\"' * 500,
+    "backslashes at the end": b"\\\\" * 3,
+    "quotes behind backslashes": b'\\\\\\"' * 3,
+}
+
+
 @pytest.mark.parametrize("name", [name for name in REFUSED if name.startswith("duplicate")])
-@pytest.mark.parametrize("escaped", [0, 3, 500])
-def test_a_duplicate_is_seen_beside_a_long_text(name: str, escaped: int) -> None:
+@pytest.mark.parametrize("within", WITHIN)
+def test_a_duplicate_is_seen_beside_a_long_text(name: str, within: str) -> None:
     """Where strings are few and far between they are counted otherwise, to the same number."""
     with pytest.raises(NotStrict):
-        parse(LONG + b'\\"' * escaped + b'",' + REFUSED[name][1:])
+        parse(LONG + WITHIN[within] + b'",' + REFUSED[name][1:])
 
 
-@pytest.mark.parametrize("escaped", [0, 3, 500])
-def test_a_long_text_passes(escaped: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("within", WITHIN)
+def test_a_long_text_passes(within: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many quotes stand in it, and without a second parse."""
     monkeypatch.setattr(module, "_parse_slowly", None)
-    data = LONG + b'\\"' * escaped + b'","a":1}'
+    data = LONG + WITHIN[within] + b'","a":1}'
 
     assert parse(data) == json.loads(data)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from gateway.audit import store as store_module
 from gateway.audit.boot import row_line
-from gateway.audit.store import Cipher, SqliteStore, StoreFault, reading
+from gateway.audit.store import LOG_BYTES, RSEQ_BITS, Cipher, SqliteStore, StoreFault, reading
 from tests.gateway.audit.samples import KEY, intent, refusal
 
 
@@ -163,6 +164,36 @@ def test_recovery_reads_from_the_oldest_open_call(directory: Path) -> None:
     assert len(found.found.open_intents) == 1
     assert late.call.encode() in found.found.open_intents[0]
     found.close()
+
+
+def test_the_log_has_its_length_from_the_start(directory: Path, tmp_path: Path) -> None:
+    """Commits write within the log's length, and a copy taken then opens with every row in spite of the zeros."""
+    store = _fill(directory)
+    length = (directory / "journal.db-wal").stat().st_size
+
+    assert length == LOG_BYTES
+    shutil.copytree(directory, copy := tmp_path / "copy")
+    store.close()
+    found = SqliteStore(copy, KEY)
+    assert len(found.found.open_intents) == 200
+    found.close()
+
+
+def test_a_log_that_has_no_room_stays_as_short_as_it_is(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the disk takes a part of the zeros only, that part is given back, and rows are written all the same."""
+    write = os.pwrite
+
+    def half(descriptor: int, data: bytes, offset: int) -> int:
+        return write(descriptor, data[: len(data) // 2], offset)
+
+    monkeypatch.setattr(os, "pwrite", half)
+    store = SqliteStore(directory, KEY)
+    store.begin([row_line(refusal())])
+
+    assert (directory / "journal.db-wal").stat().st_size < 100_000
+    store.commit([row_line(intent())], 1, 0)
+    assert store.holds(store.boot << RSEQ_BITS | 1)
+    store.close()
 
 
 def test_a_batch_is_written_whole_or_not_at_all(directory: Path) -> None:

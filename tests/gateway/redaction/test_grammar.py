@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import re2
 
-from gateway.redaction.grammar import Unread, is_grouped, macros_of, read, spellings, written
+from gateway.redaction.grammar import Unread, is_grouped, macros_of, read, spellings, ways, written
 
 MATCHES: dict[str, tuple[str, str, bool]] = {
     "a space is any gap": ("he is", "he,  is", True),
@@ -70,3 +70,25 @@ def test_what_is_no_phrase_is_said(source: str) -> None:
     """A phrase that cannot be heard word by word is refused."""
     with pytest.raises(Unread, match=r"\w"):
         read(source, phrase=True)
+
+
+@pytest.mark.parametrize(
+    ("source", "written"),
+    [
+        ("ab", ["ab"]),
+        ("(?:eye|ear)s?", ["eye", "eyes", "ear", "ears"]),
+        (r"recogni[sz]e\w*", ["recognise", "recognize"]),
+        (r"(?:finger\w*|palm)print", ["fingerprint", "palmprint"]),
+    ],
+)
+def test_a_word_with_choices_is_written_in_each_way(source: str, written: list[str]) -> None:
+    """Without a choice each; a class of many characters is none."""
+    found = ways([read(source)])
+
+    assert found is not None
+    assert ["".join(part.text for part in way) for way in found] == written
+
+
+def test_a_word_that_may_be_written_in_very_many_ways_is_left_as_it_is() -> None:
+    """A few choices after each other are thousands of words."""
+    assert ways([read("(?:a|b|c|d|e)" * 4)]) is None

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import numba
+import numpy as np
 import pytest
 
 from gateway.redaction import native
@@ -73,3 +74,28 @@ def test_where_nothing_can_be_kept_it_is_made(monkeypatch: pytest.MonkeyPatch) -
 
     assert native.native(len)("abc") == 3  # type: ignore[arg-type]
     assert [options.get("cache") for options in made] == [True, None]
+
+
+def test_arrays_are_read_where_they_are() -> None:
+    """Of each kind, with its bounds, and what is written is in the array that was given."""
+    line, square = np.arange(5, dtype=np.int32), np.arange(6, dtype=np.int32).reshape(2, 3)
+    letters, bits = np.frombuffer(b"abc", np.uint8), np.zeros((2, 2), np.uint8)
+    table = native.addresses([line, square, letters, bits])
+
+    assert _sums(table) == (5, 10, 2, 12, 3, 99)
+    assert bits[1, 1] == 7
+
+
+@native.native
+def _sums(table: native.Addresses) -> tuple[int, int, int, int, int, int]:
+    line, square = native.numbers_at(table, 0), native.pairs_at(table, 1)
+    letters, bits = native.bytes_at(table, 2), native.bits_at(table, 3)
+    bits[1, 1] = 7
+    return (
+        len(line),
+        line[4] + square[1, 0] + square[0, 2] + 1,
+        square.shape[0],
+        2 * square[1, 2] + 2,
+        len(letters),
+        letters[2],
+    )

@@ -243,13 +243,13 @@ def _shape(value: Value) -> object:
 @settings(max_examples=100, deadline=None)
 @given(WORDS)
 def test_cleaning_again_brings_nothing_back(text: str) -> None:
-    """What was cleaned once is left as it is; or less is left, where what spoke for it went with a finding."""
+    """What was cleaned once is left as it is; or less is left, where what spoke for it, or against more, went with it."""
     redactor = Redactor(InProcess(shipped()))
 
     once, _counts = asyncio.run(redactor.redact(text))
     twice, counts = asyncio.run(redactor.redact(once))
 
-    assert Counter(twice.split()) - Counter([PLACEHOLDER]) <= Counter(once.split())
+    assert Counter(twice.replace(PLACEHOLDER, "").split()) <= Counter(once.replace(PLACEHOLDER, "").split())
     assert PLACEHOLDER not in once or PLACEHOLDER in twice
     assert (twice == once) is not bool(counts)
 
