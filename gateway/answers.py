@@ -16,6 +16,7 @@ from aiohttp.http import StreamWriter
 
 from gateway.intake import SERVER_NAME, Request
 
+_KEEP, _CLOSE = b"\r\n", b"connection: close\r\n\r\n"
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -53,19 +54,12 @@ class StreamedAnswer(web.StreamResponse):
             await writer.drain()
 
 
-class WholeAnswer(web.StreamResponse):
-    """An answer to an HTTP/1.1 request whose body is complete.
+class OneWrite(web.StreamResponse):
+    """An answer to an HTTP/1.1 request whose bytes, head and body, are known at once and go out in one write."""
 
-    Args:
-        status: never one that has no body (1xx, 204, 304).
-        body: all of it.
-        headers: lower-case names; a value that is not printable ASCII is left out.
-    """
-
-    def __init__(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-        super().__init__(status=status)
-        self._whole = body
-        self._lines = headers
+    def written(self, request: web.BaseRequest, ending: bytes) -> bytes:
+        """All of it; `ending` is what stands between the headers and the body."""
+        raise NotImplementedError
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Write it, once. Called by the server.
@@ -79,23 +73,40 @@ class WholeAnswer(web.StreamResponse):
             self._keep_alive = request.keep_alive
         if isinstance(request, Request) and request.closes:
             self.force_close()
-        values = "".join(self._lines.values())
-        names = self._lines if _is_plain(values) else [name for name, value in self._lines.items() if _is_plain(value)]
-        lines = "".join([f"{name}: {self._lines[name]}\r\n" for name in names])
-        ending = "\r\n" if self._keep_alive else "connection: close\r\n\r\n"
-        head = (
-            f"HTTP/1.1 {self._status} {reason_of(self._status)}\r\n{lines}"
-            f"date: {rfc822_formatted_time()}\r\nserver: {SERVER_NAME}\r\ncontent-length: {len(self._whole)}\r\n"
-            f"{ending}"
-        )
         self._eof_sent = True
         writer = request.writer
-        await writer.write(head.encode("ascii") + self._whole)
+        await writer.write(self.written(request, _KEEP if self._keep_alive else _CLOSE))
         return writer
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Nothing is left to write."""
         assert not data  # noqa: S101  # the body is complete
+
+
+class WholeAnswer(OneWrite):
+    """One that has a body and headers of its own.
+
+    Args:
+        status: never one that has no body (1xx, 204, 304).
+        body: all of it.
+        headers: lower-case names; a value that is not printable ASCII is left out.
+    """
+
+    def __init__(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        super().__init__(status=status)
+        self._whole = body
+        self._lines = headers
+
+    def written(self, _request: web.BaseRequest, ending: bytes) -> bytes:
+        """See `OneWrite`."""
+        values = "".join(self._lines.values())
+        names = self._lines if _is_plain(values) else [name for name, value in self._lines.items() if _is_plain(value)]
+        lines = "".join([f"{name}: {self._lines[name]}\r\n" for name in names])
+        head = (
+            f"HTTP/1.1 {self._status} {reason_of(self._status)}\r\n{lines}"
+            f"date: {rfc822_formatted_time()}\r\nserver: {SERVER_NAME}\r\ncontent-length: {len(self._whole)}\r\n"
+        )
+        return b"".join((head.encode("ascii"), ending, self._whole))
 
 
 def _is_plain(value: str) -> bool:

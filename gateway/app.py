@@ -25,7 +25,7 @@ from gateway.aside import aside
 from gateway.attest.attester import Attester
 from gateway.audit.access import access_mark
 from gateway.audit.configurations import keep_configuration
-from gateway.audit.gathering import Gatherer, Spool, name_of
+from gateway.audit.gathering import LOST, Gatherer, Spool, name_of
 from gateway.audit.journal import Journal
 from gateway.audit.language import Id, Sha
 from gateway.audit.ledger import Ledger
@@ -56,6 +56,7 @@ from gateway.keys import KeyFault, Keyring
 from gateway.limits import Limits
 from gateway.listener import Listener
 from gateway.logs import CallLine, Log, detached_logger, loop_exception_handler, silence
+from gateway.losing import Losing, gone
 from gateway.mending import Mending
 from gateway.metrics import Metrics
 from gateway.noting import Noting
@@ -95,6 +96,9 @@ if TYPE_CHECKING:
 
 _LAST_WORDS_SECONDS = 5.0
 """How long a host that ends waits for the log to have all that it wrote; what is not there by then is sent later."""
+
+_LOOK_SECONDS = 2.0
+"""How long a host that starts waits to hear how far the log is: one that was declared lost must grant nothing."""
 
 WATCH_SECONDS = 0.3
 """How long an approved schema, or a caller key, may take to be in force."""
@@ -273,13 +277,14 @@ class Application:
             self._halts,
             self._ledger.note,
             self._attested,
-            leads=(lambda: True) if part.workers == 1 else self._election.won,
+            leads=self._leads,
         )
         self._canary = Canary(
             lambda: Parts(self._force, keyring, self._ledger, state, self._clock, logger),
             self._halts,
             self._ledger.note,
             self._tried,
+            leads=self._leads,
         )
         self._listener = Listener(listener_options(bundle, part), logger, self._malformed)
         self._operations = Listener(operations_options(bundle), logger)
@@ -306,6 +311,10 @@ class Application:
         self._begin(part)
         if part.serves and part.operates:
             self.say_started(self.port)
+
+    def _leads(self) -> bool:
+        """Whether this process does what one of several workers does for all."""
+        return self._part.workers == 1 or self._election.won()
 
     def _begin(self, part: Part) -> None:
         """Begin what goes on until the end."""
@@ -423,7 +432,12 @@ class Application:
         await joined.meet(bundle.tenants)
         if isinstance(joined, Home):
             self.home = joined
+            joined.give_up(gone((await self._journal.gathered()).items()))
             joined.start()
+            losing = Losing(
+                state, self._keyring, self._journal, self.gatherer, self._own_journals, joined.give_up, _now
+            )
+            self._tasks.append(asyncio.get_running_loop().create_task(losing.run(), name="losing"))
             return joined.heads.claim
         self.outpost = joined
         copies = await self._copies(joined, replicas.carriage)
@@ -432,6 +446,7 @@ class Application:
         carrier = joined.carry(name, OnDisk(spool, self._forget_signed), copies)
         if copies is not None:
             self._ledger.copied = carrier.copied
+        await joined.look(_LOOK_SECONDS)
         return None
 
     async def _copies(self, outpost: Outpost, carriage: Carriage) -> int | None:
@@ -476,10 +491,10 @@ class Application:
         return self.gatherer.open_of(tenant)
 
     async def _carried(self) -> Mapping[str, int]:
-        """How far each journal of another host was gathered: those of our own workers are asked otherwise."""
+        """How far each journal of another host was gathered that is not lost; our own workers are asked otherwise."""
         gathered = await self._journal.gathered()
         ours = await asyncio.to_thread(self._own_journals)
-        return {name: seq for name, seq in gathered.items() if name not in ours}
+        return {name: seq for name, seq in gathered.items() if name not in ours and seq != LOST}
 
     def _own_journals(self) -> set[str]:
         names = set()
@@ -687,7 +702,9 @@ class Application:
 
     def _carriage_warnings(self) -> list[str]:
         said = []
-        if self.outpost is not None and self.outpost.older:
+        if self.outpost is not None and self.outpost.lost:
+            said.append("this host was declared lost: nothing is granted until it begins anew, with another state")
+        elif self.outpost is not None and self.outpost.older:
             said.append("this host's journal is older than what the log has of it: nothing is granted")
         elif self.outpost is not None and self.outpost.behind:
             said.append("nobody takes this host's journal to the log: it is kept here, and sent when somebody does")

@@ -43,6 +43,8 @@ _NOBODY = hashlib.sha256(b"no caller has this digest").hexdigest()
 
 
 Certificates: TypeAlias = list[Certificate]
+_GONE = "gone"
+_FIELD = re.compile(r"tenants/[0-9a-f]{32}").fullmatch
 
 
 class KeyFault(Exception):
@@ -558,10 +560,6 @@ def sha256_hex(public: bytes) -> str:
 def tenant_digest(tenant: str) -> str:
     """What stands for a tenant in a file name, 32 hex digits."""
     return hashlib.sha256(b"zr-tenant/1" + tenant.encode()).hexdigest()[:32]
-
-
-_GONE = "gone"
-_FIELD = re.compile(r"tenants/[0-9a-f]{32}").fullmatch
 
 
 def _mark(secret: bytes) -> str:

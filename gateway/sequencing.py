@@ -96,12 +96,14 @@ class Sequencing:
     async def _keep(self) -> None:
         pause = 0.5
         while not self._forbidden:
-            began, last = monotonic(), self._stopping
+            began, last, size = monotonic(), self._stopping, self.size
             ended_well = await self._run()
             if last or (self._stopping and ended_well):
                 return
             if not self._stopping:
-                pause = 0.5 if monotonic() - began > STALE_SECONDS else min(pause * 2, _GREATEST_PAUSE)
+                # Whoever was killed after it had signed is no worse for it; whoever refuses does so again.
+                useful = self.size > size or monotonic() - began > STALE_SECONDS
+                pause = 0.5 if useful else min(pause * 2, _GREATEST_PAUSE)
                 with contextlib.suppress(TimeoutError):  # told to end meanwhile, it has one life more for what is left
                     async with asyncio.timeout(pause):
                         await self._ending.wait()

@@ -11,19 +11,17 @@ from functools import lru_cache
 from typing import Final
 
 from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
 
-from gateway.answers import reason_of
+from gateway.answers import OneWrite, reason_of
 from gateway.errors import Code
 from gateway.intake import SERVER_NAME
 from providers.provider import Provider, Refusal
 
 _REASON: Final = "The gateway has too many calls in flight."
 _MARK: Final = "0" * 32
-_KEEP, _CLOSE = b"\r\n", b"connection: close\r\n\r\n"
 
 
-class TurnedAway(web.StreamResponse):
+class TurnedAway(OneWrite):
     """`overloaded`, in a wire's own form, as one write; without its body where a HEAD was asked.
 
     Args:
@@ -37,25 +35,11 @@ class TurnedAway(web.StreamResponse):
         self._call = call_id.encode()
         self._made = _made(wire.shape_error, wire.request_id_header, policy)
 
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Write it, once. Called by the server.
-
-        Raises:
-            ConnectionError: the caller is gone.
-        """
-        if self._eof_sent:
-            return None
-        if self._keep_alive is None:
-            self._keep_alive = request.keep_alive
-        self._eof_sent = True
+    def written(self, request: web.BaseRequest, ending: bytes) -> bytes:
+        """See `OneWrite`."""
         head, body = self._made
-        whole = head + (_KEEP if self._keep_alive else _CLOSE) + (b"" if request.method == "HEAD" else body)
-        await request.writer.write(whole.replace(_MARK.encode(), self._call))
-        return request.writer
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Nothing is left to write."""
-        assert not data  # noqa: S101  # the body is complete
+        whole = b"".join((head, ending, b"" if request.method == "HEAD" else body))
+        return whole.replace(_MARK.encode(), self._call)
 
 
 @lru_cache(maxsize=16)

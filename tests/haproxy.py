@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -13,31 +14,29 @@ import pytest
 
 from tests.redis_server import free_port
 
-# What an operator would write: a replica that says it is not ready gets nothing new, and a call is tried elsewhere only
-# where no connection came about, so that none is made twice.
-_CONFIGURATION = """
-global
-  maxconn 512
-defaults
-  mode http
-  option redispatch 1
-  retries 3
-  retry-on conn-failure
-  timeout connect 2s
-  timeout client 60s
-  timeout server 60s
-  timeout http-keep-alive 30s
-frontend callers
-  bind 127.0.0.1:{port}
-  default_backend gateways
-backend gateways
-  balance leastconn
-  option httpchk
-  http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host localhost
-  http-check expect status 200
-  default-server check inter 200ms fall 1 rise 1
-{servers}
-"""
+SHIPPED = Path(__file__).resolve().parent.parent / "deploy" / "haproxy.cfg"
+_SERVER = re.compile(r"^  server (\w)(-unready)? .*?( no-check backup)?$", re.MULTILINE)
+_CHANGED = (
+    (r"bind :8443 ssl .*", "bind 127.0.0.1:{port}"),
+    (r"check port 9090 inter 1s (.*) resolvers .*", r"check inter {inter}ms \1"),
+)
+
+
+def configuration(port: int, replicas: Sequence[tuple[int, int]], inter: int) -> str:
+    """The shipped configuration, but for addresses, names and TLS, and looking more often. See `HaProxy`."""
+    text = SHIPPED.read_text()
+    for pattern, instead in _CHANGED:
+        text, count = re.subn(pattern, instead.replace("{port}", str(port)).replace("{inter}", str(inter)), text)
+        assert count == 1, pattern
+
+    def server(match: re.Match[str]) -> str:
+        name, unready, backup = match.groups(default="")
+        callers, operations = replicas["abc".index(name)]
+        return f"  server {name}{unready} 127.0.0.1:{callers} port {operations}{backup}"
+
+    text, count = _SERVER.subn(server, text)
+    assert count == 2 * len(replicas)
+    return text
 
 
 class HaProxy:
@@ -45,18 +44,15 @@ class HaProxy:
 
     Args:
         folder: of its own.
-        replicas: (port of the callers, port of the operator) of each gateway.
+        replicas: (port of the callers, port of the operator) of each of three gateways.
+        inter: milliseconds between two looks.
     """
 
-    def __init__(self, folder: Path, replicas: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, folder: Path, replicas: Sequence[tuple[int, int]], inter: int = 200) -> None:
         self.port = free_port()
         self._folder = folder
-        servers = [
-            f"  server gateway{number} 127.0.0.1:{port} port {operations}"
-            for number, (port, operations) in enumerate(replicas)
-        ]
         folder.mkdir()
-        (folder / "haproxy.cfg").write_text(_CONFIGURATION.format(port=self.port, servers="\n".join(servers)))
+        (folder / "haproxy.cfg").write_text(configuration(self.port, replicas, inter))
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,8 +98,8 @@ class Served:
         return await asyncio.wait_for(self.process.wait(), seconds)
 
 
-async def serve(configuration: Path, folder: Path, *more: str) -> Served:
-    """Start a gateway, with more arguments; returns once it listens.
+async def serve(configuration: Path, folder: Path, *more: str, program: Sequence[str] = ("gateway",)) -> Served:
+    """Start a gateway, with more arguments; returns once it listens. `program`: the module, and what comes before the verb.
 
     Raises:
         RuntimeError: it ended, or did not listen in time; with what it wrote to standard error.
@@ -110,7 +110,7 @@ async def serve(configuration: Path, folder: Path, *more: str) -> Served:
     seen, said_before = (path.stat().st_size if path.exists() else 0 for path in (out, errors))
     with out.open("ab") as out_file, errors.open("ab") as error_file:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gateway", "serve", "--config", str(configuration), *more,
+            sys.executable, "-m", *program, "serve", "--config", str(configuration), *more,
             stdout=out_file, stderr=error_file, cwd=ROOT, env={"PATH": os.defpath, "TMPDIR": str(temporary)},
         )  # fmt: skip
     try:

@@ -135,8 +135,27 @@ class Watched:
 
     def cut(self) -> None:
         """Cut the replication: what the primary acknowledges from now on the replica does not have."""
-        self.second.ask("CONFIG", "SET", "masterauth", "wrong")
-        self.first.ask("CLIENT", "KILL", "TYPE", "replica")
+        primary, replica = self._roles()
+        replica.ask("CONFIG", "SET", "masterauth", "wrong")
+        primary.ask("CLIENT", "KILL", "TYPE", "replica")
+
+    def lose(self) -> None:
+        """Kill the primary, have its replica promoted, and let it come back as the other's replica."""
+        primary, replica = self._roles()
+        primary.stop()
+        until(lambda: self.primary() == replica.port and b"role:master" in replica.ask("INFO", "replication"), 90)
+        replica.ask("CONFIG", "SET", "masterauth", "")
+        primary.options = ("--replicaof", "127.0.0.1", str(replica.port))
+        primary.start()
+        until(self._is_well, 90)  # or the Sentinel would not promote it the next time
+
+    def _is_well(self) -> bool:
+        said = self.ask("SENTINEL", "REPLICAS", SERVICE)
+        return b"master-link-status\r\n$2\r\nok" in said and b"s_down" not in said and b"disconnected" not in said
+
+    def _roles(self) -> tuple[RedisServer, RedisServer]:
+        first_leads = self.primary() == self.first.port
+        return (self.first, self.second) if first_leads else (self.second, self.first)
 
     def stop(self) -> None:
         if self._process is not None:

@@ -1,8 +1,7 @@
-"""A real redis-server of the tests' own, on a free port of loopback, and a proxy that breaks the way to it."""
+"""A real redis-server of the tests' own, on a free port of loopback."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import shutil
 import signal
@@ -28,7 +27,7 @@ class RedisServer:
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
         self.port = free_port()
-        self._options = options
+        self.options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -44,7 +43,7 @@ class RedisServer:
         self.folder.mkdir(exist_ok=True)
         arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder)]
         self._process = subprocess.Popen(
-            [program, *arguments, "--logfile", str(self.folder / "log"), *self._options], stdout=subprocess.DEVNULL
+            [program, *arguments, "--logfile", str(self.folder / "log"), *self.options], stdout=subprocess.DEVNULL
         )
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
@@ -77,56 +76,3 @@ def encoded(words: Sequence[str]) -> bytes:
     """A command in the protocol of Redis."""
     parts = [f"${len(word.encode())}\r\n{word}\r\n" for word in words]
     return f"*{len(words)}\r\n{''.join(parts)}".encode()
-
-
-class Proxy:
-    """Between a client and the server: `delay` seconds before each reply, or `cut` the next reply with its connection."""
-
-    def __init__(self, port: int) -> None:
-        self._upstream = port
-        self.port = 0
-        self.delay = 0.0
-        self.cut = 0
-        self.replies = 0
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._writers: list[asyncio.StreamWriter] = []
-
-    async def __aenter__(self) -> Proxy:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for writer in self._writers:
-            writer.transport.abort()
-        await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            self._writers.append(writer)
-            there, back = await asyncio.open_connection("127.0.0.1", self._upstream)
-            self._writers.append(back)
-        except OSError:
-            writer.close()
-            return
-        for source, target, replies in ((reader, back, False), (there, writer, True)):
-            task = asyncio.get_running_loop().create_task(self._pass(source, target, replies=replies))
-            self._tasks.add(task)
-
-    async def _pass(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, replies: bool) -> None:
-        with contextlib.suppress(ConnectionError):
-            while data := await source.read(65536):
-                if replies:
-                    self.replies += 1
-                    if self.delay:
-                        await asyncio.sleep(self.delay)
-                    if self.cut:
-                        self.cut -= 1
-                        break
-                target.write(data)
-                await target.drain()
-        target.close()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import shutil
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 
@@ -19,29 +20,47 @@ from gateway.audit.store import StoreFault
 from gateway.audit.verify import Policy, conclude, verify
 from gateway.keys import Keyring
 from gateway.simulator import CREDENTIAL, Simulator
+from gateway.simulator.small import OPENAI_MODELS
 from tests.configuration import CALLER, issue_key, write_configuration
 from tests.houses import UNSCANNED, Served, client, serve, settings
-from tests.redis_server import RedisServer
 
 BODY = {"model": "gpt-simulated", "messages": [{"role": "user", "content": "Hello"}]}
 
 
+class Reachable(Protocol):
+    """A Redis, or what stands before it."""
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        ...
+
+
 class Host:
-    """A gateway process of the region, and its key."""
+    """A gateway process of the region, and its key; without `redis` one that stands alone."""
 
     def __init__(
-        self, folder: Path, name: str, simulator: Simulator, redis: RedisServer, *, keeps: bool, **more: object
+        self,
+        folder: Path,
+        name: str,
+        simulator: Simulator,
+        redis: Reachable | None,
+        *,
+        keeps: bool,
+        models: Iterable[str] = OPENAI_MODELS,
+        **more: object,
     ) -> None:
         self.folder = folder / name
         self.folder.mkdir()
-        replicas = {
-            "url": redis.url,
-            "count": 3,
-            "wait_seconds": 0.1,
-            "carriage": {"host": name, "keeps_log": keeps},
-        }
-        chosen = settings(replicas=replicas, master_key={"file": str(folder / "master.keys")}, **UNSCANNED, **more)  # type: ignore[arg-type]
-        self.configuration = write_configuration(self.folder, simulator.port, CREDENTIAL, settings=chosen)
+        carriage = {"host": name, "keeps_log": keeps}
+        shared = {} if redis is None else {
+            "replicas": {"url": redis.url, "count": 3, "wait_seconds": 0.1, "carriage": carriage},
+            "master_key": {"file": str(folder / "master.keys")},
+        }  # fmt: skip
+        chosen = settings(**{**UNSCANNED, **shared, **more})  # type: ignore[arg-type]
+        self.configuration = write_configuration(
+            self.folder, simulator.port, CREDENTIAL, openai_models=models, settings=chosen
+        )
         self.state = self.folder / "state"
         self.key = issue_key(self.state, CALLER)
         self.served: Served | None = None
@@ -51,9 +70,19 @@ class Host:
         """The keys of its state."""
         return Keyring.open(self.state / "keys", master=self.folder.parent / "master.keys")
 
-    async def start(self, *more: str) -> None:
-        """Start it; it listens when this returns."""
-        self.served = await serve(self.configuration, self.folder, *more)
+    async def start(self, *more: str, skew: int = 0) -> None:
+        """Start it, its clock set by so many seconds; it listens when this returns."""
+        program = ("tests.skewed", str(skew)) if skew else ("gateway",)
+        self.served = await serve(self.configuration, self.folder, *more, program=program)
+
+    def lose_disk(self) -> None:
+        """All of its state is gone but what is handed to it from elsewhere: the keys of callers, and the master key."""
+        keys = self.state / "caller_keys.json"
+        kept = keys.read_bytes()
+        shutil.rmtree(self.state)
+        self.state.mkdir(mode=0o700)
+        keys.write_bytes(kept)
+        keys.chmod(0o600)
 
     async def call(self) -> int:
         """One plain call; its status."""
@@ -100,10 +129,12 @@ def records_of(host: Host) -> list[Line]:
 
 
 @contextlib.asynccontextmanager
-async def region(folder: Path, provider: Simulator, redis: RedisServer, *outposts: str) -> AsyncIterator[list[Host]]:
-    """The host that keeps the log, first, and others."""
-    hosts = [Host(folder, "home", provider, redis, keeps=True)]
-    hosts += [Host(folder, name, provider, redis, keeps=False) for name in outposts]
+async def region(
+    folder: Path, provider: Simulator, redis: Reachable, *outposts: str, **more: object
+) -> AsyncIterator[list[Host]]:
+    """The host that keeps the log, first, and others; `more` are keys of their `gateway.yaml`."""
+    hosts = [Host(folder, "home", provider, redis, keeps=True, **more)]
+    hosts += [Host(folder, name, provider, redis, keeps=False, **more) for name in outposts]
     try:
         async with asyncio.TaskGroup() as group:
             for host in hosts:

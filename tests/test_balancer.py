@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from gateway.simulator import Scenario, Simulator
 from tests.haproxy import HaProxy
@@ -117,6 +119,54 @@ def _hold(load: Load, home: Host) -> None:
     assert {line["call"] for line in lines if line["kind"] == "intent"} == set(load.calls)
     totals = home.verified()
     assert (totals["calls"], totals["open"], totals["indeterminate"]) == (len(load.calls), 0, 0)
+
+
+@asynccontextmanager
+async def _replica(ready: Callable[[], Awaitable[int]]) -> AsyncIterator[tuple[int, int]]:
+    """Something that takes calls, and says whether it is ready as it is told; its two ports."""
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        return web.Response(status=await ready() if request.path == "/readyz" else 200)
+
+    async with AsyncExitStack() as stack:
+        ports = []
+        for _ in range(2):
+            server = web.ServerRunner(web.Server(answer))
+            await server.setup()
+            stack.push_async_callback(server.cleanup)
+            await web.TCPSite(server, "127.0.0.1", 0).start()
+            ports.append(server.addresses[0][1])
+        yield ports[0], ports[1]
+
+
+async def _late() -> int:
+    await asyncio.sleep(0.3)
+    return 200
+
+
+async def _unready() -> int:
+    return 503
+
+
+@pytest.mark.parametrize("ready", [_late, _unready], ids=["late to say that they are ready", "not ready"])
+async def test_the_balancer_never_refuses_what_a_replica_would_take(
+    tmp_path: Path, ready: Callable[[], Awaitable[int]]
+) -> None:
+    """One replica is gone and the others are busier than a check is patient, or not ready: calls are served all the same."""
+    async with _replica(ready) as one, _replica(ready) as two:
+        balancer = HaProxy(tmp_path / "haproxy", [one, (free_port(), free_port()), two], inter=100)
+        await balancer.start()
+        try:
+            statuses: Counter[int] = Counter()
+            async with client("") as session:
+                for _ in range(40):
+                    async with session.post(f"{balancer.url}/v1/chat/completions", json=BODY) as answer:
+                        statuses[answer.status] += 1
+                    await asyncio.sleep(0.02)  # in all, several checks
+        finally:
+            balancer.stop()
+
+    assert statuses == {200: 40}
 
 
 async def test_a_rolling_restart_fails_no_call(provider: Simulator, tmp_path: Path, private_redis: RedisServer) -> None:

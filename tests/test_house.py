@@ -48,6 +48,7 @@ FLOORS: dict[str, int] = {
     "gateway.limits": 3,
     "gateway.listener": 3,
     "gateway.logs": 3,
+    "gateway.losing": 3,
     "gateway.mending": 3,
     "gateway.metrics": 3,
     "gateway.noting": 3,

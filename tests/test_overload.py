@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -22,12 +19,12 @@ from gateway.audit.evidence import open_evidence
 from gateway.audit.verify import Policy, conclude, verify
 from gateway.keys import Keyring
 from gateway.simulator import Scenario, Simulator
-from tests.bench.load import Connection, Target
+from tests.bench.load import Target
 from tests.bench.provider import PLAIN
 from tests.bench.subjects import LOAD_CORE, PROXY_CORE, Subject, free_port, provider
-from tests.bench.texts import transcript
 from tests.configuration import CALLER, MANY, PURPOSE, TENANT, issue_key, write_configuration
 from tests.houses import UNSCANNED, client, house, records, settings, unaccounted
+from tests.loads import Measured, Requests, closed, opened, together
 
 BODY = {"model": "gpt-simulated", "messages": [{"role": "user", "content": "How did it go?"}]}
 
@@ -127,106 +124,6 @@ async def test_beyond_capacity_is_refused_at_once_and_others_pass_when_there_is_
 # --- the full dose: figures of a gateway on one core, the load and the provider on the other -----------------
 
 
-@dataclass
-class Measured:
-    """What a load came to."""
-
-    seconds: float
-    answers: Counter[int] = field(default_factory=Counter)
-    served: list[float] = field(default_factory=list)
-    turned: list[float] = field(default_factory=list)
-
-    @property
-    def goodput(self) -> float:
-        """Calls a second that were served."""
-        return self.answers[200] / self.seconds
-
-    def percentile(self, part: float, *, of: str = "served") -> float:
-        """Milliseconds."""
-        found = sorted(self.served if of == "served" else self.turned)
-        return found[min(len(found) - 1, int(part * len(found)))] * 1000 if found else 0.0
-
-
-class _Load:
-    """Connections to one target, and what comes of what is asked on them."""
-
-    def __init__(self, target: Target, requests: _Requests, *, again: bool) -> None:
-        self._target = target
-        self._requests = requests
-        self._again = again
-        self._every: list[Connection] = []
-        self._since: dict[int, float] = {}
-        self._running = True
-        self.idle: list[Connection] = []
-        self.measured = Measured(0.0)
-        self._begin = 0.0
-
-    def begin(self) -> float:
-        """From now on it is measured."""
-        self._begin = time.monotonic()
-        return self._begin
-
-    async def connect(self) -> None:
-        loop = asyncio.get_running_loop()
-        _transport, made = await loop.create_connection(lambda: Connection(self._done), "127.0.0.1", self._target.port)
-        self._every.append(made)
-        self.idle.append(made)
-
-    def ask(self, at: float) -> None:
-        """One more request, which was due then."""
-        connection = self.idle.pop()
-        self._since[id(connection)] = at
-        connection.ask(self._requests())
-
-    def _done(self, connection: Connection, status: int) -> None:
-        now = time.monotonic()
-        began = self._since.pop(id(connection), now)
-        if self._running:
-            self.measured.answers[status] += 1
-            (self.measured.served if status == 200 else self.measured.turned).append(now - began)
-        if status:
-            self.idle.append(connection)
-            if self._again and self._running:
-                self.ask(now)
-
-    def end(self) -> Measured:
-        self._running = False
-        self.measured.seconds = time.monotonic() - self._begin
-        for connection in self._every:
-            connection.abort()
-        return self.measured
-
-
-async def _closed(target: Target, requests: _Requests, connections: int, seconds: float) -> Measured:
-    """Each connection asks again as soon as it is answered."""
-    requests.prepare(int(600 * seconds))
-    load = _Load(target, requests, again=True)
-    for _ in range(connections):
-        await load.connect()
-    load.begin()
-    while load.idle:
-        load.ask(time.monotonic())
-    await asyncio.sleep(seconds)
-    return load.end()
-
-
-async def _open(target: Target, requests: _Requests, rate: float, seconds: float) -> Measured:
-    """A request at each instant of a schedule; one that finds no idle connection opens another."""
-    requests.prepare(int(rate * seconds))
-    load, source = _Load(target, requests, again=False), random.Random(11)
-    for _ in range(16 + int(rate / 8)):  # as many as are busy at once, or nearly: who connects is late for what is due
-        await load.connect()
-    begin = load.begin()
-    for number in range(int(rate * seconds)):
-        due = begin + (number + source.random()) / rate  # or two loads would meet each time
-        if due > time.monotonic() + 0.002:
-            await asyncio.sleep(due - time.monotonic())
-        if not load.idle:
-            await load.connect()
-        load.ask(due)
-    return load.end()
-
-
 @asynccontextmanager
 async def _subject(upstream: int, limits: dict[str, object], callers: dict[str, object]):  # type: ignore[no-untyped-def]
     """A gateway with the redactor on, pinned to one core; its two callers' targets."""
@@ -254,30 +151,6 @@ async def _subject(upstream: int, limits: dict[str, object], callers: dict[str, 
             await subject.stop()
 
 
-class _Requests:
-    """New texts of a kilobyte each, so that the redactor remembers none of them."""
-
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._source = random.Random(7)
-        self._made: list[bytes] = []
-
-    def prepare(self, count: int) -> None:
-        """Have so many ready, so that the load is not late for want of them."""
-        while len(self._made) < count:
-            message = {"role": "user", "content": transcript(1024, self._source)}
-            self._made.append(self._target.request(json.dumps({"model": PLAIN, "messages": [message]}).encode()))
-
-    def __call__(self) -> bytes:
-        self.prepare(1)
-        return self._made.pop()
-
-
-def _together(measured: Sequence[Measured]) -> Measured:
-    """Several times as one."""
-    return Measured(sum(each.seconds for each in measured), served=[took for each in measured for took in each.served])
-
-
 @pytest.mark.soak
 async def test_goodput_at_three_times_the_load() -> None:
     """Peak and overload in turn: how much of the peak is left, and how soon the rest is told."""
@@ -287,12 +160,12 @@ async def test_goodput_at_three_times_the_load() -> None:
     parts, turned, held = list[float](), list[float](), list[float]()
     try:
         async with _subject(upstream.target.port, limits, {}) as (subject, targets):
-            requests = _Requests(targets[0])
-            await _closed(targets[0], requests, 32, 3.0)
+            requests = Requests(targets[0])
+            await closed(targets[0], requests, 32, 3.0)
             held.append(subject.memory())
             for _ in range(6):
-                peak = await _closed(targets[0], requests, 32, 5.0)
-                flood = await _open(targets[0], requests, 3 * peak.goodput, 5.0)
+                peak = await closed(targets[0], requests, 32, 5.0)
+                flood = await opened(targets[0], requests, 3 * peak.goodput, 5.0)
                 parts.append(flood.goodput / peak.goodput)
                 turned.append(flood.percentile(0.99, of="turned"))
                 print(
@@ -318,23 +191,23 @@ async def test_one_caller_at_ten_times_its_limit() -> None:
     callers = {MANY: {"limits": {"per_minute": 600}}}  # ten a second, and it sends a hundred
     try:
         async with _subject(upstream.target.port, limits, callers) as (_running, (usual, greedy)):
-            ours, theirs = _Requests(usual), _Requests(greedy)
-            await _open(usual, ours, 40, 3.0)
+            ours, theirs = Requests(usual), Requests(greedy)
+            await opened(usual, ours, 40, 3.0)
             alone, beside, quiet = list[Measured](), list[Measured](), list[Measured]()
             for _ in range(8):
-                alone.append(await _open(usual, ours, 40, 5.0))
-                while not (await _closed(greedy, theirs, 4, 0.5)).answers[429]:
+                alone.append(await opened(usual, ours, 40, 5.0))
+                while not (await closed(greedy, theirs, 4, 0.5)).answers[429]:
                     pass  # what it had left of its minute
-                both = await asyncio.gather(_open(usual, ours, 40, 5.0), _open(greedy, theirs, 100, 5.0))
+                both = await asyncio.gather(opened(usual, ours, 40, 5.0), opened(greedy, theirs, 100, 5.0))
                 beside.append(both[0])
                 # What the ten calls a second that it may make cost the other, without the ninety that it may not.
-                fair = await asyncio.gather(_open(usual, ours, 40, 5.0), _open(greedy, theirs, 10, 5.0))
+                fair = await asyncio.gather(opened(usual, ours, 40, 5.0), opened(greedy, theirs, 10, 5.0))
                 quiet.append(fair[0])
                 print(f"\ngreedy: {dict(both[1].answers)}, usual {dict(both[0].answers)}")
     finally:
         await upstream.stop()
     for part in (0.5, 0.99):
-        figures = [_together(which).percentile(part) for which in (alone, quiet, beside)]
+        figures = [together(which).percentile(part) for which in (alone, quiet, beside)]
         print(f"p{part * 100:.0f} of the other: alone {figures[0]:.1f}, beside one within its limit {figures[1]:.1f}, "
               f"at ten times it {figures[2]:.1f} ms: {figures[2] / figures[1]:.2f} of that, "
               f"{figures[2] / figures[0]:.2f} of alone")  # fmt: skip

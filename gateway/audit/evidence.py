@@ -31,10 +31,11 @@ from gateway.keys import Keyring
 _LIVING = """
 WITH act AS MATERIALIZED (
   SELECT seq, body ->> 'act' AS act, body ->> 'writer' AS writer, body ->> 'previous' AS previous FROM record
-  WHERE seq <= ? AND kind = 'p' AND body ->> 'act' IN ('boot', 'configuration', 'shutdown'))
-SELECT seq FROM act WHERE writer IS NOT NULL AND act <> 'shutdown'
+  WHERE seq <= ? AND kind = 'p' AND (body ->> 'act' IN ('boot', 'configuration', 'shutdown')
+    OR body ->> 'act' = 'gap' AND body ->> 'closed' IS NOT NULL))
+SELECT seq FROM act WHERE writer IS NOT NULL AND act IN ('boot', 'configuration')
 AND NOT EXISTS (SELECT 1 FROM act AS other WHERE other.writer = act.writer AND other.act = 'shutdown')
-AND NOT EXISTS (SELECT 1 FROM act AS other WHERE other.previous = act.writer AND other.act = 'boot')
+AND NOT EXISTS (SELECT 1 FROM act AS other WHERE other.previous = act.writer AND other.act IN ('boot', 'gap'))
 """
 _NAMED = "SELECT body ->> 'configuration' FROM record WHERE seq = ?"
 _COUNTS = """

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias, cast
@@ -21,6 +21,7 @@ import orjson
 
 from gateway.audit.journal import Journal
 from gateway.audit.language import Id, NotRecordable
+from gateway.audit.lost import Left
 from gateway.audit.record import glimpse
 from gateway.audit.silence import Said, Silences
 from gateway.audit.store import (
@@ -37,6 +38,10 @@ from gateway.audit.store import (
 
 AT_ONCE: Final = 1024
 """Rows of one commit."""
+
+LOST: Final = 1 << 62
+"""How far a journal counts as gathered that was given up: beyond any row, so that none of it is taken any more, and its
+host, should it come back, finds that what it has is older than what the log has."""
 
 LONGEST_CALL: Final = 25 * 3_600_000_000
 """Microseconds: a day at most is what `limits.total_seconds` may say, and then some."""
@@ -198,6 +203,9 @@ class Turn:
         return lines
 
 
+Find: TypeAlias = "Callable[[int, Container[str]], Awaitable[Left]]"
+
+
 class Gatherer:
     """Puts what other journals hold into this one, and knows what they may forget. For the journal's loop.
 
@@ -237,7 +245,7 @@ class Gatherer:
             opened = await self._journal.open_gathered(since)
             self._open = {(call, attempt): tenant for call, attempt, tenant in opened}
             self._turns = {known: Turn(known, seq) for known, seq in found.items()}
-            self._unsigned.extend((self._journal.last_seq, known, seq) for known, seq in found.items())
+            self._unsigned.extend((self._journal.last_seq, known, seq) for known, seq in found.items() if seq != LOST)
             self._doubtful = False
         return self._turns.setdefault(name, Turn(name))
 
@@ -271,6 +279,32 @@ class Gatherer:
         self.silences.hear(said, self._journal.now())
         self._unsigned.append((self._journal.last_seq, name, turn.seq))
         return len(lines)
+
+    async def give_up(self, name: str, find: Find) -> Left | None:
+        """Take nothing of a journal any more: its host is lost, and its name does not come back.
+
+        Its open calls are closed as `indeterminate`, and a `gap` says so, in one commit.
+
+        Args:
+            name: of the journal.
+            find: says what is left of it, given the key of the last row that was gathered, and the boots of others.
+
+        Returns: what was left; None if nothing of it was ever gathered, or it was given up before.
+
+        Raises:
+            NotKnown, StoreFault: as `find`.
+            Unavailable: whether it was given up is unknown; do it again.
+        """
+        async with self._one:
+            turn = await self._turn(name)
+            if turn.seq in {-1, LOST}:
+                return None
+            others = {each.writer for each in self._turns.values() if each is not turn and each.writer is not None}
+            left = await find(turn.seq, others)
+            self._doubtful = True
+            await self._journal.gather(left.lines(self._journal.now()), name, LOST)
+            self.silences.forget(left.writer)
+            return left
 
     def signed(self, last_seq: int) -> dict[str, int]:
         """What each journal may forget, now that a signed checkpoint covers this journal up to the key `last_seq`."""

@@ -424,7 +424,8 @@ class Operator(Struct, frozen=True, kw_only=True):
     key: the `key` of a caller that was made or revoked (`enabled`).
     gap: from `start` to `end` nothing could be written; `refused` calls were turned away. With a `document`: records
         of the `count` leaves that it lists were lost with a disk, and what was signed of them is all that is left. With
-        `previous`: of that boot of a gathered journal `count` rows came, the last at `start`, and none since.
+        `previous`: of that boot of a gathered journal `count` rows came, the last at `start`, and none since; with
+        `closed`, too, none will: an operator gave it up, and so many of its calls were closed as indeterminate.
     recovery: `closed`, how many calls of the previous boot were closed as indeterminate.
     unauthenticated: `refused` strangers between `start` and `end`; and `count` calls that were turned away, since every
         place was taken, before anybody asked whose they were.

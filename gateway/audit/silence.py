@@ -22,7 +22,7 @@ SILENT: Final = 600_000_000
 """Microseconds without a record after which a journal counts as silent: ten that were due."""
 
 _SPOKEN: Final = """
-SELECT seq, time, body ->> 'writer', body ->> 'act', body ->> 'previous' FROM record
+SELECT seq, time, body ->> 'writer', body ->> 'act', body ->> 'previous', body ->> 'closed' FROM record
 WHERE kind = 'p' AND (body ->> 'writer' IS NOT NULL OR body ->> 'act' = 'gap') ORDER BY seq
 """
 _ROWS: Final = """
@@ -90,6 +90,14 @@ class Silences:
             if not each.told and now - max(each.time, each.at) > SILENT
         ]
 
+    def at(self, writer: str) -> int:
+        """When a row of it came last, by our clock; 0: it is not known."""
+        return self._heard[writer].at if writer in self._heard else 0
+
+    def forget(self, writer: str) -> None:
+        """It was given up: nothing is expected of it."""
+        self._heard.pop(writer, None)
+
     def told(self, writer: str) -> None:
         """The record is durable."""
         if writer in self._heard:
@@ -113,9 +121,13 @@ def heard_before(directory: Path, key: bytes, at: int, cipher: Cipher = Cipher.A
         if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'gathered'").fetchall():
             return {}
         for row in connection.execute(_SPOKEN):
-            seq, time, writer, act, previous = cast("tuple[int, int, str | None, str, str | None]", row)
+            seq, time, writer, act, previous, closed = cast(
+                "tuple[int, int, str | None, str, str | None, int | None]", row
+            )
             if writer is None:
-                if previous in found:
+                if closed is not None:  # it was given up
+                    found.pop(str(previous), None)
+                elif previous in found:
                     found[previous].told = True
             elif act == Act.SHUTDOWN.value:
                 found.pop(writer, None)

@@ -1202,6 +1202,14 @@ class Verification:
         if due is not None and not 0 <= count - due <= self._missing - writer.missing:
             a5.fail(f"index {index}", f"it says that {count} rows of writer {name[:8]} had come, and {due} had")
         writer.silent = record.get("start", 0), record.get("end", 0)
+        if "closed" in record:
+            writer.ended, writer.silent = True, None
+            self._refuse_open(f"index {index}", name)
+            since, closed = _iso(record.get("start", 0)), record["closed"]
+            self.losses.append(
+                f"writer {name[:8]} was given up as lost: what it wrote after its first {count} rows, since {since}, "
+                f"is not here, and {closed} of its attempts were closed as indeterminate"
+            )
 
     def _speaks(self, name: str, writer: Writer) -> None:
         """A writer that had fallen silent goes on with its next row, so nothing of it is missing."""

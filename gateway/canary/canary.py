@@ -2,13 +2,17 @@
 
 A round that finds a leak or a call without record turns readiness red and stops the route; the next that finds none
 ends both. One that could not look proves nothing and changes nothing.
+
+Of several workers on one state, which share configuration and detectors, one plays, and the others stop and release
+routes as it does, by the file in which it keeps what fails. Where it ends, another plays.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from time import time_ns
@@ -47,6 +51,7 @@ class Canary:
         tell: told what happened, for the operator's log.
         clock: microseconds since 1970.
         player: plays a round.
+        leads: whether this process plays, and no other on this state.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class Canary:
         *,
         clock: Callable[[], int] = lambda: time_ns() // 1000,
         player: Callable[[Parts, Iterable[Entry]], Awaitable[list[Result]]] = play,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
         self._parts = parts
         self._halts = halts
@@ -65,7 +71,10 @@ class Canary:
         self._tell = tell
         self._clock = clock
         self._player = player
-        self._failing: dict[str, Result] = {}
+        self._failing: dict[str, list[str]] = {}
+        self._leads = leads
+        self._led = False
+        self._followed: tuple[int, int] | None = None
         self._played_at = 0
         self._proved_at = 0
         self._played: str | None = None
@@ -79,7 +88,7 @@ class Canary:
     @property
     def failing(self) -> list[str]:
         """What is wrong, in words."""
-        return [f"{name}: {fault}" for name, result in sorted(self._failing.items()) for fault in result.faults[:3]]
+        return [f"{name}: {fault}" for name, faults in sorted(self._failing.items()) for fault in faults[:3]]
 
     async def run(self) -> None:
         """Play what is due, for ever."""
@@ -88,8 +97,14 @@ class Canary:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Play a round if one is due, or asked for."""
+        """Play a round if one is due, or asked for; or follow who plays."""
         parts = self._parts()
+        if not self._led:
+            with contextlib.suppress(OSError):  # whoever cannot know does not lead
+                self._led = self._leads()
+            await self._follow(parts)
+        if not self._led:
+            return
         asked = await asyncio.to_thread(_asked, parts.state)
         if asked is not None and asked[0] != self._answered:
             number, names = asked
@@ -119,13 +134,13 @@ class Canary:
         self._forget(parts.force)
         if answers:
             self._answered = answers
-        await asyncio.to_thread(_answer, parts.state, results, began, self._answered)
+        await asyncio.to_thread(_answer, parts.state, results, began, self._answered, self._failing)
         return results
 
     async def _act_on(self, force: InForce, result: Result, began: int) -> None:
         verdict = result.verdict
         if verdict is Verdict.FAIL:
-            self._failing[result.processor] = result
+            self._failing[result.processor] = result.faults
             self._halts.halt(result.processor, by="canary")
             self._tell("canary_failed", result.processor, "; ".join(result.faults[:3]))
         elif verdict is Verdict.PASS and self._failing.pop(result.processor, None) is not None:
@@ -146,6 +161,22 @@ class Canary:
             await self._note(record)
         except Unavailable:
             self._tell("canary_unrecorded", result.processor, "")
+
+    async def _follow(self, parts: Parts) -> None:
+        """Stop and release routes as the process that plays, or the one before us, did last."""
+        mark = await asyncio.to_thread(_mark, parts.state)
+        if mark is None or mark == self._followed:
+            return
+        failing = await asyncio.to_thread(_kept_failing, parts.state)
+        if failing is None:
+            return
+        self._followed = mark
+        for name in failing.keys() - self._failing.keys():
+            self._halts.halt(name, by="canary")
+        for name in self._failing.keys() - failing.keys():
+            self._halts.release(name, "canary")
+        self._failing = failing
+        self._forget(parts.force)
 
     def _forget(self, force: InForce) -> None:
         """An entry that is gone cannot be tried again, and serves nobody."""
@@ -207,10 +238,28 @@ def _asked(state: Path) -> tuple[int, list[str]] | None:
         return None
 
 
-def _answer(state: Path, results: Iterable[Result], began: int, number: int) -> None:
+def _mark(state: Path) -> tuple[int, int] | None:
+    try:
+        status = (state / ANSWERED).stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino
+
+
+def _kept_failing(state: Path) -> dict[str, list[str]] | None:
+    try:
+        tree = orjson.loads((state / ANSWERED).read_bytes())
+        return {str(name): [str(fault) for fault in faults] for name, faults in tree["failing"].items()}
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _answer(state: Path, results: Iterable[Result], began: int, number: int, failing: Mapping[str, list[str]]) -> None:
     rows = [shown(result) for result in results]
     try:
-        _write(state / ANSWERED, orjson.dumps({"answers": number, "at": began, "results": rows}))
+        _write(
+            state / ANSWERED, orjson.dumps({"answers": number, "at": began, "results": rows, "failing": dict(failing)})
+        )
     except OSError:
         return  # whoever asked waits in vain, and is told so
 

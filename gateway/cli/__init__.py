@@ -20,6 +20,7 @@ from gateway.cli import (
     change,
     disclosure,
     evidence,
+    hosts,
     keys,
     processors,
     redaction,
@@ -41,6 +42,7 @@ GROUPS = {
     "tenant": "tenants: their names, copies of what is recorded of them, and its erasure",
     "subject": "one person of a tenant: a copy of what is recorded, and its erasure",
     "schemas": "structured-output schemas that may leave",
+    "hosts": "the hosts of a region that make one log together",
 }
 VERBS: tuple[Verb, ...] = (
     *serving.VERBS,
@@ -55,6 +57,7 @@ VERBS: tuple[Verb, ...] = (
     *audit.VERBS,
     *evidence.VERBS,
     *retention.VERBS,
+    *hosts.VERBS,
     *web.VERBS,
     *witness.VERBS,
 )

@@ -20,7 +20,7 @@ import asyncio
 import contextlib
 import random
 import zlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final, Protocol, cast
@@ -28,7 +28,7 @@ from typing import Final, Protocol, cast
 import orjson
 from redis.exceptions import RedisError
 
-from gateway.audit.gathering import Carried
+from gateway.audit.gathering import LOST, Carried
 from gateway.errors import Code, Unavailable
 from gateway.keys import KeyFault, Keyring
 from gateway.replicas.door import Away, Client, DoorOptions, connect, hang_up
@@ -42,6 +42,8 @@ RESEND_SECONDS: Final = 2.0
 QUEUED: Final = 64
 """Entries in the stream beyond which nobody adds one: Redis is no store, and what is not sent is not lost."""
 LOOK_SECONDS: Final = 0.1
+PACE_SECONDS: Final = 0.06
+"""Between two entries of one journal that is not behind. What was not sent yet is lost with its disk, so not long."""
 GRACE_SECONDS: Final = 2.0
 COPIED_SECONDS: Final = 3.0
 """Redis writes its file out once a second unless it is told `appendfsync always`."""
@@ -148,6 +150,7 @@ class Carrier:
     Attributes:
         taken, signed: how far it was gathered, and signed; -1 while nobody said.
         older: this host's journal is older than what was gathered of it, so nothing more may be written to it.
+        looked: set once it was looked how far the log is, whatever came of it.
     """
 
     def __init__(self, line: Line, name: str, source: Source, keyring: Keyring, copies: int | None = None) -> None:
@@ -163,7 +166,9 @@ class Carrier:
         self._moved = monotonic()
         self._head: bytes | None = None
         self._may_send = False
+        self._full = False
         self.heard = -1e9
+        self.looked = asyncio.Event()
         self.taken = -1
         self.signed = -1
         self.older = False
@@ -176,15 +181,22 @@ class Carrier:
                 busy = await self.step()
                 tries = 0
             except Away:
+                self.looked.set()
                 # Spread out, or all hosts would come back in the same instant.
-                await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)] * random.uniform(0.5, 1.5))  # noqa: S311
+                await asyncio.sleep(_PAUSES[0] * random.uniform(0.5, 1.5))  # noqa: S311
+                await self._rest(_PAUSES[min(tries, len(_PAUSES) - 1)] - _PAUSES[0])
                 tries += 1
                 continue
-            if not busy:
-                with contextlib.suppress(TimeoutError):  # nobody waits for a row: look again all the same
-                    async with asyncio.timeout(LOOK_SECONDS):
-                        await self._stirred.wait()
-                self._stirred.clear()
+            self.looked.set()
+            if not self._full:  # rows gather meanwhile: to send one costs as much as to send hundreds
+                await self._rest(PACE_SECONDS if busy else LOOK_SECONDS)
+
+    async def _rest(self, seconds: float) -> None:
+        """Until a call waits for its row to be copied, at most so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds) * random.uniform(0.5, 1.5)):  # noqa: S311
+                await self._stirred.wait()
+        self._stirred.clear()
 
     async def copied(self, seq: int) -> None:
         """Wait until the row of this key, and all before it, is in the files of Redis and of so many of its replicas.
@@ -211,6 +223,7 @@ class Carrier:
         Raises:
             Away: nothing is lost; do it again.
         """
+        self._full = False
         await self._hear()
         if self.older or not self._may_send:
             return False
@@ -232,6 +245,7 @@ class Carrier:
         if self._sent <= self.taken or begin == self.taken:
             self._moved = monotonic()
         self._sent = rows[-1].seq
+        self._full = len(rows) == ROWS
         return True
 
     async def _copy(self, adding: Sequence[str | bytes | int], last: int) -> None:
@@ -363,6 +377,10 @@ class Receiver:
         self._taken: dict[str, int] = {}
         self._told = -1e9
         self.foreign = 0
+
+    def give_up(self, names: Iterable[str]) -> None:
+        """Say of these journals, from the next telling on, that nothing of them is taken any more."""
+        self._taken |= dict.fromkeys(names, LOST)
 
     async def run(self) -> None:
         """Take and tell; whatever fails is tried again."""

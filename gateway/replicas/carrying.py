@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 import orjson
 
 from gateway.audit.configurations import keep_configuration, kept_configuration, kept_digests
-from gateway.audit.gathering import Carried, Gatherer, OutOfTurn, Spool
+from gateway.audit.gathering import LOST, Carried, Gatherer, OutOfTurn, Spool
 from gateway.audit.store import KIND_LETTERS, RSEQ_BITS, StoreFault
 from gateway.errors import Unavailable
 from gateway.keys import KeyFault, Keyring
@@ -111,6 +111,11 @@ class Outpost:
         return any(carrier.older for carrier in self._carriers.values())
 
     @property
+    def lost(self) -> bool:
+        """Whether this host was declared lost."""
+        return any(carrier.taken == LOST for carrier in self._carriers.values())
+
+    @property
     def behind(self) -> bool:
         """Whether nobody said lately how far the log is."""
         heard = min((carrier.heard for carrier in self._carriers.values()), default=self._since)
@@ -171,6 +176,13 @@ class Outpost:
         self._sources.append(source)
         self._tasks.append(asyncio.get_running_loop().create_task(carrier.run(), name=f"carrier-{name}"))
         return carrier
+
+    async def look(self, seconds: float) -> None:
+        """Wait until it was looked how far the log is, at most so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                for carrier in self._carriers.values():
+                    await carrier.looked.wait()
 
     async def last_words(self, seconds: float) -> None:
         """Wait until all that was written is gathered, at most so long; what is not stays here, and is sent later."""
@@ -240,6 +252,10 @@ class Home:
     async def meet(self, tenants: Iterable[str]) -> None:
         """See `Outpost.meet`."""
         await meet(self._line, self._keyring, tenants)
+
+    def give_up(self, names: Iterable[str]) -> None:
+        """Have the hosts of these journals, should they come back, know that nothing of them is taken any more."""
+        self._receiver.give_up(names)
 
     def start(self) -> None:
         """Take in from now on."""

@@ -123,13 +123,21 @@ class Door:
         Raises:
             Away: whether it was carried out is unknown.
         """
+        return await self.ask(text, keys, words)
+
+    def ask(self, text: str, keys: Sequence[str], words: Sequence[Word]) -> asyncio.Future[Reply]:
+        """As `run`, before whatever is asked for after it; what is given ends as `run` does.
+
+        Raises:
+            Away: it is down.
+        """
         if not self.up:
             raise Away("Down")
         script = _Script(text, keys, words, asyncio.get_running_loop().create_future())
         self._waiting.append(script)
         if self._sender is None:
             self._sender = asyncio.get_running_loop().create_task(self._send(), name="redis")
-        return await script.done
+        return script.done
 
     def lost(self) -> None:
         """It is away: every call is told at once, until a look finds it back."""

@@ -1,7 +1,8 @@
 """Quotas that all replicas share, counted in Redis; while it is away, a stated part of each in this process.
 
-With Redis: one script a call, all claims or none. A reply that is lost was perhaps counted; it is not asked for again,
-so a call is charged at most once there. Without: `Quota.share` of each bound, never none and never nothing, and of the
+With Redis: one script a call, all claims or none. A call whose reply is lost was perhaps counted; it is not asked for
+again, but settled afterwards: what was counted there is given back, since it is counted here (`scripts.SETTLE`), and
+what was not never is. Without: `Quota.share` of each bound, never none and never nothing, and of the
 day's tokens the part of what Redis last said was left. What calls really used, and what is in flight, is told
 afterwards, gathered, and told again until it is heard; each telling counts once.
 """
@@ -14,13 +15,14 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from gateway.quotas import Claim, Counters, Held, Quota, parted, refusal, tightest
-from gateway.replicas.door import Away, Door, Word
-from gateway.replicas.scripts import KEPT_SECONDS, KINDS, TAKE, TELL
+from gateway.replicas.door import Away, Door, Reply, Word
+from gateway.replicas.scripts import KEPT_SECONDS, KINDS, MARKED_SECONDS, MARKS, SETTLE, TAKE, TELL
 from providers.provider import Rate
 
 LEASE_SECONDS: Final = 15.0
 """How long what a replica has in flight counts without being told again."""
-_TELL_EVERY: Final = 0.02
+_TELL_EVERY: Final = 0.05
+"""How long what is to be told waits for a claim to go along with: a round trip of its own costs as much as a claim."""
 _MOST_TOLD: Final = 128
 
 
@@ -42,18 +44,23 @@ class SharedQuotas:
         self._turns = itertools.count(1)
         self._used: dict[str, int] = {}
         self._changed: set[str] = set()
+        self._doubtful: dict[int, tuple[list[str], int]] = {}
         self._unheard: tuple[int, dict[str, int]] | None = None
         self._left_today: dict[str, int] = {}
         self._stirred = asyncio.Event()
+        self._along: asyncio.Future[Reply] | None = None
 
     async def claim(self, claims: Sequence[Claim], tokens: int, *, stream: bool) -> Held:
         """See `quotas.Quotas`."""
         if not self._door.up:
             return self._alone(claims, tokens, stream=stream)
+        self._tell_along()  # before this call counts in: it is not admitted yet
         counts = self._counters.begin(claims, stream=stream)
-        keys = [self._door.key(f"quota:{claim.key}") for claim in claims]
+        turn = next(self._turns)
+        marks, mark = self._mark(turn)
+        keys = [*(self._door.key(f"quota:{claim.key}") for claim in claims), marks]
         words: list[Word] = [
-            self._replica, next(self._turns), round(LEASE_SECONDS * 1000), tokens, int(stream), KEPT_SECONDS
+            self._replica, turn, round(LEASE_SECONDS * 1000), tokens, int(stream), KEPT_SECONDS, mark, MARKED_SECONDS
         ]  # fmt: skip
         for claim, (calls, streams) in zip(claims, counts, strict=True):
             words += [*_bounds(claim.quota), calls, streams]
@@ -61,10 +68,11 @@ class SharedQuotas:
             reply = cast("list[int]", await self._door.run(TAKE, keys, words))
         except Away:
             self._counters.leave(claims, stream=stream)
+            self._doubt(turn, claims, tokens)
             return self._alone(claims, tokens, stream=stream)
         except asyncio.CancelledError:
             self._counters.leave(claims, stream=stream)
-            self._tell_soon(claims, -tokens)  # perhaps it was counted; the caller got nothing for it
+            self._doubt(turn, claims, tokens)  # perhaps it was counted; the caller got nothing for it
             raise
         return self._decided(claims, tokens, reply, stream=stream)
 
@@ -104,6 +112,17 @@ class SharedQuotas:
 
     # what is told afterwards
 
+    def _mark(self, turn: int) -> tuple[str, int]:
+        """Where a call's mark is: the key, and the first of its two bits."""
+        return self._door.key(f"marks:{self._replica}:{turn // MARKS}"), turn % MARKS * 2
+
+    def _doubt(self, turn: int, claims: Sequence[Claim], tokens: int) -> None:
+        """Nobody knows whether this call was counted: settle it when Redis answers again."""
+        counted = [self._door.key(f"quota:{claim.key}") for claim in claims if claim.quota.counts_tokens]
+        if counted:
+            self._doubtful[turn] = counted, tokens
+        self._tell_soon(claims, 0)
+
     def left(self, claims: Sequence[Claim], tokens: int, *, stream: bool) -> None:
         """A call that Redis, or nobody but us, admitted is over."""
         self._counters.leave(claims, stream=stream)
@@ -124,7 +143,7 @@ class SharedQuotas:
     @property
     def untold(self) -> bool:
         """Whether anything is still to be told."""
-        return bool(self._changed) or self._unheard is not None
+        return bool(self._changed or self._doubtful) or self._unheard is not None
 
     def came_back(self) -> None:
         """Redis is there again: it knows nothing of what is in flight, and counts the day from now on."""
@@ -141,12 +160,12 @@ class SharedQuotas:
             except TimeoutError:
                 self._changed.update(self._counters.in_flight())
             self._stirred.clear()
+            await asyncio.sleep(_TELL_EVERY)
             while self._door.up and self.untold:
                 try:
                     await self.tell()
                 except Away:
                     break
-            await asyncio.sleep(_TELL_EVERY)
 
     async def tell(self) -> None:
         """Tell one batch; one that was not heard keeps its number, so that it counts once.
@@ -154,9 +173,38 @@ class SharedQuotas:
         Raises:
             Away: it was perhaps not heard.
         """
+        for turn, (keys, tokens) in tuple(self._doubtful.items()):
+            marks, mark = self._mark(turn)
+            await self._door.run(SETTLE, [marks, *keys], [tokens, mark, MARKED_SECONDS])
+            del self._doubtful[turn]
+        if self._along is not None:
+            await asyncio.wait([self._along])
+        if (said := self._say()) is not None:
+            await said
+            self._unheard = None
+
+    def _tell_along(self) -> None:
+        """Tell what there is just before the claim that is sent next, in its round trip."""
+        if self._along is None and self._unheard is None and not self._doubtful and (said := self._say()) is not None:
+            self._along = said
+            said.add_done_callback(self._told_along)
+
+    def _told_along(self, said: asyncio.Future[Reply]) -> None:
+        self._along = None
+        if said.cancelled() or said.exception() is not None:
+            self._stirred.set()  # told again, under its number
+        else:
+            self._unheard = None
+
+    def _say(self) -> asyncio.Future[Reply] | None:
+        """Send one batch, or again what was perhaps not heard; None if there is nothing.
+
+        Raises:
+            Away: Redis is down.
+        """
         if self._unheard is None:
             if not self._changed:
-                return
+                return None
             batch = {key: self._used.pop(key, 0) for key in itertools.islice(sorted(self._changed), _MOST_TOLD)}
             self._changed.difference_update(batch)
             self._unheard = next(self._turns), batch
@@ -165,8 +213,7 @@ class SharedQuotas:
         words: list[Word] = [self._replica, turn, round(LEASE_SECONDS * 1000), KEPT_SECONDS]
         for key, tokens in batch.items():
             words += [tokens, *self._counters.count(key)]
-        await self._door.run(TELL, keys, words)
-        self._unheard = None
+        return self._door.ask(TELL, keys, words)
 
 
 class _Shared:

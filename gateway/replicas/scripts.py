@@ -9,6 +9,9 @@ One hash for each claim, all under one hash tag, so that a cluster keeps them in
 A replica tells what it has in flight as a whole (calls that wait for `TAKE` count in, so it is never too few), so
 telling it twice is telling it once, and what a dead replica held comes free when its lease ends.
 
+Of each call that it counted, `TAKE` leaves a mark: a bit, and beside it one that says that nobody waits any more
+(`SETTLE`). So a call whose reply was lost, and that its replica then counted by itself, is charged once.
+
 The reply of `TAKE` is: 1, then for each claim what is left of calls, tokens and the day (-1: not bounded); or 0, the
 claim's index from 1, the bound's number in `KINDS` from 1, the wait in ms, and the levels.
 """
@@ -19,6 +22,12 @@ from typing import Final
 
 KEPT_SECONDS: Final = 172_800
 """No key outlives two days without a call: the day's count needs one."""
+
+MARKED_SECONDS: Final = 3600
+"""How long it is known which calls were counted: two bits each. Of one that is settled later, the estimate stays."""
+
+MARKS: Final = 1 << 15
+"""Calls to a key of marks (8 KiB)."""
 
 KINDS: Final = ("per_minute", "tokens_per_minute", "in_flight", "streams", "tokens_per_day")
 """The bounds, by the numbers that `TAKE` gives them (from 1)."""
@@ -49,9 +58,11 @@ TAKE: Final = (
     + """
 local replica, turn, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local tokens, stream, kept = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local marks, mark = table.remove(KEYS), ARGV[7]
+if redis.call('GETBIT', marks, mark + 1) == 1 then return {0, 1, 1, 1000} end -- given up, and nobody listens
 local found, levels = {}, {}
 for i, key in ipairs(KEYS) do
-  local base = 6 + (i - 1) * 7
+  local base = 8 + (i - 1) * 7
   local one = {}
   for j = 1, 7 do one[j] = tonumber(ARGV[base + j]) end
   local held = redis.call('HMGET', key, 'r', 't', 'at', 'u', 'd')
@@ -102,13 +113,35 @@ for i, key in ipairs(KEYS) do
   if one.calls then told(key, replica, one.calls, one.streams, turn, lease) end
   redis.call('EXPIRE', key, kept)
 end
+redis.call('SETBIT', marks, mark, 1)
+redis.call('EXPIRE', marks, ARGV[8])
 local reply = {1}
 for _, value in ipairs(levels) do reply[#reply + 1] = value end
 return reply
 """
 )
-"""KEYS: a hash for each claim. ARGV: replica, turn, lease (ms), tokens, 1 for a stream, seconds to keep; then for each
-claim the five bounds in the order of `KINDS` (-1: none), and the calls and streams of this replica with this one."""
+"""KEYS: a hash for each claim, then the replica's marks. ARGV: replica, turn, lease (ms), tokens, 1 for a stream,
+seconds to keep, the call's place among the marks, and seconds to keep those; then for each claim the five bounds in the
+order of `KINDS` (-1: none), and the calls and streams of this replica with this one."""
+
+SETTLE: Final = (
+    _COMMON
+    + """
+local tokens, mark = tonumber(ARGV[1]), ARGV[2]
+if redis.call('SETBIT', KEYS[1], mark + 1, 1) == 1 then return 0 end
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+if redis.call('GETBIT', KEYS[1], mark) == 0 then return 0 end
+for i = 2, #KEYS do
+  local held = redis.call('HMGET', KEYS[i], 't', 'u', 'd')
+  if held[1] then redis.call('HSET', KEYS[i], 't', whole(held[1] + tokens * 1000000)) end
+  if number(held[3], -1) == day then redis.call('HSET', KEYS[i], 'u', whole(math.max(0, held[2] - tokens))) end
+end
+return 1
+"""
+)
+"""Of a call whose `TAKE` got no answer: give its tokens back if it was counted, and see that it never will be.
+KEYS: the replica's marks, then a hash for each claim. ARGV: the tokens, the call's place, seconds to keep the marks. It
+may come before `TAKE`, which another connection holds up, and it may come twice."""
 
 TELL: Final = (
     _COMMON

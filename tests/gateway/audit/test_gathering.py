@@ -183,18 +183,23 @@ async def test_a_home_that_is_killed_gathers_on_without_a_row_twice_or_missing(g
     assert failed(gathered.verified()) == set()
 
 
-async def test_a_row_after_a_missing_one_is_not_gathered(gathered: Gathered) -> None:
-    """Neither in a boot, nor a boot after a missing one, nor one whose beginning is not there."""
+def two_boots(gathered: Gathered) -> tuple[list[Carried], int]:
+    """The rows of a worker that ended well and began again, and where its second boot begins; another has begun, too."""
     one, two = gathered.workers
     one.boot()
     two.boot()
     one.calls(3)
     one.end()
     one.boot()
-    rows = Spool(one.directory / "journal", KEY)
-    all_rows = rows.after(-1)
-    rows.close()
-    second = next(at for at, row in enumerate(all_rows) if row.seq >> 40 == 2)
+    one.calls(3)
+    with contextlib.closing(Spool(one.directory / "journal", KEY)) as spool:
+        rows = spool.after(-1)
+    return rows, next(at for at, row in enumerate(rows) if row.seq >> 40 == 2)
+
+
+async def test_a_row_after_a_missing_one_is_not_gathered(gathered: Gathered) -> None:
+    """Neither in a boot, nor a boot after a missing one, nor one whose beginning is not there."""
+    all_rows, second = two_boots(gathered)
     async with gathered.open() as gatherer:
         with pytest.raises(OutOfTurn):
             await gatherer.take("w0", all_rows[1:], all_rows[0].seq)
@@ -212,16 +217,7 @@ async def test_a_row_after_a_missing_one_is_not_gathered(gathered: Gathered) -> 
 
 async def test_rows_sent_again_from_a_boot_before_keep_each_its_own_boot(gathered: Gathered) -> None:
     """A home that starts anew is sent the end of a boot it has, and with it the next boot: whose those are is seen there."""
-    one, two = gathered.workers
-    one.boot()
-    two.boot()
-    one.calls(3)
-    one.end()
-    one.boot()
-    one.calls(3)
-    with contextlib.closing(Spool(one.directory / "journal", KEY)) as spool:
-        rows = spool.after(-1)
-    second = next(at for at, row in enumerate(rows) if row.seq >> 40 == 2)
+    rows, second = two_boots(gathered)
     async with gathered.open() as gatherer:
         await gatherer.take("w0", rows[: second + 2], -1)
     async with gathered.open() as gatherer:

@@ -42,11 +42,12 @@ class Stand:
     halts: Halts = field(default_factory=Halts)
     results: dict[str, Result] = field(default_factory=dict)
     fault: Exception | None = None
+    leads: bool = True
 
     def __post_init__(self) -> None:
         self.canary = Canary(
             self.parts, self.halts, self.note, lambda event, name, _word: self.told.append((event, name)),
-            clock=lambda: self.now, player=self.player,
+            clock=lambda: self.now, player=self.player, leads=lambda: self.leads,
         )  # fmt: skip
 
     def parts(self) -> Parts:
@@ -100,6 +101,37 @@ async def test_it_plays_at_once_and_then_on_its_schedule(stand: Stand) -> None:
     """The first round follows the start; the next comes when the hour is over, and not before."""
     assert [await stand.after(seconds) for seconds in (0, 1, HOUR - 2, 1, 1)] == [1, 1, 1, 2, 2]
     assert stand.played[0] == ["simulated-anthropic", OPENAI]
+
+
+async def test_of_several_workers_one_plays_and_the_others_follow(stand: Stand, tmp_path: Path, force: InForce) -> None:
+    """A follower plays and records nothing; it stops the route that failed, and releases it, and plays once it leads."""
+    other = Stand(tmp_path, stand.force, leads=False)
+    stand.results = {OPENAI: Result(OPENAI, calls=1, leaked=["embeddings: leaked"])}
+    await stand.after(0)
+    assert await other.after(0) == 0
+    assert (other.canary.well, other.canary.failing) == (False, [f"{OPENAI}: embeddings: leaked"])
+    assert other.halts.code(OPENAI) is Code.PROCESSOR_NOT_ACTIVE
+    stand.results = {}
+    await stand.after(HOUR)
+    await other.after(HOUR)
+    assert (other.canary.well, other.halts.code(OPENAI), other.noted) == (True, None, [])
+
+    other.leads = True
+    assert await other.after(0) == 1
+
+
+async def test_whoever_leads_next_takes_over_what_failed(stand: Stand, tmp_path: Path) -> None:
+    """The route stays stopped until a round of its own finds nothing."""
+    stand.results = {OPENAI: Result(OPENAI, calls=1, leaked=["embeddings: leaked"])}
+    await stand.after(0)
+    other = Stand(tmp_path, stand.force)
+    other.results = {OPENAI: Result(OPENAI)}
+    await other.after(0)
+    assert other.halts.code(OPENAI) is Code.PROCESSOR_NOT_ACTIVE
+    other.results = {}
+    await other.after(HOUR)
+
+    assert other.halts.code(OPENAI) is None
 
 
 async def test_without_a_schedule_it_plays_when_asked(stand: Stand) -> None:

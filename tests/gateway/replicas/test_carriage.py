@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import shutil
 import signal
-from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from gateway.simulator import Simulator
@@ -191,70 +188,3 @@ async def test_another_regions_entries_are_not_taken(
         await home.end()
 
     assert home.verified()["calls"] == 1
-
-
-@pytest.mark.soak
-async def test_twenty_faults_of_each_kind_lose_nothing(
-    provider: Simulator, tmp_path: Path, private_redis: RedisServer
-) -> None:
-    """Redis wiped, killed, stopped for a while; the log's host killed; a host paused, and killed: under load."""
-    chance = random.Random(7)
-    async with region(tmp_path, provider, private_redis, "b", "c") as (home, one, two):
-        statuses: Counter[object] = Counter()
-        ended = asyncio.Event()
-
-        async def caller(host: Host) -> None:
-            while not ended.is_set():
-                try:
-                    statuses[await host.call()] += 1
-                except (OSError, aiohttp.ClientError):
-                    statuses["broken"] += 1  # the host itself was killed
-                    await asyncio.sleep(0.1)
-
-        async def wipe() -> None:
-            private_redis.ask("FLUSHALL")
-
-        async def lose() -> None:
-            private_redis.stop()
-            await asyncio.sleep(chance.uniform(0, 2))
-            private_redis.start()
-
-        async def hang() -> None:
-            private_redis.signal(signal.SIGSTOP)
-            await asyncio.sleep(chance.uniform(0, 3))
-            private_redis.signal(signal.SIGCONT)
-
-        async def kill(host: Host) -> None:
-            assert host.served is not None
-            await host.served.kill()
-            await host.start()
-
-        async def pause(host: Host) -> None:
-            assert host.served is not None
-            host.served.signal(signal.SIGSTOP)
-            await asyncio.sleep(chance.uniform(0, 5))
-            host.served.signal(signal.SIGCONT)
-
-        kinds = [wipe, lose, hang, lambda: kill(home), lambda: kill(one), lambda: pause(two), lambda: pause(home)]
-        faults = kinds * 20
-        chance.shuffle(faults)
-        async with asyncio.TaskGroup() as group:
-            for host in (home, one, two, two):
-                group.create_task(caller(host))
-            for fault in faults:
-                await fault()
-                await asyncio.sleep(chance.uniform(0, 0.5))
-            ended.set()
-        await until(lambda: intents(one) + intents(two) <= 40, 120)
-        for host in (one, two, home):
-            await host.end()
-
-    lines = records_of(home)
-    assert unaccounted(lines) == []
-    assert set(statuses) <= {200, "broken"}
-    completed = sum(line["result"] == "completed" for line in lines if line["kind"] == "outcome")
-    assert statuses[200] <= completed
-    assert sum(arrival.body is not None for arrival in provider.arrivals) <= intents(home)
-    totals = home.verified()
-    assert totals["open"] == 0
-    print(f"\n{len(faults)} faults, {statuses[200]} calls answered, {totals['calls']} in the log, none missing")

@@ -21,8 +21,8 @@ from gateway.errors import ConfigurationError
 from gateway.simulator import CREDENTIAL, Simulator
 from tests.configuration import issue_key, write_configuration
 from tests.houses import UNSCANNED, client, settings, unaccounted
+from tests.redis_proxy import INFO, NewerRedis
 from tests.redis_server import RedisServer
-from tests.scripted_redis import INFO, ScriptedRedis
 
 BODY = {"model": "gpt-simulated", "messages": [{"role": "user", "content": "How did it go?"}]}
 
@@ -41,7 +41,7 @@ def host(folder: Path, simulator: Simulator, port: int, **carriage: object) -> A
 class Region:
     """The host that keeps the log, and one whose disk may be lost."""
 
-    scripted: ScriptedRedis
+    scripted: NewerRedis
     outpost: Application
     key: str
 
@@ -54,7 +54,7 @@ class Region:
 
 @asynccontextmanager
 async def region(folder: Path, simulator: Simulator, redis: RedisServer, copies: int = 0) -> AsyncIterator[Region]:
-    async with ScriptedRedis(redis.port) as scripted, AsyncExitStack() as stack:
+    async with NewerRedis(redis.port) as scripted, AsyncExitStack() as stack:
         home = host(folder / "home", simulator, redis.port, keeps_log=True)
         await home.start()
         stack.push_async_callback(home.stop)
@@ -63,6 +63,9 @@ async def region(folder: Path, simulator: Simulator, redis: RedisServer, copies:
         scripted.held = (1, copies)
         await outpost.start()
         stack.push_async_callback(outpost.stop)
+        async with asyncio.timeout(60):
+            while redis.ask("GET", "{zrg:test}:home") == b"$-1\r\n":  # nobody takes what is sent before
+                await asyncio.sleep(0.05)
         yield Region(scripted, outpost, key)
 
 
@@ -91,7 +94,7 @@ async def test_one_that_cannot_keep_copies_is_refused_at_the_start(
     simulator: Simulator, tmp_path: Path, private_redis: RedisServer, info: bytes, words: str
 ) -> None:
     """Just too old, unreadable, or without a file of what it is told."""
-    async with ScriptedRedis(private_redis.port) as scripted:
+    async with NewerRedis(private_redis.port) as scripted:
         scripted.info = info
         one = host(tmp_path / "away", simulator, scripted.port, durability="local+waitaof")
         with pytest.raises(ConfigurationError, match=words):

@@ -133,6 +133,7 @@ class Region:
     """
 
     def __init__(self, folder: Path, seed: int) -> None:
+        folder.mkdir(exist_ok=True)
         self.chance = random.Random(seed)
         self.redis = Redis(self.chance)
         self.line = cast("Line", self.redis)
@@ -317,6 +318,39 @@ async def _walk(seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch, steps:
 async def test_no_row_is_lost_or_there_twice(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Restarts of both, lost replies, lost and repeated entries, a wiped Redis and one restored from the past."""
     assert await _walk(seed, tmp_path / "region", monkeypatch, steps=250) > 50
+
+
+@pytest.mark.parametrize("which", ["the log's host", "the host that sends"])
+async def test_a_stop_at_any_step_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str) -> None:
+    """Of two rounds of sending and taking, whichever turn of the loop is the last of one of the two."""
+    steps = 0
+    for turns in range(0, 45, 3):
+        region = Region(tmp_path / str(turns), 1)
+        monkeypatch.setattr(carriage, "monotonic", lambda region=region: region.now)
+        monkeypatch.setattr(carriage, "ROWS", 3)
+        await region.start_home()
+        for _ in range(2):
+            region.outposts[0].calls(1)
+            await region.carriers[0].step()
+            if which == "the log's host":
+                await region.some(region.receiver.step(), turns)
+                await region.end_home(cleanly=False)
+                region.house.sequence()
+                await region.start_home()
+            else:
+                await region.receiver.step()
+                region.house.sequence()
+                await region.some(region.carriers[0].step(), turns)
+                region._restart(0, cleanly=False)
+            steps += 1
+        await region.settle()
+        for number in range(len(region.outposts)):
+            region.count(number)
+        await region.end_home(cleanly=True)
+        region.close()
+        assert region.gathered() == {writer: list(range(rows)) for writer, rows in region.written.items()}, turns
+
+    assert steps == 30
 
 
 async def test_nobody_but_the_logs_host_says_what_may_be_forgotten(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from gateway.errors import Code
 from gateway.quotas import Claim, Counters, OverQuota, Quota
 from gateway.replicas.door import Away, Door, DoorOptions
 from gateway.replicas.quotas import SharedQuotas
-from tests.redis_server import Proxy, RedisServer
+from tests.redis_proxy import Proxy
+from tests.redis_server import RedisServer
 
 
 class Replica:
@@ -158,6 +159,27 @@ async def test_a_lost_reply_is_not_asked_for_again(redis: RedisServer) -> None:
         await until(lambda: one.door.up)
 
         assert await admitted([one], caller(per_minute=10), 20) == 9
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["its reply was lost", "it came when nobody waited any more"])
+async def test_a_call_that_was_perhaps_counted_is_charged_once(private_redis: RedisServer, late: bool) -> None:
+    """What Redis counted of a call that its replica then counted by itself is given back, or is never counted."""
+    server, claims = private_redis, caller(tokens_per_day=1000, tokens_per_minute=100)
+    async with Proxy(server.port) as proxy, replicas(proxy.port, wait_seconds=0.3) as (one, _two):
+        (await one.quotas.claim(claims, 1, stream=False)).release(1)
+        await one.tell()  # the server knows the scripts
+        proxy.hold = late
+        proxy.cut = 0 if late else 1
+        held = await one.quotas.claim(claims, 60, stream=False)
+        await until(lambda: one.door.up)
+        held.release(50)
+        await one.tell()
+        assert server.ask("HGET", "{zrg}:quota:caller:coaching", "u") == b"$2\r\n51\r\n"
+        await proxy.let_go()
+
+        assert server.ask("HGET", "{zrg}:quota:caller:coaching", "u") == b"$2\r\n51\r\n"
+        left = server.ask("HGET", "{zrg}:quota:caller:coaching", "t").split(b"\r\n")[1]
+        assert 49e6 <= int(left) < 60e6  # and what the minute gave back meanwhile
 
 
 async def test_flushed_scripts_and_a_wiped_server_are_borne(redis: RedisServer) -> None:
