@@ -25,8 +25,8 @@ from gateway.policy.judge import judge
 from gateway.redaction.engine import Engine
 from gateway.redaction.explain import Explainer
 from gateway.redaction.fields import FIELDS, Fields
+from gateway.redaction.home import folder
 from gateway.redaction.inprocess import InProcess
-from gateway.redaction.kept import folder
 from gateway.redaction.redactor import Redactor, typed, untyped
 from gateway.steps import Opened, clean_call, open_call, read_call
 from gateway.targets import Targets, read_query

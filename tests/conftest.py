@@ -60,7 +60,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if not hasattr(session.config, "workerinput"):
         script = (
             "from gateway.redaction import lean; lean.install()\n"
-            "from gateway.redaction.kept import folder\n"
+            "from gateway.redaction.home import folder\n"
             "from gateway.redaction.engine import Engine\n"
             "from tests.configuration import rules\n"
             "Engine(rules(), where=folder()).test()"

@@ -24,8 +24,8 @@ from gateway.redaction import lean
 lean.install()
 
 from gateway.redaction.engine import Engine  # noqa: E402
+from gateway.redaction.home import folder  # noqa: E402
 from gateway.redaction.inprocess import InProcess  # noqa: E402
-from gateway.redaction.kept import folder  # noqa: E402
 from tests.configuration import rules  # noqa: E402
 from tests.scores import Row, Score, Span, score  # noqa: E402
 from tests.stock import Stock  # noqa: E402

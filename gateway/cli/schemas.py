@@ -19,7 +19,7 @@ def _schemas_approve(options: argparse.Namespace) -> int:
 
     lean.install()
     from gateway.redaction.engine import Engine  # noqa: PLC0415
-    from gateway.redaction.kept import folder  # noqa: PLC0415
+    from gateway.redaction.home import folder  # noqa: PLC0415
 
     bundle = bundle_of(options)
     engine = Engine(bundle.recognizers, where=folder())

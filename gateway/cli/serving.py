@@ -67,7 +67,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _check_rules(mappings: Mapping[str, Plain], report: Report) -> None:
-    from gateway.redaction.kept import folder  # noqa: PLC0415
+    from gateway.redaction.home import folder  # noqa: PLC0415
     from gateway.redaction.rules import RulesInvalid, compile_rules  # noqa: PLC0415  # half a second
 
     with contextlib.suppress(RulesInvalid):  # each fault was reported

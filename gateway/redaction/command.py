@@ -10,7 +10,7 @@ import orjson
 from gateway.categories import PLACEHOLDER, Category
 from gateway.redaction import lean
 from gateway.redaction.findings import Finding
-from gateway.redaction.kept import folder
+from gateway.redaction.home import folder
 from gateway.redaction.plain import Plain
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.errors import Code, Unavailable
-from gateway.redaction.kept import folder
+from gateway.redaction.home import folder
 from gateway.redaction.nursery import COMMAND, LENGTH, READY
 
 _ROOT = Path(__file__).parents[2]

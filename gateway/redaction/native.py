@@ -19,7 +19,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np import arrayobj
 
-from gateway.redaction.kept import folder
+from gateway.redaction.home import folder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -109,7 +109,7 @@ class Redactor:
 
     def under(self, treatment: Treatment) -> Redactor:
         """The same, for a tenant that asks for this treatment."""
-        if treatment == self._treatment:
+        if treatment is self._treatment or treatment == self._treatment:
             return self
         return Redactor(self._detector, self._known_keys, self._placeholder, treatment, self._fields, self.words)
 

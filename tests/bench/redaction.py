@@ -25,7 +25,7 @@ lean.install()
 
 from gateway.redaction.detector import Detector  # noqa: E402  # after `lean.install`
 from gateway.redaction.engine import Engine  # noqa: E402
-from gateway.redaction.kept import folder  # noqa: E402
+from gateway.redaction.home import folder  # noqa: E402
 from gateway.redaction.segments import pieces  # noqa: E402
 from tests.bench.texts import transcript  # noqa: E402
 from tests.evaluate import ROOT, read, rules  # noqa: E402

@@ -25,7 +25,7 @@ from gateway.redaction.edges import BITS, TOKEN, Lexicon, Row, Weights, buckets 
 from gateway.redaction.engine import Engine  # noqa: E402
 from gateway.redaction.folding import fold  # noqa: E402
 from gateway.redaction.growth import GROWTH, Found, Growth, Side, questions, written  # noqa: E402
-from gateway.redaction.kept import folder  # noqa: E402
+from gateway.redaction.home import folder  # noqa: E402
 from tests.evaluate import ROOT, rules  # noqa: E402
 from tests.scores import Score, Span, score  # noqa: E402
 from tests.training.passages import Passage, passages  # noqa: E402

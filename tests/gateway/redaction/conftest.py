@@ -10,7 +10,7 @@ import pytest
 from gateway.categories import Category
 from gateway.redaction import lean
 from gateway.redaction.findings import Finding
-from gateway.redaction.kept import folder
+from gateway.redaction.home import folder
 from gateway.redaction.plain import Plain
 
 lean.install()

@@ -149,7 +149,7 @@ socket.create_connection = socket.getaddrinfo = socket.gethostbyname = forbidden
 from gateway.redaction import lean
 lean.install()
 from gateway.redaction.engine import Engine
-from gateway.redaction.kept import folder
+from gateway.redaction.home import folder
 from tests.configuration import rules
 engine = Engine(rules(), where=folder())
 assert engine.find(["mail jane.doe@example.com, her brother is HIV positive"])[0]

@@ -10,7 +10,8 @@ import pytest
 from gateway.redaction import rules as reading
 from gateway.redaction.anchors import graph
 from gateway.redaction.engine import Engine
-from gateway.redaction.kept import Kept, folder
+from gateway.redaction.home import folder
+from gateway.redaction.kept import Kept
 from gateway.redaction.plain import Plain
 
 
