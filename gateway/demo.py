@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".state" / "demo"
 SIMULATOR_PORT = 8070
 PAGES = "http://127.0.0.1:8081"
+PORTS = (SIMULATOR_PORT, 8080, 8081, 9090)
 READY_SECONDS = 30
 
 PASTE = """
@@ -64,6 +66,11 @@ def main() -> int:
     python = [sys.executable, "-m", "gateway"]
     if options.config is not None:
         return subprocess.call([*python, "serve", "--config", str(options.config)])  # noqa: S603  # ourselves
+    if taken := [port for port in PORTS if _is_taken(port)]:
+        sys.stderr.write(
+            f"make run: another program listens on {', '.join(map(str, taken))} of 127.0.0.1; end it first\n"
+        )
+        return 1
     config = prepare(HOME, SIMULATOR_PORT)
     credential = (HOME / "credential").read_text(encoding="ascii").strip()
     with _process(
@@ -121,6 +128,11 @@ def _process(arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
             child.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
                 child.wait(45)
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _ready(url: str, serving: subprocess.Popen[bytes]) -> bool:

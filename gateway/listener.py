@@ -7,6 +7,7 @@ when one is misspelt, and answers half a request for an hour; each of these is c
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import logging
 import ssl
@@ -350,24 +351,29 @@ class Listener:
         """Bind and serve.
 
         Raises:
-            ListenerError: the options are unsafe, or the library did not take them as given.
-            OSError: the address cannot be bound, or a TLS file cannot be read.
+            ListenerError: the options are unsafe or not taken as given by the library, or the address cannot be bound.
+            OSError: a TLS file cannot be read.
         """
         context = self._context = _tls(self.options)
         server = Server(handler, self.options, self._logger, self._on_error)
         _read_back(server(), self.options)
         loop = asyncio.get_running_loop()
         self._server = server
-        self._socket = await loop.create_server(
-            server,
-            self.options.host,
-            self.options.port,
-            ssl=context,
-            backlog=self.options.backlog,
-            reuse_port=self.options.shared_port or None,
-            ssl_handshake_timeout=self.options.head_seconds if context else None,
-            ssl_shutdown_timeout=2.0 if context else None,
-        )
+        try:
+            self._socket = await loop.create_server(
+                server,
+                self.options.host,
+                self.options.port,
+                ssl=context,
+                backlog=self.options.backlog,
+                reuse_port=self.options.shared_port or None,
+                ssl_handshake_timeout=self.options.head_seconds if context else None,
+                ssl_shutdown_timeout=2.0 if context else None,
+            )
+        except OSError as fault:
+            taken = fault.errno == errno.EADDRINUSE
+            why = "another program listens there" if taken else f"errno {fault.errno}"
+            raise ListenerError(f"{self.options.host}:{self.options.port} cannot be listened on: {why}") from None
 
     def renew(self) -> None:
         """Read the certificate and its key again; connections made from now on use them.

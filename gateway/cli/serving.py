@@ -29,10 +29,11 @@ _MOST_WORKERS = 64
 def _serve(options: argparse.Namespace) -> int:
     from gateway.app import serve  # noqa: PLC0415  # it loads the whole application
     from gateway.audit.store import StoreFault  # noqa: PLC0415
+    from gateway.listener import ListenerError  # noqa: PLC0415
 
     try:
         return serve(options.config, environment(), options.workers)
-    except StoreFault as fault:
+    except (StoreFault, ListenerError) as fault:
         raise Unusable(str(fault)) from None
 
 

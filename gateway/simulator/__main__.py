@@ -22,7 +22,11 @@ def main() -> None:
     parser.add_argument("--credential", default=CREDENTIAL, help="the bearer or x-api-key that it accepts")
     parser.add_argument("--log", type=Path, help="file to which every arrival is appended, bodies included")
     parser.add_argument("--script", type=Path, help="JSON: model name -> scenario, in force from the start")
-    asyncio.run(_serve(parser.parse_args()))
+    options = parser.parse_args()
+    try:
+        asyncio.run(_serve(options))
+    except OSError as fault:
+        parser.exit(1, f"port {options.port} of 127.0.0.1: {fault.strerror}; free it, or give --port another\n")
 
 
 async def _serve(options: argparse.Namespace) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import socket
 from pathlib import Path
 
 import anthropic
 import openai
+import pytest
 
+from gateway import demo
 from gateway.app import Application
 from gateway.audit import verify
 from gateway.audit.evidence import open_evidence
@@ -63,3 +66,17 @@ async def test_what_the_demonstration_sends_is_covered(tmp_path: Path) -> None:
         text = path.read_text(encoding="utf-8")
         assert "example: true" in text
         assert "nobody signed it" in text
+
+
+def test_a_port_that_is_taken_ends_it_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It does not take another gateway that answers there for its own."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(demo, "PORTS", (port,))
+        monkeypatch.setattr("sys.argv", ["make run"])
+
+        assert demo.main() == 1
+
+    assert f"another program listens on {port} " in capsys.readouterr().err

@@ -650,3 +650,15 @@ def test_a_renewed_certificate_serves_the_next_connection(run: Run[None], tmp_pa
             assert b" 200 " in answer
 
     run(scenario())
+
+
+async def test_a_port_that_is_taken_is_named() -> None:
+    """Whoever starts a second gateway is told which port it was, and that somebody listens there."""
+    logger = detached_logger(io.BytesIO())
+    first = Listener(OPTIONS, logger)
+    await first.start(strict)
+    try:
+        with pytest.raises(ListenerError, match=rf"127\.0\.0\.1:{first.port} .* another program listens there"):
+            await Listener(replace(OPTIONS, port=first.port), logger).start(strict)
+    finally:
+        await first.close()
