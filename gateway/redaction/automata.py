@@ -63,7 +63,7 @@ class Expression:
 
     def is_whole(self, text: bytes) -> bool:
         """Whether it matches the whole text."""
-        return self._match(self._anchors.ANCHOR_BOTH, text, 0, len(text))[0][0] >= 0
+        return self.whole(text)[0][0] >= 0
 
     def holds(self, text: bytes) -> bool:
         """Whether it matches anywhere."""

@@ -12,7 +12,7 @@ from gateway.redaction.native import Addresses
 from gateway.redaction.patterns import GAP_CHARACTERS
 from gateway.redaction.tables import Graph, Numbers
 from gateway.redaction.vocabulary import Known
-from gateway.redaction.walk import Room, Stands, Ways, cut, given, hear, under_way
+from gateway.redaction.walk import Room, Stands, Ways, Words, cut, given, hear, under_way
 
 MOST = 192
 """Characters of a candidate at most, but for the word that it ends with. What reads on for longer is none."""
@@ -70,8 +70,8 @@ class Automaton:
         self._stands = _stands(_STANDS)
         self._rows = np.zeros((_ROWS, 3), np.int32)
         self.known = Known(graph)
-        self._words = self.known.words
-        self._table = given(self._words, self._ways, self._room, self._stands)
+        self._words: Words | None = None
+        self._table: Addresses
 
     def hear(self, text: bytes) -> Text:
         """A lower-case text as words and marks."""
@@ -121,13 +121,14 @@ class Automaton:
     def _forget(self, more: bool = False) -> None:
         """Nothing is remembered of where words led; there is room for more of it, if need be."""
         self._stands = _stands(len(self._stands.bounds) * (1 + more))
-        self._table = given(self._words, self._ways, self._room, self._stands)
+        self._words = None
 
     def _given(self) -> Addresses:
-        """The one argument of the walk. The vocabulary gets new arrays when it needs more room."""
-        if self._words is not self.known.words:
-            self._words = self.known.words
-            self._table = given(self._words, self._ways, self._room, self._stands)
+        """The one argument of the walk, made anew where the vocabulary, or what is remembered, has other arrays."""
+        words = self.known.words
+        if self._words is not words:
+            self._words = words
+            self._table = given(words, self._ways, self._room, self._stands)
         return self._table
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import NamedTuple
 
 import re2
@@ -82,8 +83,8 @@ class WordForms:
     def __init__(self, forms: Iterable[tuple[str, int]]) -> None:
         listed = list(forms)
         self.atoms = tuple(atom for _form, atom in listed)
-        self._beginnings: dict[bytes, list[tuple[bytes, int, Expression | None, int]]] = defaultdict(list)
-        self._endings: dict[bytes, list[tuple[bytes, int, Expression | None, int]]] = defaultdict(list)
+        self._beginnings: dict[bytes, list[tuple[bytes, int, str, int]]] = defaultdict(list)
+        self._endings: dict[bytes, list[tuple[bytes, int, str, int]]] = defaultdict(list)
         self._made_of: dict[bytes, list[tuple[int, int | None, int]]] = defaultdict(list)
         with_digits: list[tuple[str, int]] = []
         others: list[tuple[str, int]] = []
@@ -98,10 +99,10 @@ class WordForms:
             least = len(beginning) + len(ending) + sum(part.least for part in between)
             is_open = len(between) == 1 and between[0].mask == WORD and between[0].most is None
             if beginning:
-                exact = None if is_open and not ending else Expression(form)
+                exact = "" if is_open and not ending else form
                 self._beginnings[beginning[:_LETTERS]].append((beginning, least, exact, atom))
             elif ending:
-                exact = None if is_open else Expression(form)
+                exact = "" if is_open else form
                 self._endings[ending[-_LETTERS:]].append((ending, least, exact, atom))
             elif len(between) == 1:
                 listing = "".join(members(between[0].mask)).encode()
@@ -124,12 +125,18 @@ class WordForms:
                 found.extend(atom for least, most, atom in forms if least <= size and (most is None or size <= most))
         for letters in range(1, min(size, _LETTERS) + 1):
             for beginning, least, exact, atom in self._beginnings.get(word[:letters], ()):
-                if size >= least and word.startswith(beginning) and (exact is None or exact.is_whole(word)):
+                if size >= least and word.startswith(beginning) and (not exact or _expression(exact).is_whole(word)):
                     found.append(atom)
             for ending, least, exact, atom in self._endings.get(word[-letters:], ()):
-                if size >= least and word.endswith(ending) and (exact is None or exact.is_whole(word)):
+                if size >= least and word.endswith(ending) and (not exact or _expression(exact).is_whole(word)):
                     found.append(atom)
         return found
+
+
+@cache
+def _expression(form: str) -> Expression:
+    """A form, made when a word is first held against it: to make a thousand takes a start a sixth of a second."""
+    return Expression(form)
 
 
 class _Several:
