@@ -93,6 +93,7 @@ class Shared:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.quotas.end()
         with contextlib.suppress(Away, TimeoutError):
             async with asyncio.timeout(_LAST_WORDS_SECONDS):
                 while self.quotas.untold:
