@@ -29,6 +29,12 @@ LEASE_SECONDS: Final = 15.0
 _TELL_EVERY: Final = 0.05
 """How long what is to be told waits for a claim to go along with: a round trip of its own costs as much as a claim."""
 _MOST_TOLD: Final = 128
+_AGAIN_SECONDS: Final = 0.25
+"""The longest that a refusal is given again without asking: what others give back may make room earlier."""
+
+_UsedUp = tuple[float, float, tuple[Rate, ...]]
+"""Until when nobody is asked again, when there is a call again, and the rates that were told."""
+_NEVER: Final[_UsedUp] = 0.0, 0.0, ()
 
 
 class SharedQuotas:
@@ -50,6 +56,7 @@ class SharedQuotas:
         self._aheads: dict[str, Ahead] = {}
         self._open: set[str] = set()
         self._asking: set[str] = set()
+        self._used_up: dict[str, _UsedUp] = {}
         self._refreshed = monotonic()
         self._used: dict[str, int] = {}
         self._unused: dict[str, int] = {}
@@ -65,6 +72,7 @@ class SharedQuotas:
         if not self._door.up:
             return self._alone(claims, tokens, stream=stream)
         now = monotonic()
+        self._refuse_again(claims, now)
         covered, asked = self._covered(claims, tokens, now, stream=stream)
         for claim in covered:
             self._ahead(claim).spend(claim.quota, tokens)
@@ -86,6 +94,23 @@ class SharedQuotas:
             left[claim.key] = ahead.left[0] + ahead.calls, ahead.left[1] + ahead.tokens
         rates = tightest(claims, [left[claim.key] for claim in claims])
         return _Shared(self, claims, tokens, stream=stream, rates=rates)
+
+    def _refused(self, claim: Claim, kind: str, wait: float, rates: tuple[Rate, ...]) -> OverQuota:
+        if kind == "per_minute":
+            now = monotonic()
+            self._used_up[claim.key] = now + min(wait, _AGAIN_SECONDS), now + wait, rates
+        return refusal(claim, kind, wait, rates)
+
+    def _refuse_again(self, claims: Sequence[Claim], now: float) -> None:
+        """Refuse without asking whoever was told to wait and did not: a caller far beyond its limit must cost little.
+
+        Raises:
+            OverQuota: Redis said a moment ago that there is no call left until later.
+        """
+        for claim in claims:
+            until, free, rates = self._used_up.get(claim.key, _NEVER)
+            if now < until and claim.quota.per_minute is not None:
+                raise refusal(claim, "per_minute", free - now, rates)
 
     def _covered(
         self, claims: Sequence[Claim], tokens: int, now: float, *, stream: bool
@@ -133,7 +158,7 @@ class SharedQuotas:
             reply = cast("list[int]", await self._door.run(TAKE, keys, words))
             left = self._left(asked, reply[1:] if reply[0] == 1 else reply[4:])
             if reply[0] != 1:
-                raise refusal(asked[reply[1] - 1], KINDS[reply[2] - 1], reply[3] / 1000, tightest(asked, left))
+                raise self._refused(asked[reply[1] - 1], KINDS[reply[2] - 1], reply[3] / 1000, tightest(asked, left))
             granted = reply[1 + 3 * len(asked) :]
         except (Away, asyncio.CancelledError):
             self._doubt(turn, asked, tokens, ahead=any(map(any, wants)))  # perhaps it was counted
