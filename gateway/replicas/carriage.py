@@ -42,7 +42,7 @@ RESEND_SECONDS: Final = 2.0
 QUEUED: Final = 64
 """Entries in the stream beyond which nobody adds one: Redis is no store, and what is not sent is not lost."""
 LOOK_SECONDS: Final = 0.1
-PACE_SECONDS: Final = 0.06
+PACE_SECONDS: Final = 0.1
 """Between two entries of one journal that is not behind. What was not sent yet is lost with its disk, so not long."""
 GRACE_SECONDS: Final = 2.0
 COPIED_SECONDS: Final = 3.0
