@@ -212,3 +212,4 @@ async def test_one_caller_at_ten_times_its_limit() -> None:
               f"at ten times it {figures[2]:.1f} ms: {figures[2] / figures[1]:.2f} of that, "
               f"{figures[2] / figures[0]:.2f} of alone")  # fmt: skip
     assert all(set(each.answers) == {200} for each in beside)
+    assert together(beside).percentile(0.99) < 1.2 * together(alone).percentile(0.99)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Final, cast
 
@@ -74,11 +74,16 @@ class SharedQuotas:
         now = monotonic()
         self._refuse_again(claims, now)
         covered, asked = self._covered(claims, tokens, now, stream=stream)
+        if asked:
+            self._tell_along()  # before this call counts in: it is not admitted yet
         for claim in covered:
             self._ahead(claim).spend(claim.quota, tokens)
+        counts = self._counters.begin(claims, stream=stream)
+        left: dict[str, tuple[int, int]] = {}
         if asked:
+            in_flight = dict(zip((claim.key for claim in claims), counts, strict=True))
             try:
-                left = await self._take(claims, asked, tokens, now, stream=stream)
+                left = await self._take(asked, in_flight, tokens, now, stream=stream)
             except (OverQuota, Away, asyncio.CancelledError) as error:
                 self._put_back(covered, tokens)
                 self._counters.leave(claims, stream=stream)
@@ -86,9 +91,6 @@ class SharedQuotas:
                 if isinstance(error, Away):
                     return self._alone(claims, tokens, stream=stream)
                 raise
-        else:
-            self._counters.begin(claims, stream=stream)
-            left = {}
         for claim in covered:
             ahead = self._ahead(claim)
             left[claim.key] = ahead.left[0] + ahead.calls, ahead.left[1] + ahead.tokens
@@ -132,15 +134,20 @@ class SharedQuotas:
         return found
 
     async def _take(
-        self, claims: Sequence[Claim], asked: Sequence[Claim], tokens: int, now: float, *, stream: bool
+        self,
+        asked: Sequence[Claim],
+        in_flight: Mapping[str, tuple[int, int]],
+        tokens: int,
+        now: float,
+        *,
+        stream: bool,
     ) -> dict[str, tuple[int, int]]:
-        """Count a call in here, and take in Redis what is asked; the calls and tokens left there.
+        """Take in Redis what is asked; the calls and tokens left there. `in_flight`: calls and streams here with it.
 
         Raises:
-            Away, OverQuota, asyncio.CancelledError: the call still counts as in flight here.
+            Away: whether it was counted is unknown.
+            OverQuota: it was not.
         """
-        self._tell_along()  # before this call counts in: it is not admitted yet
-        counts = dict(zip((claim.key for claim in claims), self._counters.begin(claims, stream=stream), strict=True))
         wants = [self._want(claim, now) for claim in asked]
         turn = next(self._turns)
         marks, mark = self._mark(turn)
@@ -150,7 +157,7 @@ class SharedQuotas:
             part(self._replicas), FEWEST,
         ]  # fmt: skip
         for claim, want in zip(asked, wants, strict=True):
-            calls, streams = counts[claim.key]
+            calls, streams = in_flight[claim.key]
             words += [*_bounds(claim.quota), calls + self._ahead(claim).places, streams, *want]
         granted = [0] * (3 * len(asked))
         left = [(0, 0)] * len(asked)
@@ -214,7 +221,7 @@ class SharedQuotas:
                 self._end(key)
 
     def end(self) -> None:
-        """End every block: no more calls come."""
+        """End every block."""
         for key in tuple(self._open):
             self._end(key)
 
@@ -279,6 +286,7 @@ class SharedQuotas:
     def came_back(self) -> None:
         """Redis is there again: it knows nothing of what is in flight, and counts the day from now on."""
         self._counters.forget_used()
+        self.end()  # what was charged may be forgotten there
         self._tell_in_flight()
 
     def _tell_in_flight(self) -> None:

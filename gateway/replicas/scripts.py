@@ -92,7 +92,7 @@ for i, one in ipairs(found) do
       local name = fields[j]
       if string.sub(name, 1, 2) == 'f:' then
         local c, s, _, ends = string.match(fields[j + 1], '^(%S+) (%S+) (%S+) (%S+)$')
-        if tonumber(ends) * 1000 < now then redis.call('HDEL', KEYS[i], name)
+        if tonumber(ends) * 1000 < now then redis.call('HDEL', KEYS[i], name, 'a:' .. string.sub(name, 3))
         else
           calls, streams = calls + c, streams + s
           if name == 'f:' .. replica then ours, one.calls, one.streams = true, c + 1, s + stream end
