@@ -289,7 +289,7 @@ class Carrier:
         if moved is not None and moved != self.taken:  # -1, too: another host may make the log now, and have nothing
             self._sent = moved if moved < self.taken else self._sent
             self.taken, self._moved = moved, monotonic()
-            self.older = moved > await self._source.last()
+            self.older = moved > self._sent and moved > await self._source.last()
             self._moved_on()
         through = self._place("signed", whose, signed)
         if through is not None and through > self.signed and not self.older:
