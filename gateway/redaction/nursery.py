@@ -29,6 +29,7 @@ import orjson
 from gateway.categories import PERSONAL_DATA, Category, Personal
 from gateway.redaction import lean
 from gateway.redaction.findings import Ends, Finding, Window
+from gateway.redaction.resident import let_go
 
 if TYPE_CHECKING:
     from gateway.redaction.engine import Engine
@@ -62,8 +63,10 @@ def main(descriptor: int, kept: str) -> NoReturn:
         engine.test()
         engine.warm()
         control.sendall(READY)
+        del rules
         gc.collect()
         gc.freeze()
+        let_go()
         _tend(control, engine)
     except (Gone, ConnectionError):
         os._exit(0)

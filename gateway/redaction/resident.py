@@ -1,0 +1,32 @@
+"""Memory that the detector's processes need not hold: what stands in files letter for letter, and what was freed.
+
+Numba's library is 70 MB that are used to load the machine code and never again; of the graph, what a self-test touched
+says nothing of what talk will. The kernel counts such pages to whoever touched them last, until memory is short.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import re
+from pathlib import Path
+
+_MAPS = Path("/proc/self/smaps")  # proc_pid_smaps(5)
+_RANGE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (r-..) \S+ \S+ [1-9]")
+"""A mapping of a file that nobody may write to."""
+_UNCHANGED = re.compile(r"^Anonymous: +0 kB$", re.MULTILINE)
+_HEAD = re.compile(r"^(?=[0-9a-f]+-[0-9a-f]+ )", re.MULTILINE)
+_DONTNEED = 4  # madvise(2)
+
+
+def let_go() -> None:
+    """Give back what the kernel reads again when it is used, and what nothing uses. Where it is not Linux: nothing."""
+    libc = ctypes.CDLL(None)
+    with contextlib.suppress(OSError):
+        for mapping in _HEAD.split(_MAPS.read_text()):
+            found = _RANGE.match(mapping)
+            if found is not None and _UNCHANGED.search(mapping):
+                first, end = (int(found[number], 16) for number in (1, 2))
+                libc.madvise(ctypes.c_size_t(first), ctypes.c_size_t(end - first), _DONTNEED)
+    if hasattr(libc, "malloc_trim"):  # of the GNU C library
+        libc.malloc_trim(0)
