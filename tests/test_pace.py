@@ -167,4 +167,4 @@ async def test_calls_are_signed_within_two_seconds(
     print(f"\n{len(ended) / (ended[-1] - ended[0]):.0f} calls/s at two hosts, {len(ended)} in all: signed after "
           f"{median(delays):.2f} s at the median, p99 {delays[int(0.99 * len(delays))]:.2f} s, at the latest {delays[-1]:.2f} s")  # fmt: skip
     assert len(delays) == len(ended)
-    assert delays[int(0.99 * len(delays))] < 2
+    assert delays[-1] < 2
