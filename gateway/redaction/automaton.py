@@ -24,7 +24,7 @@ _STANDS = 1 << 14
 _PLACES, _ENDS = 16, 2  # of a stand, on average
 _FREE = 3
 _ASKED = 1 << 16
-_MET = 1 << 12
+_MET = 1 << 11
 
 
 class Stretch(NamedTuple):
@@ -41,13 +41,11 @@ class Automaton:
     def __init__(self, graph: Graph) -> None:
         places = len(graph.edges.starts) - 1
         edges, ends, also, ways = graph.edges, graph.ends, graph.also, graph.ways
-        crossing = np.full(places + 1, -1, np.int32)
         lists = len(graph.following.starts) - 1
-        crossing[graph.crossings] = np.arange(lists, lists + len(graph.crossings))
         first = np.zeros(places, np.uint8)
         first[graph.first] = 1
         self._ways = Ways(
-            np.stack([edges.starts, ends.starts, also.starts, ways.starts, graph.anchors.starts, crossing], axis=1),
+            graph.heads.reshape(places + 1, -1),
             *edges[1:],
             ends.numbers,
             also.numbers,

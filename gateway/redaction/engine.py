@@ -119,14 +119,22 @@ class Engine:
         mappings: what the files of `config/recognizers/` hold, by stem.
         report: is told of each fault in them.
         where: the folder with what was made of the same rules before, see `kept`.
+        terms: whether `compiled.terms` are wanted in any case: 10 MB that no scan looks at.
 
     Raises:
         RulesInvalid: the mappings are not rules.
     """
 
-    def __init__(self, mappings: Mapping[str, Plain], report: Report = ignore, where: Path | None = None) -> None:
+    def __init__(
+        self,
+        mappings: Mapping[str, Plain],
+        report: Report = ignore,
+        where: Path | None = None,
+        *,
+        terms: bool = False,
+    ) -> None:
         silence()
-        self.compiled: Compiled = compile_rules(mappings, report, where)
+        self.compiled: Compiled = compile_rules(mappings, report, where, terms=terms)
         self._personal = _personal(mappings)
         self._forms = Forms(words_of(list(mappings.values())))
         self._own = [Linear(custom) for custom in self.compiled.custom]

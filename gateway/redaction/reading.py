@@ -47,6 +47,8 @@ class Draft:
     report: Report
     known: Graph | None = None
     """What was made of these very rules before: then they have no faults, and no pattern needs to be read."""
+    spells: bool = True
+    """Whether what the rules spell out is wanted: what is known needs none of it."""
     macros: dict[str, str] = field(default_factory=dict)
     """As the links have them written out."""
     trees: Trees = field(default_factory=Trees)
@@ -163,12 +165,13 @@ def _read_rule(draft: Draft, path: Path, category: Category, value: Plain) -> No
     needs = tuple(_around(draft, group) for group in wanted)
     made = Rule(category, name, score, needs, _around(draft, unless) if unless else None, cased)
     draft.rules.append(made)
-    terms = _strings(draft, (*path, "terms"), rule.get("terms"))
     patterns = _strings(draft, (*path, "patterns"), rule.get("patterns"))
-    if not terms and not patterns:
-        draft.fault(path, "a rule without terms and patterns finds nothing")
-    for literal in itertools.chain.from_iterable(map(literals, terms)):
-        draft.literals.setdefault(literal, []).append(made)
+    if draft.spells:
+        terms = _strings(draft, (*path, "terms"), rule.get("terms"))
+        if not terms and not patterns:
+            draft.fault(path, "a rule without terms and patterns finds nothing")
+        for literal in itertools.chain.from_iterable(map(literals, terms)):
+            draft.literals.setdefault(literal, []).append(made)
     _read_patterns(draft, (*path, "patterns"), made, patterns)
 
 
@@ -198,7 +201,7 @@ def _read_idioms(draft: Draft, path: Path, value: Plain) -> None:
     for index, idiom in enumerate(_strings(draft, path, value)):
         if is_pattern(idiom):
             _read_patterns(draft, (*path, index), None, [idiom])
-        else:
+        elif draft.spells:
             draft.idioms.update(literals(idiom))
 
 

@@ -58,7 +58,8 @@ class Compiled:
     """Everything a worker needs, made once. `examples` are for the tests and the self-test.
 
     `phrases` are what the automaton's numbers stand for. `terms` are what the rules spell out, and whose it is
-    (None: an idiom). `growth` says how far findings reach; None: as far as the rules say.
+    (None: an idiom); empty unless they were asked for, or read to make the automaton. `growth` says how far findings
+    reach; None: as far as the rules say.
     """
 
     automaton: Automaton
@@ -73,17 +74,20 @@ def ignore(_path: Path, _reason: str) -> None:
     """A caller that needs only to know whether the rules are valid."""
 
 
-def compile_rules(mappings: Mapping[str, Plain], report: Report = ignore, where: Folder | None = None) -> Compiled:
+def compile_rules(
+    mappings: Mapping[str, Plain], report: Report = ignore, where: Folder | None = None, *, terms: bool = False
+) -> Compiled:
     """Check and compile what `config/recognizers/*.yaml` hold, by file stem.
 
     Every fault is reported, with its path and a reason, before anything is raised. What was made of the same rules
-    before is taken from the folder `where`.
+    before is taken from the folder `where`; `terms` asks for the terms even so.
 
     Raises:
         RulesInvalid: there was a fault; nothing may be scanned with such rules.
     """
     kept = Kept(where, {stem: mapping for stem, mapping in mappings.items() if stem != GROWTH})
-    draft = Draft(report, kept.read())
+    known = kept.read()
+    draft = Draft(report, known, spells=terms or known is None)
     shared = mappings.get(CONTEXT)
     if shared is not None:
         read_context(draft, shared)

@@ -118,6 +118,8 @@ class Graph(NamedTuple):
     """The places with many edges, in order."""
     within: Lists
     """By atom, the rows of `following` that hold it; numbered from where these end, the crossings it leads on from."""
+    heads: Numbers
+    """See `walk.Ways`: row after row."""
     vocabulary: Vocabulary
     forms: tuple[tuple[str, int], ...]
     """RE2 sources, and the atom of the words that each matches."""
@@ -186,6 +188,7 @@ def unpacked(data: memoryview | bytes) -> Graph:
         first=next(columns),
         crossings=next(columns),
         within=lists(),
+        heads=next(columns),
         vocabulary=Vocabulary(next(columns).view(np.uint8), next(columns), next(columns), next(columns), lists()),
         forms=tuple((form, atom) for form, atom in forms),
         marked=frozenset(marked),
@@ -204,4 +207,4 @@ def arrays(graph: Graph) -> Iterable[Numbers | Bytes]:
 
 _SIZE = struct.Struct(">Q")
 _ALIGNED = 8
-_KINDS = ["i4"] * 32 + ["u1"] + ["i4"] * 5
+_KINDS = ["i4"] * 33 + ["u1"] + ["i4"] * 5

@@ -39,7 +39,7 @@ _ROUNDS = 200
 
 def figures(source: random.Random, calls: int = 40) -> dict[str, float]:
     """The redactor's figures by name; times are milliseconds of processor time, the trip's of this process's and its worker's."""
-    engine = Engine(rules(), where=folder())
+    engine = Engine(rules(), where=folder(), terms=True)
     engine.warm()
     gc.collect()
     gc.freeze()  # as the nursery does before it forks workers

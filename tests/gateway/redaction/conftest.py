@@ -36,7 +36,7 @@ class InProcess(Shipped):
 @functools.cache
 def shipped() -> Engine:
     """The engine with the rules that ship: one a process, since it costs seconds to read, and more to get going."""
-    return Engine(rules(), lambda path, reason: pytest.fail(f"{path}: {reason}"), folder())
+    return Engine(rules(), lambda path, reason: pytest.fail(f"{path}: {reason}"), folder(), terms=True)
 
 
 @pytest.fixture(scope="session")
