@@ -79,6 +79,7 @@ from gateway.process import close_core_dumps, concerns
 from gateway.quotas import Counters, Quotas
 from gateway.redaction.detector import Detector
 from gateway.relay import Relay
+from gateway.resident import let_go
 from gateway.routes import Routes
 from gateway.sequencing import Claim, Sequencing
 from gateway.suspensions import Suspending
@@ -954,10 +955,11 @@ async def _serve(application: Application) -> int:
 
 
 def spare_the_collector() -> None:
-    """A request's objects go by reference count; what is there after the start is bound to stay."""
+    """A request's objects go by reference count; what is there after the start is bound to stay, and the rest goes."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+    let_go()
 
 
 async def _retire(detector: Detector) -> None:

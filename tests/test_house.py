@@ -20,6 +20,7 @@ FLOORS: dict[str, int] = {
     "gateway.exchange": 1,
     "gateway.keys": 1,
     "gateway.otlp": 1,
+    "gateway.resident": 1,
     "gateway.policy": 2,
     "gateway.redaction": 2,
     "gateway.audit": 2,

@@ -27,6 +27,7 @@ from gateway.audit.sequencer import MOST, Fence, Sequencer
 from gateway.audit.store import StoreFault
 from gateway.audit.tiles import Tiles
 from gateway.keys import KeyFault, Keyring
+from gateway.resident import let_go
 
 EVERY_SECONDS = 1.0
 """Between looks at the journal: a checkpoint a second while there is traffic."""
@@ -121,6 +122,7 @@ def run(plan: Plan, source: BinaryIO, out: BinaryIO) -> None:
     fence = AskedFence(source, out) if plan.fenced else None
     with contextlib.closing(open_sequencer(plan, fence)) as sequencer:
         tiles = None if plan.tiles is None else Tiles(Path(plan.tiles))
+        let_go()
         ending = False
         while True:
             before = sequencer.size

@@ -29,7 +29,7 @@ import orjson
 from gateway.categories import PERSONAL_DATA, Category, Personal
 from gateway.redaction import lean
 from gateway.redaction.findings import Ends, Finding, Window
-from gateway.redaction.resident import let_go
+from gateway.resident import let_go
 
 if TYPE_CHECKING:
     from gateway.redaction.engine import Engine

@@ -48,7 +48,7 @@ class Draft:
     known: Graph | None = None
     """What was made of these very rules before: then they have no faults, and no pattern needs to be read."""
     spells: bool = True
-    """Whether what the rules spell out is wanted: what is known needs none of it."""
+    """Whether what the rules spell out is wanted, term by term and letter by letter: what is known needs none of it."""
     macros: dict[str, str] = field(default_factory=dict)
     """As the links have them written out."""
     trees: Trees = field(default_factory=Trees)
@@ -194,7 +194,8 @@ def _read_patterns(draft: Draft, path: Path, rule: Rule | None, patterns: list[s
         else:
             marked = len(draft.patterns) in draft.known.marked
         exact = _expand(draft, where, pattern)[0] if marked else ""
-        draft.patterns.append((where, Phrase(rule, folded, draft.trees, exact), tree))
+        phrase = Phrase(rule, folded, draft.trees, exact) if draft.spells else Phrase(rule, exact=exact)
+        draft.patterns.append((where, phrase, tree))
 
 
 def _read_idioms(draft: Draft, path: Path, value: Plain) -> None:

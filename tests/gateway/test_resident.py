@@ -10,7 +10,7 @@ _PROGRAM = """
 import hashlib, mmap, sys
 from pathlib import Path
 import llvmlite.binding as llvm
-from gateway.redaction.resident import let_go
+from gateway.resident import let_go
 
 def resident():
     lines = Path("/proc/self/status").read_text().splitlines()

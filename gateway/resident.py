@@ -1,7 +1,8 @@
-"""Memory that the detector's processes need not hold: what stands in files letter for letter, and what was freed.
+"""Memory that a process need not hold once it has started: what stands in files letter for letter, and what was freed.
 
-Numba's library is 70 MB that are used to load the machine code and never again; of the graph, what a self-test touched
-says nothing of what talk will. The kernel counts such pages to whoever touched them last, until memory is short.
+Numba's library is 70 MB that are used to load the machine code and never again; of the graph of phrases, what a
+self-test touched says nothing of what talk will. The kernel counts such pages to whoever touched them last, until
+memory is short. Reading a configuration leaves holes all over the heap.
 """
 
 from __future__ import annotations
