@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 import uvloop
 
 from gateway.aside import aside
+from gateway.attempt import Attempt
 from gateway.attest.attester import Attester
 from gateway.audit.access import access_mark
 from gateway.audit.configurations import keep_configuration
@@ -52,7 +53,7 @@ from gateway.durable import Election
 from gateway.erasing import Desk
 from gateway.errors import Code, ConfigurationError, Fault, Unavailable
 from gateway.force import in_force, patience_of
-from gateway.keys import KeyFault, Keyring
+from gateway.keys import KeyFault, Keyring, new_boot_id
 from gateway.limits import Limits
 from gateway.listener import Listener
 from gateway.logs import CallLine, Log, detached_logger, loop_exception_handler, silence
@@ -81,6 +82,8 @@ from gateway.relay import Relay
 from gateway.routes import Routes
 from gateway.sequencing import Claim, Sequencing
 from gateway.suspensions import Suspending
+from gateway.telemetry.spans import error_type, operation_name
+from gateway.telemetry.telemetry import Telemetry
 from gateway.upstream import Upstream
 from gateway.vouching import Vouching
 from providers import PROVIDERS
@@ -155,6 +158,7 @@ class Application:
         self._read_at: _Mark | None = None
         self._taken = Taken()
         self._vouching: Vouching | None = None
+        self._telemetry: Telemetry | None = None
         self._ending = False
         self.behind_log = False
         self._joined: Home | Outpost | None = None
@@ -243,11 +247,7 @@ class Application:
         claim = await self._join_region(bundle, state)
         self._sequencing = Sequencing(log_plan(bundle, state), self._log_stands_still, claim)
         keep_configuration(state / "log", bundle.digest, bundle.preimage)
-        self._metrics = Metrics(
-            ((wire.name, operation.name) for wire in PROVIDERS.values() for operation in wire.operations),
-            bundle.registry.entries,
-        )
-        self._metrics.orphan_intents.inc(self._journal.orphans)
+        self._measure(bundle)
         self._force = in_force(bundle, self._detector)
         self._upstream = Upstream(upstream_options(bundle), endpoints(bundle))
         limits = Limits(-(-settings.limits.in_flight // part.workers), monotonic)
@@ -312,6 +312,16 @@ class Application:
         if part.serves and part.operates:
             self.say_started(self.port)
 
+    def _measure(self, bundle: Bundle) -> None:
+        """Make the metrics, and what tells them to a collector."""
+        self._metrics = Metrics(
+            ((wire.name, operation.name) for wire in PROVIDERS.values() for operation in wire.operations),
+            bundle.registry.entries,
+        )
+        self._metrics.orphan_intents.inc(self._journal.orphans)
+        if bundle.settings.telemetry is not None:
+            self._telemetry = Telemetry(bundle, bundle.settings.telemetry, new_boot_id(), self._metrics)
+
     def _leads(self) -> bool:
         """Whether this process does what one of several workers does for all."""
         return self._part.workers == 1 or self._election.won()
@@ -324,6 +334,8 @@ class Application:
             make(self._count(), name="strangers"),
             make(Mending(self._journal, self._mended).run(), name="mending"),
         ]
+        if self._telemetry is not None:
+            self._tasks.append(make(self._telemetry.run(), name="telemetry"))
         if part.serves:  # what they halt is halted in this process alone
             self._tasks += [make(self._attester.run(), name="attester"), make(self._canary.run(), name="canary")]
 
@@ -535,6 +547,8 @@ class Application:
         await self._note_suspensions()
         await self._note_totals(ending=True)
         await self._upstream.close()
+        if self._telemetry is not None:
+            await self._telemetry.stop()
         self._election.close()
         if self._vouching is not None:
             await self._vouching.close()
@@ -779,8 +793,9 @@ class Application:
         if passage.code is Code.AUDIT_UNAVAILABLE:
             metrics.journal_failures.inc()
         for each in passage.attempts:
-            if each.result is not None:
-                metrics.upstream(each.intent.processor, each.result)
+            self._report_attempt(each, operation_name(passage))
+        if self._telemetry is not None:
+            self._telemetry.call(passage)
         result = None if attempt is None else attempt.result
         entry = None if passage.opened is None else passage.opened.entry
         self._log.call(
@@ -800,6 +815,14 @@ class Application:
                 redactions=redactions,
             )
         )
+
+    def _report_attempt(self, attempt: Attempt, operation: str) -> None:
+        intent, result = attempt.intent, attempt.result
+        if result is None:
+            return
+        self._metrics.upstream(intent.processor, result)
+        failed = error_type(result) or ""
+        self._metrics.attempted(operation, intent.wire, intent.model, attempt.seconds, failed, attempt.usage)
 
     # what it watches
 

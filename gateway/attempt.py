@@ -30,13 +30,15 @@ class Attempt:
         "_ledger",
         "_provider_request",
         "_received",
-        "_started",
-        "_status",
         "_vocabulary",
         "admission",
         "intent",
         "result",
+        "seconds",
         "sent",
+        "served",
+        "started",
+        "status",
         "usage",
     )
 
@@ -52,16 +54,21 @@ class Attempt:
         self.sent = True
         """False once it is known that no byte of the request left."""
         self.usage: Usage | None = None
-        self._started = perf_counter()
+        self.started = perf_counter()
+        self.seconds = 0.0
+        """From then to its end."""
+        self.status: int | None = None
+        """What the provider answered."""
+        self.served: str | None = None
+        """The model that the answer names, by a word of the record."""
         self._first: float | None = None
-        self._status: int | None = None
         self._provider_request: str | None = None
         self._received = 0
         self._chunks = 0
 
     def answered(self, status: int, request_id: str | None) -> None:
         """The provider's head is here. Its request id is kept as a keyed hash only."""
-        self._status = status
+        self.status = status
         if request_id:
             self._provider_request = self._keyring.tenant_mac(self.intent.tenant, "provider_request", request_id)
 
@@ -127,27 +134,30 @@ class Attempt:
         sent: bool,
     ) -> Outcome:
         seen = tally or Tally()
-        return Outcome.of(
+        self.seconds = perf_counter() - self.started
+        made = Outcome.of(
             self.intent,
             result,
             vocabulary=self._vocabulary,
             time=time_ns() // 1000,
             sent=sent,
             code=code,
-            status=self._status,
+            status=self.status,
             error=error if error is not None else ("", seen.error) if seen.error is not None else None,
             finishes=seen.finishes,
             usage=seen.usage,
             chunks=self._chunks if self.intent.stream else None,
             size=self._received,
-            first_ms=None if self._first is None else int((self._first - self._started) * 1000),
-            total_ms=int((perf_counter() - self._started) * 1000),
+            first_ms=None if self._first is None else int((self._first - self.started) * 1000),
+            total_ms=int(self.seconds * 1000),
             served=seen.model,
             provider_request=self._provider_request,
             redactions=sum(seen.redactions.values()) or None,
             scores_dropped=seen.scores_dropped,
             echo=Echo.CONTRADICTED if code is Code.RESPONSE_NOT_ALLOWED else Echo.ABSENT,
         )
+        self.served = made.served
+        return made
 
 
 def _result(error: GatewayError) -> Result:

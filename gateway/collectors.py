@@ -26,6 +26,7 @@ from gateway.audit.export import Record
 from gateway.audit.otlp import request
 from gateway.config import Bundle
 from gateway.config.settings import Collector as Named
+from gateway.config.settings import Reached
 from gateway.endpoints import tls_context
 from gateway.errors import UpstreamError
 from gateway.outside import Answer, Outside, Unreached
@@ -33,7 +34,9 @@ from gateway.outside import Answer, Outside, Unreached
 SECONDS: Final = 10.0
 """The longest that a server may take over one step of a batch."""
 
-_AGAIN: Final = frozenset({429, 502, 503, 504})
+AGAIN: Final = frozenset({429, 502, 503, 504})
+"""Answers of an OTLP endpoint after which the same may be sent again."""
+
 _LONGEST_PAUSE: Final = 60.0
 _MOST_SAID: Final = 64 * 1024
 
@@ -75,13 +78,57 @@ def collector(bundle: Bundle, named: Named) -> Collector:
     Raises:
         OSError: a certificate or a file of roots cannot be read.
     """
-    roots = None if named.authorities is None else bundle.path(named.authorities)
-    shown = None if named.tls is None else (bundle.path(named.tls.certificate), bundle.path(named.tls.private_key))
     if named.url.startswith("http"):
-        return Otlp(bundle, named, roots, shown)
+        return Otlp(bundle, named)
     url = URL(named.url)
-    context = None if url.scheme == "tcp" else _context(roots, shown)
+    context = None if url.scheme == "tcp" else _context(_roots(bundle, named), _shown(bundle, named))
     return Syslog(url.host or "", url.port or 0, context)
+
+
+class Endpoint:
+    """An OTLP endpoint over HTTP.
+
+    Args:
+        bundle: holds the secrets.
+        named: how it is reached.
+
+    Raises:
+        OSError: a certificate or a file of roots cannot be read.
+    """
+
+    def __init__(self, bundle: Bundle, named: Reached) -> None:
+        self._bundle, self._named = bundle, named
+        self._outside = Outside([named.url], _roots(bundle, named), vet=_anywhere, shown=_shown(bundle, named))
+
+    async def post(self, url: str, body: bytes) -> Answer:
+        """Post JSON, and give the answer.
+
+        Raises:
+            NotTaken: it was not reached, or a secret cannot be read.
+        """
+        try:
+            return await self._outside.ask("POST", url, body=body, headers={**self._secrets(), **_JSON})
+        except Unreached as fault:
+            raise NotTaken(str(fault)) from None
+        except UpstreamError:
+            raise NotTaken("a secret of its `headers` cannot be read") from None
+
+    async def close(self) -> None:
+        """End every connection."""
+        await self._outside.close()
+
+    def _secrets(self) -> dict[str, str]:
+        """Read for each batch, so that they rotate by themselves."""
+        read = {name: self._bundle.secret(f"file:{item.file}") for name, item in self._named.headers.items()}
+        return {name: f"Bearer {secret}" if name == "authorization" else secret for name, secret in read.items()}
+
+
+def _roots(bundle: Bundle, named: Reached) -> Path | None:
+    return None if named.authorities is None else bundle.path(named.authorities)
+
+
+def _shown(bundle: Bundle, named: Reached) -> tuple[Path, Path] | None:
+    return None if named.tls is None else (bundle.path(named.tls.certificate), bundle.path(named.tls.private_key))
 
 
 class Otlp:
@@ -89,30 +136,16 @@ class Otlp:
 
     most = 512
 
-    def __init__(self, bundle: Bundle, named: Named, roots: Path | None, shown: tuple[Path, Path] | None) -> None:
-        self._bundle, self._named = bundle, named
-        self._outside = Outside([named.url], roots, vet=_anywhere, shown=shown)
+    def __init__(self, bundle: Bundle, named: Named) -> None:
+        self._url, self._endpoint = named.url, Endpoint(bundle, named)
 
     async def send(self, records: Sequence[Record]) -> None:
         """See `Collector`."""
-        try:
-            answer = await self._outside.ask(
-                "POST", self._named.url, body=request(records), headers={**self._secrets(), **_JSON}
-            )
-        except Unreached as fault:
-            raise NotTaken(str(fault)) from None
-        except UpstreamError:
-            raise NotTaken("a secret of its `headers` cannot be read") from None
-        _refuse_what_was_not_taken(answer)
+        _refuse_what_was_not_taken(await self._endpoint.post(self._url, request(records)))
 
     async def close(self) -> None:
         """See `Collector`."""
-        await self._outside.close()
-
-    def _secrets(self) -> dict[str, str]:
-        """Read for each batch, so that they rotate by themselves."""
-        read = {name: self._bundle.secret(f"file:{item.file}") for name, item in self._named.headers.items()}
-        return {name: f"Bearer {secret}" if name == "authorization" else secret for name, secret in read.items()}
+        await self._endpoint.close()
 
 
 _JSON: Final[Mapping[str, str]] = {"content-type": "application/json"}
@@ -125,7 +158,7 @@ def _anywhere(_address: str) -> bool:
 
 def _refuse_what_was_not_taken(answer: Answer) -> None:
     """As the specification has it: which answers may be tried again, and that a part may have been refused for good."""
-    if answer.status in _AGAIN:
+    if answer.status in AGAIN:
         seconds = int(answer.retry_after) if answer.retry_after.isascii() and answer.retry_after.isdigit() else 0
         raise NotTaken(f"it answered {answer.status}", min(float(seconds), _LONGEST_PAUSE))
     if not 200 <= answer.status < 300:

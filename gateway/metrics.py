@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from gateway.audit.words import Result
 from gateway.categories import Category, Personal
 from gateway.errors import Code
+from providers.provider import Usage
 
 Decision = Literal["allow", "refuse"]
 
@@ -23,33 +24,57 @@ OTHER: Final = "other"
 _CODES = frozenset(code.value for code in Code)
 _OVERHEAD_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _REDACTION_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
+_OPERATION_SECONDS = tuple(0.01 * 2**power for power in range(14))
+_TOKENS = tuple(float(4**power) for power in range(14))
+"""Both as the semantic conventions advise."""
 _JOURNAL_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 
 
-class Durations(Collector):
-    """A histogram of seconds that costs one look at its bounds per observation; the library's own costs five.
+class Histogram(Collector):
+    """A histogram that costs one look at its bounds per observation; the library's own costs five.
 
     Belongs to one thread: it takes no lock.
     """
 
-    def __init__(self, name: str, help_text: str, bounds: tuple[float, ...], registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        name: str,
+        help_text: str,
+        bounds: tuple[float, ...],
+        registry: CollectorRegistry,
+        labels: tuple[str, ...] = (),
+    ) -> None:
         self._name = name
         self._help = help_text
         self._bounds = bounds
-        self._labels = [*map(str, bounds), "+Inf"]
-        self._counts = [0] * len(self._labels)
-        self._sum = 0.0
+        self._labels = labels
+        self._series: dict[tuple[str, ...], _Series] = {} if labels else {(): _Series(len(bounds) + 1)}
         registry.register(self)
 
-    def observe(self, seconds: float) -> None:
-        """Count one duration."""
-        self._counts[bisect_left(self._bounds, seconds)] += 1
-        self._sum += seconds
+    def observe(self, value: float, *labels: str) -> None:
+        """Count one value, under these values of the labels, all of which come from closed sets."""
+        series = self._series.get(labels)
+        if series is None:
+            series = self._series[labels] = _Series(len(self._bounds) + 1)
+        series.counts[bisect_left(self._bounds, value)] += 1
+        series.sum += value
 
     def collect(self) -> Iterable[Metric]:
         """What the registry asks for."""
-        buckets = [(label, float(total)) for label, total in zip(self._labels, accumulate(self._counts), strict=True)]
-        yield HistogramMetricFamily(self._name, self._help, buckets=buckets, sum_value=self._sum)
+        family = HistogramMetricFamily(self._name, self._help, labels=self._labels)
+        names = [*map(str, self._bounds), "+Inf"]
+        for values, series in self._series.items():
+            buckets = [(name, float(total)) for name, total in zip(names, accumulate(series.counts), strict=True)]
+            family.add_metric(values, buckets, series.sum)
+        yield family
+
+
+class _Series:
+    __slots__ = ("counts", "sum")
+
+    def __init__(self, size: int) -> None:
+        self.counts = [0] * size
+        self.sum = 0.0
 
 
 class Tally(Collector):
@@ -104,17 +129,34 @@ class Metrics:
         self._upstream = Tally("gateway_upstream_results", "Outcomes of attempts", ("processor", "result"), registry)
         redactions = Counter("gateway_redactions", "Findings taken out", ("category",), registry=registry)
         self._redactions = {category: redactions.labels(category.value) for category in (*Category, *Personal)}
-        self.redaction_seconds = Durations(
+        self.redaction_seconds = Histogram(
             "gateway_redaction_seconds", "Time to clean one document", _REDACTION_SECONDS, registry
         )
-        self.overhead_seconds = Durations(
+        self.overhead_seconds = Histogram(
             "gateway_overhead_seconds",
             "Time in the gateway before the first byte left for the provider",
             _OVERHEAD_SECONDS,
             registry,
         )
-        self.journal_wait_seconds = Durations(
+        self.journal_wait_seconds = Histogram(
             "gateway_journal_wait_seconds", "Wait until a record was durable", _JOURNAL_SECONDS, registry
+        )
+        self._operation_seconds = Histogram(
+            "gen_ai_client_operation_duration_seconds",
+            "Time that a provider took over an attempt, by how it failed",
+            _OPERATION_SECONDS,
+            registry,
+            ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "error_type"),
+        )
+        self._tokens = Histogram(
+            "gen_ai_client_token_usage",
+            "Tokens of an attempt, as the provider counts them",
+            _TOKENS,
+            registry,
+            ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "gen_ai_token_type"),
+        )
+        self._spans_dropped = Counter(
+            "gateway_spans_dropped", "Spans that the collector did not take", registry=registry
         )
         self.journal_failures = Counter("gateway_journal_failures", "Records not written", registry=registry)
         self.orphan_intents = Counter(
@@ -163,6 +205,21 @@ class Metrics:
     def upstream(self, processor: str, result: Result) -> None:
         """One attempt has its outcome."""
         self._upstream.add(processor if processor in self._processors else OTHER, result)
+
+    def attempted(
+        self, operation: str, wire: str, model: str, seconds: float, failed: str, usage: Usage | None
+    ) -> None:
+        """One attempt took so long and so many tokens; `failed` is how, or nothing. All are words of the record."""
+        self._operation_seconds.observe(seconds, operation, wire, model, failed)
+        if usage is None:
+            return
+        for kind, count in (("input", usage.input), ("output", usage.output)):
+            if count is not None:
+                self._tokens.observe(count, operation, wire, model, kind)
+
+    def spans_dropped(self, count: int) -> None:
+        """So many spans did not reach the collector."""
+        self._spans_dropped.inc(count)
 
     def redacted(self, category: Category | Personal, count: int) -> None:
         """Findings of a category were taken out."""

@@ -75,6 +75,7 @@ class Passage(Struct, eq=False):
     status: int = 0
     code: Code | None = None
     where: str | None = None
+    traceparent: str | None = None
     answer_redactions: Mapping[Category, int] = field(default_factory=dict)
     scores_dropped: bool = False
 

@@ -35,6 +35,7 @@ from gateway.quotas import BYTES_A_TOKEN, OverQuota, Quotas
 from gateway.routes import Routes
 from gateway.steps import Opened, clean_call, open_call, read_call
 from gateway.targets import read_query
+from gateway.telemetry.context import TRACEPARENT
 from gateway.turning import TurnedAway
 from gateway.upstream import Reply, Truncated, Upstream
 from gateway.waits import Waits
@@ -94,7 +95,8 @@ class Relay:
                 check_head(request, force.host_names)
                 return self._turn_away(request, force)
         target = force.targets.find(request.method, request.raw_path, request.headers)
-        passage = Passage(new_call_id(time_ns), perf_counter(), force, target)
+        traceparent = request.headers.get(TRACEPARENT)
+        passage = Passage(new_call_id(time_ns), perf_counter(), force, target, traceparent=traceparent)
         try:
             return await self._pass(request, passage)
         except GatewayError as error:

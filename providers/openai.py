@@ -17,9 +17,9 @@ from providers import openai_answers, openai_errors, openai_speech
 from providers.document import Document, Value
 from providers.provider import Operation, Provider, Rate
 
-CHAT = Operation("chat.completions", "POST", "/v1/chat/completions", dialect="chat")
-RESPONSES = Operation("responses", "POST", "/v1/responses", dialect="responses")
-EMBEDDINGS = Operation("embeddings", "POST", "/v1/embeddings", dialect="embeddings")
+CHAT = Operation("chat.completions", "POST", "/v1/chat/completions", dialect="chat", convention="chat")
+RESPONSES = Operation("responses", "POST", "/v1/responses", dialect="responses", convention="chat")
+EMBEDDINGS = Operation("embeddings", "POST", "/v1/embeddings", dialect="embeddings", convention="embeddings")
 MODERATIONS = Operation("moderations", "POST", "/v1/moderations", dialect="moderations")
 TRANSCRIPTIONS = Operation(
     "audio.transcriptions", "POST", "/v1/audio/transcriptions", body="multipart", dialect="transcription"

@@ -26,7 +26,8 @@ class Operation:
 
     `path` is the raw target, byte for byte, both at the gateway and (appended to the entry's
     base URL) at the provider; `{id}` at its end stands for one segment. `answered_here` marks
-    what the gateway answers itself, so that nothing leaves. `dialect` names the answer's format.
+    what the gateway answers itself, so that nothing leaves. `dialect` names the answer's format, and `convention` is
+    what OpenTelemetry's conventions for generative AI call it, if they do.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Operation:
     body: Body = "json"
     answered_here: bool = False
     dialect: str = ""
+    convention: str = ""
 
 
 class Usage(Struct, frozen=True):

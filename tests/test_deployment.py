@@ -146,9 +146,9 @@ def _value(path: str, values: dict[str, Any], dot: object) -> str:
     return str(value)
 
 
-def chart() -> dict[str, dict[str, Any]]:
+def chart(**values_too: object) -> dict[str, dict[str, Any]]:
     """Every object of the chart, by its file."""
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    values = {**yaml.safe_load((CHART / "values.yaml").read_text()), **values_too}
     return {
         path.stem: yaml.safe_load(rendered(path.read_text(), values)) for path in (CHART / "templates").glob("*.yaml")
     }
@@ -185,6 +185,16 @@ def test_the_charts_network_lets_out_to_providers_redis_and_names_alone() -> Non
     assert [port["port"] for port in providers["ports"]] == [443]
     assert "169.254.0.0/16" in providers["to"][0]["ipBlock"]["except"]
     assert all("namespaceSelector" in source for rule in policy["ingress"] for source in rule["from"])
+
+
+def test_the_charts_network_lets_nobody_out_to_a_list_that_is_empty() -> None:
+    """A rule without addresses would let out to all there are."""
+    collectors = ["10.0.0.20/32"]
+    open_to = [rule["to"] for rule in chart(providers=[], collectors=collectors)["network"]["spec"]["egress"]]
+
+    assert all(open_to)
+    assert open_to[-1] == [{"ipBlock": {"cidr": "10.0.0.20/32"}}]
+    assert len(chart(providers=[])["network"]["spec"]["egress"]) == len(open_to) - 1
 
 
 def test_the_chart_keeps_one_host_of_the_log_and_never_loses_two() -> None:

@@ -16,7 +16,8 @@ from typing import Final
 
 import orjson
 
-from gateway.audit.export import Record, Value, severe, what
+from gateway.audit.export import Record, severe, what
+from gateway.otlp import SERVICE, attribute
 
 _INFO, _WARN = 9, 13
 _NAMES: Final = {
@@ -34,7 +35,7 @@ _ELSEWHERE: Final = frozenset({"log", "time"})
 
 def request(records: Sequence[Record]) -> bytes:
     """An `ExportLogsServiceRequest` of records of one log, at least one: the body of a POST."""
-    resource = [_attribute("service.name", "zero-retention-gateway"), _attribute("gateway.log", records[0]["log"])]
+    resource = [attribute("service.name", SERVICE), attribute("gateway.log", str(records[0]["log"]))]
     scope = {"scope": {"name": "gateway.audit"}, "logRecords": [_log_record(record) for record in records]}
     return orjson.dumps({"resourceLogs": [{"resource": {"attributes": resource}, "scopeLogs": [scope]}]})
 
@@ -53,9 +54,9 @@ def _log_record(record: Record) -> dict[str, object]:
         "eventName": f"gateway.{record['kind']}",
         "body": {"stringValue": what(record)},
         "attributes": [
-            _attribute("log.record.uid", f"{record['log']}#{record['index']}"),
+            attribute("log.record.uid", f"{record['log']}#{record['index']}"),
             *(
-                _attribute(_NAMES.get(name, f"gateway.{name}"), value)
+                attribute(_NAMES.get(name, f"gateway.{name}"), value)
                 for name, value in record.items()
                 if value is not None and name not in _ELSEWHERE
             ),
@@ -65,18 +66,3 @@ def _log_record(record: Record) -> dict[str, object]:
     if isinstance(time, int):  # an erased record has none: unknown, not 1970
         made["timeUnixNano"] = made["observedTimeUnixNano"] = str(time * 1000)
     return made
-
-
-def _attribute(key: str, value: Value) -> dict[str, object]:
-    return {"key": key, "value": _any(value)}
-
-
-def _any(value: object) -> dict[str, object]:
-    """An `AnyValue`. 64-bit integers are decimal strings in this encoding."""
-    if isinstance(value, bool):
-        return {"boolValue": value}
-    if isinstance(value, int):
-        return {"intValue": str(value)}
-    if isinstance(value, list):
-        return {"arrayValue": {"values": [_any(each) for each in value]}}
-    return {"stringValue": str(value)}

@@ -114,6 +114,15 @@ def _collector(value: str) -> str:
     return value
 
 
+def _base(value: str) -> str:
+    if not re.fullmatch(
+        r"https://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*|http://127\.0\.0\.1:[0-9]{1,5}(?:/[A-Za-z0-9._~-]+)*",
+        value,
+    ):
+        raise misfit("write https://HOST, without a slash at its end; http is for 127.0.0.1 alone")
+    return value
+
+
 def _header_name(value: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,63}", value) or value in {"host", "content-type", "content-length"}:
         raise misfit("write the name of a header in lower case; those that say where a body ends are ours")
@@ -369,19 +378,38 @@ class SecretFile(Form):
     file: Prose
 
 
-class Collector(Form):
+class Reached(Form):
+    """How a tool of the operator's is reached.
+
+    Of `headers` each value is a secret; that of `authorization` is shown as a bearer. `authorities` is a PEM file of
+    trusted roots instead of the usual ones, `tls` our own certificate where the tool asks for one.
+    """
+
+    url: str
+    headers: Annotated[Mapping[SecretHeader, SecretFile], Field(max_length=8)] = {}
+    authorities: Prose | None = None
+    tls: Tls | None = None
+
+
+class Collector(Reached):
     """A tool of the security team that `gateway audit export --into NAME` sends the record to; what serves never does.
 
-    `https://HOST/v1/logs` takes OTLP log records in JSON; `tls://HOST:PORT` takes syslog (RFC 5425) with CEF. Of
-    `headers` each value is a secret; that of `authorization` is shown as a bearer. `authorities` is a PEM file of
-    trusted roots instead of the usual ones, `tls` our own certificate where the tool asks for one.
+    `https://HOST/v1/logs` takes OTLP log records in JSON; `tls://HOST:PORT` takes syslog (RFC 5425) with CEF.
     """
 
     name: Id
     url: Annotated[str, AfterValidator(_collector)]
-    headers: Annotated[Mapping[SecretHeader, SecretFile], Field(max_length=8)] = {}
-    authorities: Prose | None = None
-    tls: Tls | None = None
+
+
+class Telemetry(Reached):
+    """An OpenTelemetry collector that takes OTLP over HTTP in JSON, at `URL/v1/traces` and `URL/v1/metrics`.
+
+    `traces: false` sends no spans; `metrics_seconds: 0` no metrics.
+    """
+
+    url: Annotated[str, AfterValidator(_base)]
+    traces: bool = True
+    metrics_seconds: Annotated[int, Field(ge=0, le=3600)] = 60
 
 
 class Carriage(Form):
@@ -512,6 +540,7 @@ class Settings(Form):
     replicas: Replicas | None = None
     usage: tuple[Usage, ...] = ()
     collectors: Annotated[tuple[Collector, ...], Field(max_length=16)] = ()
+    telemetry: Telemetry | None = None
 
     def warnings(self) -> Iterator[str]:
         """What is in force and dangerous; said at every start and by `check`."""

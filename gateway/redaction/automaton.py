@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gateway.redaction.native import Addresses
 from gateway.redaction.patterns import GAP_CHARACTERS
+from gateway.redaction.phrases import ANY
 from gateway.redaction.tables import Graph, Numbers
 from gateway.redaction.vocabulary import Known
 from gateway.redaction.walk import Room, Stands, Ways, Words, cut, given, hear, under_way
@@ -65,7 +66,9 @@ class Automaton:
         here, there, depths, seen, borne, clock = (
             np.zeros(size, np.int32) for size in (places, places, MOST + 2, places, atoms, 1)
         )
-        met = np.zeros((_MET, (lists + len(graph.crossings)) // 8 + 1), np.uint8)
+        met = np.zeros((_MET + 1, (lists + len(graph.crossings)) // 8 + 1), np.uint8)
+        by_any = graph.within.numbers[: graph.within.starts[ANY + 1]]
+        np.bitwise_or.at(met[_MET], by_any >> 3, (1 << (by_any & 7)).astype(np.uint8))
         self._room = Room(here, there, depths, seen, borne, clock, met, np.full(_MET, -1, np.int32))
         self._stands = _stands(_STANDS)
         self._rows = np.zeros((_ROWS, 3), np.int32)

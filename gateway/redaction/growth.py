@@ -10,27 +10,21 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import re
 import zlib
 from collections.abc import Callable, Sequence
-from itertools import islice
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from gateway.categories import Category
-from gateway.redaction.edges import BITS, HARD, NOTHING, NUMBERS, STOP, TOKEN, Lexicon, Row, Weights, between, logits
+from gateway.redaction.edges import BITS, LEFT, MOST, NUMBERS, RIGHT
 from gateway.redaction.plain import Plain
+from gateway.redaction.reach import Weights, desk, given, grow, settled
+
+__all__ = ["GROWTH", "LEFT", "RIGHT", "Found", "Grown", "Growth", "read_growth", "written"]
 
 GROWTH = "growth"
 """The stem of the file that holds the model."""
-
-LEFT = 64
-RIGHT = 96
-"""Characters on either side within which a finding grows; `segments.REACH` must hold them too."""
-_AHEAD = 2  # words beyond the one in question that are looked at
-_GIVES_UP = 4.0  # log odds: so much against it, and what is farther out is not asked
-_WORD = re.compile(rb"[a-z0-9_]")
 
 Fault: TypeAlias = Callable[[str, str], None]
 """Told of a fault: the key, and the reason."""
@@ -52,26 +46,8 @@ class Grown(NamedTuple):
     final: bool
 
 
-class Side(NamedTuple):
-    """What stands on one side of a finding, outward: words, how far each reaches from the finding, the gap before it.
-
-    `bounded`: there is no more to it, however the text goes on.
-    """
-
-    words: list[bytes]
-    reaches: list[int]
-    gaps: list[int]
-    bounded: bool
-
-    def add(self, word: bytes, reach: int, gap: bytes) -> None:
-        """The next word outward."""
-        self.words.append(word)
-        self.reaches.append(reach)
-        self.gaps.append(between(gap))
-
-
 class Growth:
-    """The model with its bounds. Pure after construction, but for the words it has met; one thread at a time.
+    """The model with its bounds. Pure after construction; one thread at a time.
 
     Args:
         weights: of `edges`, 2**BITS of them.
@@ -83,9 +59,9 @@ class Growth:
     def __init__(self, weights: Weights, eagerness: float, left: int, right: int) -> None:
         self._weights = weights
         self._eagerness = eagerness
-        self.left = left
-        self.right = right
-        self._lexicon = Lexicon()
+        self.most = left, right
+        self._desk = desk()
+        self._given = given(self._desk)
 
     def grow(self, text: bytes, found: Sequence[Found], start: int = 0, *, closed: bool = True) -> list[Grown]:
         """Each finding with what belongs to it, in order and apart.
@@ -96,155 +72,22 @@ class Growth:
             start: nothing grows beyond this place.
             closed: nothing comes after the text.
         """
-        self._lexicon.ready()
-        most = self.left, self.right
-        places = [_place(text, one, closed) for one in found]
-        # A text made of repetitions asks the same over and over.
-        alike = {
-            place: questions(self._lexicon, text, one, most, closed) for place, one in zip(places, found, strict=True)
-        }
-        rows = [row for about in alike.values() for row in (*about.left, *about.right)]
-        odds = iter(logits(rows, self._lexicon, self._weights))
-        reaches = {
-            place: (
-                self._reach(list(islice(odds, len(about.left))), about.before),
-                self._reach(list(islice(odds, len(about.right))), about.after),
-            )
-            for place, about in alike.items()
-        }
-        grown: list[Grown] = []
-        for index, (one, place) in enumerate(zip(found, places, strict=True)):
-            (before, _final), (after, final) = reaches[place]
-            floor = grown[-1].end if grown else start
-            ceiling = found[index + 1].start if index + 1 < len(found) else len(text)
-            first = one.start - max([reach for reach in before if reach <= one.start - floor], default=0)
-            last = one.end + max([reach for reach in after if reach <= ceiling - one.end], default=0)
-            grown.append(Grown(first, last, final))
-        return grown
-
-    def _reach(self, odds: Sequence[float], side: Side) -> tuple[list[int], bool]:
-        """How many characters may belong to a finding, each more likely than those before; whether that is final."""
-        reaches: list[int] = []
-        best = total = 0.0
-        for step, one in enumerate(odds):
-            if not side.bounded and step + _AHEAD >= len(side.words):
-                return reaches, False
-            total += one + self._eagerness
-            if total > best and side.words[step] not in STOP:
-                best = total
-                reaches.append(side.reaches[step])
-            if total < best - _GIVES_UP:
-                return reaches, True
-        return reaches, side.bounded
+        if not found:
+            return []
+        asked = np.array([(first, last, NUMBERS[category]) for first, last, category in found], np.int32)
+        data = np.frombuffer(text, np.uint8)
+        grown = np.empty_like(asked)
+        grow(data, asked, start, closed, self.most, self._eagerness, self._weights, self._given, grown)
+        return [Grown(first, last, bool(final)) for first, last, final in grown.tolist()]
 
     def settled(self, text: bytes, end: int, floor: int) -> int:
         """Up to where a text is settled whose rules are up to `end`: what begins later may still grow before it."""
-        last = end
-        while last < end + LEFT and _in_word(text, last):
-            last += 1  # a word that this cuts may be grown over
-        words = _before(text, last, self.left)
-        count = _steps(words, self.left)
-        begun = last == len(text) and _WORD.match(text, last - 1) is not None  # the nearest word may go on
-        while count > begun and words.words[count - 1] in STOP:
-            count -= 1
-        return max(floor, min(end, last - words.reaches[count - 1])) if count else end
-
-
-class Questions(NamedTuple):
-    """What is asked about one finding: `left` and `right` are about the first words of `before` and `after`."""
-
-    before: Side
-    after: Side
-    left: list[Row]
-    right: list[Row]
-
-
-def questions(lexicon: Lexicon, text: bytes, one: Found, most: tuple[int, int], closed: bool) -> Questions:
-    """What there is to ask about a finding.
-
-    Args:
-        lexicon: numbers the words.
-        text: folded, in lower case.
-        one: the finding.
-        most: words on the left, and on the right.
-        closed: nothing comes after the text.
-    """
-    inside = TOKEN.findall(text, one.start, one.end) or [NOTHING]
-    left, right = most
-    before, after = _before(text, one.start, left + _AHEAD), _after(text, one.end, right + _AHEAD, closed)
-    rows: list[list[Row]] = []
-    category, length = NUMBERS[one.category], len(inside)
-    for at, (side, other, own) in enumerate(((before, after, inside), (after, before, inside[::-1]))):
-        beyond = own[1] if length > 1 else other.words[0] if other.words else NOTHING
-        line = [*map(lexicon.number, (beyond, own[0], *side.words, NOTHING, NOTHING))]
-        edge = line[1]
-        rows.append(
-            [
-                Row(word, further, second, last, before_it, edge, gap, step, category, length, at)
-                for step, (before_it, last, word, further, second, gap) in enumerate(
-                    zip(line, line[1:], line[2:], line[3:], line[4:], side.gaps[: _steps(side, most[at])], strict=False)
-                )
-            ]
-        )
-    return Questions(before, after, *rows)
-
-
-def _steps(side: Side, most: int) -> int:
-    """How many words a finding may grow by on a side."""
-    count = min(len(side.words), most)
-    return count - 1 if count and side.words[count - 1] in HARD else count
-
-
-def _before(text: bytes, start: int, most: int) -> Side:
-    """What stands before a finding, up to the mark that ends it, or to so many words."""
-    side = Side([], [], [], bounded=True)
-    low = max(0, start - LEFT)
-    last = start
-    if not _in_word(text, start):
-        for match in reversed(list(TOKEN.finditer(text, low, start))):
-            if match.start() == low and _in_word(text, low):
-                break  # the window cuts this word
-            side.add(match.group(), start - match.start(), text[match.end() : last])
-            last = match.start()
-            if side.words[-1] in HARD or len(side.words) == most:
-                break
-    return side
-
-
-def _after(text: bytes, end: int, most: int, closed: bool) -> Side:
-    """What stands after a finding, up to the mark that ends it, or to so many words."""
-    high = end + RIGHT
-    side = Side([], [], [], bounded=closed or high < len(text))
-    if _in_word(text, end):
-        return side._replace(bounded=True)
-    last = end
-    for match in TOKEN.finditer(text, end, high):
-        if match.end() == high and _in_word(text, high):
-            break
-        if not side.bounded and match.end() == len(text) and match.group() not in HARD:
-            break  # more of it may come
-        side.add(match.group(), match.end() - end, text[last : match.start()])
-        last = match.end()
-        if side.words[-1] in HARD or len(side.words) == most:
-            return side._replace(bounded=True)
-    return side
-
-
-def _in_word(text: bytes, at: int) -> bool:
-    """Whether a word goes on over this place."""
-    return at > 0 and _WORD.match(text, at - 1) is not None and _WORD.match(text, at) is not None
-
-
-def _place(text: bytes, one: Found, closed: bool) -> tuple[int, int, Category, bool, bytes]:
-    """All that decides how far a finding grows: what is equal here grows alike."""
-    low, high = max(0, one.start - LEFT - 1), one.end + RIGHT + 1
-    return one.start - low, one.end - low, one.category, closed or high <= len(text), text[low:high]
+        return settled(np.frombuffer(text, np.uint8), end, floor, self.most[0], self._given)
 
 
 # --- the file ---
 
 _KEYS = frozenset({"eagerness", "left", "right", "scale", "sha256", "weights"})
-_MOST = 16
 
 
 def read_growth(mapping: Plain, fault: Fault) -> Growth | None:
@@ -262,8 +105,8 @@ def read_growth(mapping: Plain, fault: Fault) -> Growth | None:
         fault("eagerness", "write a number from -10.0 to 10.0")
     elif not isinstance(scale, float) or not 0 < scale <= 1:
         fault("scale", "write a number above 0 and at most 1.0")
-    elif not isinstance(left, int) or not isinstance(right, int) or not 0 <= left <= _MOST or not 0 <= right <= _MOST:
-        fault("left", f"write whole numbers from 0 to {_MOST}, for `right` too")
+    elif not isinstance(left, int) or not isinstance(right, int) or not 0 <= left <= MOST or not 0 <= right <= MOST:
+        fault("left", f"write whole numbers from 0 to {MOST}, for `right` too")
     else:
         weights = _weights(mapping["weights"], mapping["sha256"], fault)
         if weights is not None:

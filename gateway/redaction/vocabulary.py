@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gateway.redaction.phrases import ANY
 from gateway.redaction.tables import Bytes, Graph, Lists, Vocabulary, numbers
-from gateway.redaction.walk import Words, put
+from gateway.redaction.walk import BEGUN, PASSED, Words, put
 from gateway.redaction.wordforms import WordForms
 
 _T = TypeVar("_T", bound=np.generic)
@@ -63,7 +63,9 @@ class Known:
     def __init__(self, graph: Graph) -> None:
         fixed = self._fixed = graph.vocabulary
         self._forms = WordForms(graph.forms)
-        self._listened = np.diff(graph.starting.starts).astype(bool) | np.diff(graph.passing.starts).astype(bool)
+        self._hearing = (
+            np.where(np.diff(graph.starting.starts), BEGUN, 0) | np.where(np.diff(graph.passing.starts), PASSED, 0)
+        ).astype(np.uint8)
         self._further: dict[bytes, Bytes] = {}
         self._forget()
         self.marks = np.full(256, self._symbol(()), np.int32)
@@ -75,7 +77,8 @@ class Known:
         """Only the graph's own words are known."""
         fixed = self._fixed
         starts, atoms = fixed.bearing
-        listened = self._listened[atoms]
+        hearing = self._hearing[atoms]
+        listened = hearing > 0
         self._symbols: dict[tuple[int, ...], int] = {}
         self._next = len(starts) - 1
         self._fresh = self._letters = 0
@@ -92,6 +95,9 @@ class Known:
             atoms=_longer(atoms),
             heard_starts=_longer(np.concatenate(([0], np.cumsum(listened)))[starts].astype(np.int32)),
             heard=_longer(atoms[listened]),
+            hearing=_longer(
+                np.bitwise_or.reduceat(np.append(hearing, np.uint8(0)), starts[:-1]) * (np.diff(starts) > 0)
+            ),
         )
 
     def ready(self) -> bool:
@@ -122,7 +128,7 @@ class Known:
             words = self.words
             start = int(words.atom_starts[symbol])
             end = start + len(atoms)
-            heard = [atom for atom in atoms if self._listened[atom]]
+            heard = [atom for atom in atoms if self._hearing[atom]]
             first = int(words.heard_starts[symbol])
             last = first + len(heard)
             if symbol + 1 >= len(words.atom_starts) or end > len(words.atoms) or last > len(words.heard):
@@ -131,18 +137,20 @@ class Known:
                     atoms=_longer(words.atoms),
                     heard_starts=_longer(words.heard_starts),
                     heard=_longer(words.heard),
+                    hearing=_longer(words.hearing),
                 )
             words.atoms[start:end] = atoms
             words.atom_starts[symbol + 1] = end
             words.heard[first:last] = heard
             words.heard_starts[symbol + 1] = last
+            words.hearing[symbol] = np.bitwise_or.reduce(self._hearing[list(atoms)])
         return symbol
 
     def further(self, piece: bytes) -> Bytes:
         """By atom, 1 if a word that begins like this may bear it."""
         known = self._further.get(piece)
         if known is None:
-            known = np.zeros(len(self._listened), np.uint8)
+            known = np.zeros(len(self._hearing), np.uint8)
             fixed = self._fixed
             known[[ANY, *self._forms.atoms]] = 1
             symbols = np.unique(fixed.symbols[self._from(piece) : self._from(piece + b"\x7f")])

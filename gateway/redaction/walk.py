@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gateway.redaction.native import Addresses, addresses, apart, bits_at, bytes_at, native, numbers_at, pairs_at
+from gateway.redaction.phrases import ANY
 from gateway.redaction.tables import Bytes, Numbers
 
 
@@ -33,6 +34,8 @@ class Words(NamedTuple):
     """By symbol."""
     heard: Numbers
     """Those of its atoms at which something is noticed."""
+    hearing: Bytes
+    """By symbol, what is noticed at it: 1 for what begins with it, 2 for what does not, 3 for both."""
 
 
 class Ways(NamedTuple):
@@ -78,7 +81,7 @@ class Room(NamedTuple):
     depths[d] is the stand of those on ways that lead to a word, d words before it.
     `seen` is by place and `borne` by atom: the time when it was last there, or was borne by a word. `clock` is the
     time. A row of `met` holds a bit for each number of `Ways.within`, whether a word bears one of those atoms; it is
-    that of the symbol `whose`, if it was made.
+    that of the symbol `whose`, if it was made. Its last row is that of the atom which every word bears.
     """
 
     here: Numbers
@@ -108,6 +111,8 @@ class Stands(NamedTuple):
     total: Numbers
 
 
+BEGUN, PASSED = 1, 2
+"""What is noticed at a word; see `Words.hearing`."""
 _LED, _BEGUN, _KNOWN, _FARTHER, _OPENED = range(1, 6)
 """What is asked of two numbers. Of three, the last is below zero."""
 _FULL = -1
@@ -177,10 +182,10 @@ def _given(table: Addresses) -> tuple[Words, Ways, Room, Stands]:
             numbers_at(table, 9),
             numbers_at(table, 10),
             numbers_at(table, 11),
+            bytes_at(table, 12),
         ),
         Ways(
-            pairs_at(table, 12),
-            numbers_at(table, 13),
+            pairs_at(table, 13),
             numbers_at(table, 14),
             numbers_at(table, 15),
             numbers_at(table, 16),
@@ -204,25 +209,26 @@ def _given(table: Addresses) -> tuple[Words, Ways, Room, Stands]:
             numbers_at(table, 34),
             numbers_at(table, 35),
             numbers_at(table, 36),
-            bytes_at(table, 37),
+            numbers_at(table, 37),
+            bytes_at(table, 38),
         ),
         Room(
-            numbers_at(table, 38),
             numbers_at(table, 39),
             numbers_at(table, 40),
             numbers_at(table, 41),
             numbers_at(table, 42),
             numbers_at(table, 43),
-            bits_at(table, 44),
-            numbers_at(table, 45),
+            numbers_at(table, 44),
+            bits_at(table, 45),
+            numbers_at(table, 46),
         ),
         Stands(
-            numbers_at(table, 46),
             numbers_at(table, 47),
-            pairs_at(table, 48),
-            numbers_at(table, 49),
-            pairs_at(table, 50),
-            numbers_at(table, 51),
+            numbers_at(table, 48),
+            pairs_at(table, 49),
+            numbers_at(table, 50),
+            pairs_at(table, 51),
+            numbers_at(table, 52),
         ),
     )
 
@@ -302,8 +308,14 @@ def _meets(number: int, symbol: int, room: Room, ways: Ways, words: Words) -> bo
     row = symbol & (len(room.whose) - 1)
     if room.whose[row] != symbol:
         room.whose[row] = symbol
-        room.met[row, :] = 0
-        for one in range(words.atom_starts[symbol], words.atom_starts[symbol + 1]):
+        first, last = words.atom_starts[symbol], words.atom_starts[symbol + 1]
+        if first < last and words.atoms[first] == ANY:
+            for at in range(room.met.shape[1]):  # numpy's way would make an array
+                room.met[row, at] = room.met[len(room.whose), at]
+            first += 1
+        else:
+            room.met[row, :] = 0
+        for one in range(first, last):
             atom = words.atoms[one]
             for at in range(ways.within_starts[atom], ways.within_starts[atom + 1]):
                 listed = ways.within[at]
@@ -689,15 +701,17 @@ def hear(symbols: Numbers, found: Numbers, so_far: Numbers, most: int, table: Ad
     for at in range(so_far[0], size):
         so_far[0] = at
         symbol = symbols[at]
-        if words.heard_starts[symbol] == words.heard_starts[symbol + 1]:
+        hearing = words.hearing[symbol]
+        if hearing == 0:
             continue
         before = symbols[at - 1] if at else 0
         after = symbols[at + 1] if at + 1 < size else 0
-        begun = _begun(symbol, after, table)
-        total = _follow(symbols, at, at, begun, most, found, so_far[1], table)
-        if total == _FULL:
-            return False
-        trail = _passed(before, symbol, after, table)
+        total = so_far[1]
+        if hearing & BEGUN:
+            total = _follow(symbols, at, at, _begun(symbol, after, table), most, found, total, table)
+            if total == _FULL:
+                return False
+        trail = _passed(before, symbol, after, table) if hearing & PASSED else 0
         depth = 0
         while trail > 0 and depth < min(at, most - 1):
             room.depths[depth] = trail

@@ -21,11 +21,12 @@ from gateway.redaction import lean
 
 lean.install()
 
-from gateway.redaction.edges import BITS, TOKEN, Lexicon, Row, Weights, buckets  # noqa: E402
+from gateway.redaction.edges import AHEAD, BITS, FEATURES, MOST, NUMBERS, TOKEN  # noqa: E402
 from gateway.redaction.engine import Engine  # noqa: E402
 from gateway.redaction.folding import fold  # noqa: E402
-from gateway.redaction.growth import GROWTH, Found, Growth, Side, questions, written  # noqa: E402
+from gateway.redaction.growth import GROWTH, Found, Growth, written  # noqa: E402
 from gateway.redaction.home import folder  # noqa: E402
+from gateway.redaction.reach import Weights, asked, desk, given  # noqa: E402
 from tests.evaluate import ROOT, rules  # noqa: E402
 from tests.scores import Score, Span, score  # noqa: E402
 from tests.training.passages import Passage, passages  # noqa: E402
@@ -54,31 +55,32 @@ class Lesson:
 def lesson(learned: Sequence[Passage]) -> Lesson:
     """What passages teach. Each is asked about the words round its labelled spans, round parts of them, and round what
     the rules found: that reaches as far as the span, and what touches no span stays as it is."""
-    lexicon = Lexicon()
+    room = desk()
+    table = given(room)
+    speaking, reaches = np.zeros((2 * (MOST + AHEAD), len(FEATURES)), np.int32), np.zeros(2 * (MOST + AHEAD), np.int32)
     dice = random.Random(1)
-    rows: list[Row] = []
+    rows: list[NDArray[np.int32]] = []
     answers: list[float] = []
     weights: list[float] = []
     owners: list[int] = []
     for owner, passage in enumerate(learned):
         for found, start, end, weight in _cases(passage, dice):
-            asked = questions(lexicon, passage.text, found, (LEFT, RIGHT), closed=True)
-            left, right = found.start - start, end - found.end
-            for side, listed, reach in ((asked.before, asked.left, left), (asked.after, asked.right, right)):
-                for row, answer in _answered(side, listed, reach):
-                    rows.append(row)
+            finding = found.start, found.end, NUMBERS[found.category]
+            text = np.frombuffer(passage.text, np.uint8)
+            left, right = asked(text, finding, (LEFT, RIGHT), table, speaking, reaches)
+            for first, last, reach in ((0, left, found.start - start), (left, left + right, end - found.end)):
+                for row, answer in _answered(range(first, last), reaches, reach):
+                    rows.append(speaking[row].copy())
                     answers.append(answer)
                     weights.append(weight)
                     owners.append(owner)
-    made = np.array(rows, np.int64)
-    features = np.concatenate([buckets(part, lexicon.table) for part in np.array_split(made, 1 + len(made) // 10_000)])
-    return Lesson(features, np.array(answers), np.array(weights), np.array(owners))
+    return Lesson(np.stack(rows).astype(np.intp), np.array(answers), np.array(weights), np.array(owners))
 
 
-def _answered(side: Side, listed: Sequence[Row], reach: int) -> Iterator[tuple[Row, float]]:
+def _answered(rows: range, reaches: NDArray[np.int32], reach: int) -> Iterator[tuple[int, float]]:
     outside = 0
-    for row, far in zip(listed, side.reaches, strict=False):
-        belongs = far <= reach
+    for row in rows:
+        belongs = bool(reaches[row] <= reach)
         outside += not belongs
         if outside > _BEYOND + 1:
             return

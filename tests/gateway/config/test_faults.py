@@ -95,6 +95,8 @@ CASES: list[tuple[str, str, str, str, str, str, int]] = [
     ("failover of no tenant", G, "grants:", "failover: [{purposes: [summary], tenants: [t-no]}]\ngrants:", "failover[0].tenants[0]", "no such tenant", 0),
     ("failover after a lost answer", G, "grants:", "failover: [{purposes: [summary], after: [500]}]\ngrants:", "failover[0].after[0]", "529", 0),
     ("failover after nothing", G, "grants:", "failover: [{purposes: [summary], after: []}]\ngrants:", "failover[0].after", "at least 1", 0),
+    ("a collector of traces at a path that ends", G, "grants:", "telemetry: {url: 'https://otel.example/'}\ngrants:", "telemetry.url", "without a slash", 0),
+    ("a collector of traces in plain text", G, "grants:", "telemetry: {url: 'http://otel.example'}\ngrants:", "telemetry.url", "127.0.0.1", 0),
     ("a log on a disk that is lost", G, "grants:", "replicas: {url: 'redis://127.0.0.1:6379', count: 2, carriage: {host: a, keeps_log: true, durability: local+waitaof}}\ngrants:", "replicas.carriage.durability", "keeps the log", 0),
     ("copies in a cluster", G, "grants:", "replicas: {url: 'redis+cluster://127.0.0.1:6379', count: 2, carriage: {host: a, durability: local+waitaof}}\ngrants:", "replicas.carriage.durability", "a cluster", 0),
     ("a grant to all", G, "callers: [service]", 'callers: ["*"]', "grants[0].callers[0]", "an id is", 0),

@@ -11,12 +11,13 @@ import pytest
 import yaml
 
 from gateway.categories import Category
-from gateway.redaction.edges import BITS, TOKEN, Lexicon, Row, buckets
+from gateway.redaction.edges import AHEAD, BITS, FEATURES, LEFT, MOST, NUMBERS, RIGHT, TOKEN
 from gateway.redaction.engine import Engine
 from gateway.redaction.explain import Explainer
 from gateway.redaction.findings import Ends, Window
-from gateway.redaction.growth import GROWTH, LEFT, RIGHT, Found, Growth, read_growth, written
+from gateway.redaction.growth import GROWTH, Found, Growth, read_growth, written
 from gateway.redaction.plain import Plain
+from gateway.redaction.reach import asked, desk, given
 from gateway.redaction.rules import RulesInvalid
 from tests.evaluate import ROOT, rules
 from tests.gateway.redaction.conftest import one_word
@@ -191,7 +192,7 @@ def test_what_is_written_is_read_back() -> None:
     growth = read_growth(yaml.safe_load(yaml.safe_dump(made)), lambda key, reason: pytest.fail(reason))
 
     assert growth is not None
-    assert (growth.left, growth.right) == (2, 5)
+    assert growth.most == (2, 5)
     again = growth._weights
     assert float(np.abs(again - weights).max()) <= float(made["scale"]) / 2 + 1e-6  # type: ignore[arg-type]
 
@@ -207,15 +208,19 @@ def test_the_file_names_no_word() -> None:
 
 def test_absent_forms_have_no_weight() -> None:
     """A short word has no beginning and no ending that could be mistaken for another's."""
-    lexicon = Lexicon()
-    short, long = lexicon.number(b"ms"), lexicon.number(b"sclerosis")
+    room = desk()
+    speaking = np.zeros((2 * (MOST + AHEAD), len(FEATURES)), np.int32)
+    finding = 10, 12, NUMBERS[Category.HEALTH]
 
-    rows = np.array([Row(word, word, word, word, word, word, 1, 0, 1, 1, 1) for word in (short, long)], np.int64)
-    features = buckets(rows, lexicon.table)
-
-    assert (features[0] == 0).sum() == 11
-    assert (features[1] == 0).sum() == 0
-    assert features.max() < 1 << BITS
+    for text, absent in ((b"ms ms of; ms ms ms", 11), (b"sclerosis ms", 6)):
+        at = text.index(b" ms")
+        finding = at + 1, at + 3, NUMBERS[Category.HEALTH]
+        left, _right = asked(
+            np.frombuffer(text, np.uint8), finding, (1, 0), given(room), speaking, np.zeros(64, np.int32)
+        )
+        assert left == 1
+        assert (speaking[0] == 0).sum() == absent
+        assert 0 <= speaking[0].max() < 1 << BITS
 
 
 def test_a_text_full_of_findings_takes_milliseconds() -> None:
