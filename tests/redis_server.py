@@ -59,6 +59,11 @@ class RedisServer:
             link.sendall(encoded(words))
             return link.recv(65536)
 
+    def cpu(self) -> float:
+        """Seconds of processor that it has taken."""
+        said = dict(line.split(":", 1) for line in self.ask("INFO", "cpu").decode().splitlines() if ":" in line)
+        return float(said["used_cpu_user"]) + float(said["used_cpu_sys"])
+
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal: SIGSTOP makes it a black hole, SIGCONT ends that."""
         assert self._process is not None

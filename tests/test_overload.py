@@ -211,4 +211,10 @@ async def test_one_caller_at_ten_times_its_limit() -> None:
         print(f"p{part * 100:.0f} of the other: alone {figures[0]:.1f}, beside one within its limit {figures[1]:.1f}, "
               f"at ten times it {figures[2]:.1f} ms: {figures[2] / figures[1]:.2f} of that, "
               f"{figures[2] / figures[0]:.2f} of alone")  # fmt: skip
+    # Round by round: one pause of a shared machine would else decide the 99th percentile of all rounds together.
+    raised = [one.percentile(0.99) / other.percentile(0.99) for one, other in zip(beside, alone, strict=True)]
+    print(
+        f"p99 at ten times it, of alone, by the round: median {median(raised):.2f}, {min(raised):.2f} to {max(raised):.2f}"
+    )
     assert all(set(each.answers) == {200} for each in beside)
+    assert median(raised) <= 1.2

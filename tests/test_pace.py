@@ -11,6 +11,7 @@ import io
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
@@ -46,17 +47,17 @@ def cpu(hosts: Sequence[Host]) -> float:
 
 
 @asynccontextmanager
-async def replicas(folder: Path, redis: RedisServer) -> AsyncIterator[tuple[list[Host], list[Host]]]:
-    """Three hosts that share log and limits; and three that share nothing."""
+async def replicas(folder: Path, redis: RedisServer, **more: object) -> AsyncIterator[tuple[list[Host], list[Host]]]:
+    """Three hosts that share log and limits; and three that share nothing. `more`: see `region`."""
     async with AsyncExitStack() as stack:
         upstream = provider()
         await upstream.start(LOAD_CORE)
         stack.push_async_callback(upstream.stop)
         raw = cast("Simulator", SimpleNamespace(port=upstream.target.port))
-        sharing = await stack.enter_async_context(region(folder, raw, redis, "b", "c", models=(PLAIN,)))
+        sharing = await stack.enter_async_context(region(folder, raw, redis, "b", "c", models=(PLAIN,), **more))
         others: list[Host] = []
         for name in ("x", "y", "z"):
-            host = Host(folder, name, raw, None, keeps=True, models=(PLAIN,))
+            host = Host(folder, name, raw, None, keeps=True, models=(PLAIN,), **more)
             others.append(host)
             await host.start()
             assert host.served is not None
@@ -64,39 +65,59 @@ async def replicas(folder: Path, redis: RedisServer) -> AsyncIterator[tuple[list
         yield sharing, others
 
 
-async def flat_out(hosts: Sequence[Host], requests: Sequence[Requests], seconds: float) -> tuple[float, float]:
-    """Calls a second of all together, and milliseconds of processor a call."""
-    before = cpu(hosts)
+@dataclass(frozen=True)
+class Turn:
+    """What three hosts did at once: calls a second, and milliseconds of processor a call, of hosts and Redis."""
+
+    rate: float
+    cost: float
+    redis: float
+
+
+async def flat_out(hosts: Sequence[Host], requests: Sequence[Requests], redis: RedisServer, seconds: float) -> Turn:
+    """All of them, each by six connections that ask again as soon as they are answered."""
+    before = cpu(hosts), redis.cpu()
     found = await asyncio.gather(
         *(closed(target(host), each, 6, seconds) for host, each in zip(hosts, requests, strict=True))
     )
     calls = sum(each.answers[200] for each in found)
     assert all(set(each.answers) == {200} for each in found)
-    return sum(each.goodput for each in found), (cpu(hosts) - before) / calls * 1000
+    spent = (cpu(hosts) - before[0], redis.cpu() - before[1])
+    return Turn(sum(each.goodput for each in found), spent[0] / calls * 1000, spent[1] / calls * 1000)
 
 
 @pytest.mark.soak
-async def test_what_three_that_share_are_beside_three_that_do_not(tmp_path: Path, private_redis: RedisServer) -> None:
-    """What one log and shared limits cost a call, Redis on the same two cores: throughput, processor and latency, in turn."""
-    async with replicas(tmp_path, private_redis) as (sharing, alone):
-        asked = {id(hosts): [Requests(target(host)) for host in hosts] for hosts in (sharing, alone)}
-        rates, costs, delays = (dict[int, list[float]](), dict[int, list[float]](), dict[int, list[Measured]]())
-        for hosts in (sharing, alone):
-            await flat_out(hosts, asked[id(hosts)], 2.0)
-        for _ in range(6):
-            for hosts in (sharing, alone):
-                rate, cost = await flat_out(hosts, asked[id(hosts)], 4.0)
-                rates.setdefault(id(hosts), []).append(rate)
-                costs.setdefault(id(hosts), []).append(cost)
-                at = hosts[1]
-                delays.setdefault(id(hosts), []).append(await opened(target(at), asked[id(hosts)][1], 60, 3.0))
-    both, none = id(sharing), id(alone)
-    ratio = [one / other for one, other in zip(rates[both], rates[none], strict=True)]
-    print(f"\nthree that share: {median(rates[both]):.0f} calls/s of {median(rates[none]):.0f}: median {median(ratio):.3f} "
-          f"({min(ratio):.2f} to {max(ratio):.2f}); processor a call {median(costs[both]):.3f} ms of {median(costs[none]):.3f}; "
-          + "; ".join(f"p{part * 100:.0f} {together(delays[both]).percentile(part):.1f} ms of {together(delays[none]).percentile(part):.1f}"
+@pytest.mark.parametrize(
+    ("more", "reached"), [({"redaction": {}}, 0.85), ({}, 0.65)], ids=["everything on", "redaction off"]
+)
+async def test_what_three_that_share_are_beside_three_that_do_not(
+    tmp_path: Path, private_redis: RedisServer, more: dict[str, object], reached: float
+) -> None:
+    """What one log and shared limits cost: throughput, processor and latency, in turn. The goal is 0.95 of the calls.
+
+    Three processes on two cores are never three times one that has them alone, so the sum that they are held against is
+    that of three that run at the same time in the same places, share nothing, and leave the limits out.
+    """
+    async with replicas(tmp_path, private_redis, **more) as both:
+        asked = [[Requests(target(host)) for host in hosts] for hosts in both]
+        turns: tuple[list[Turn], list[Turn]] = ([], [])
+        delays: tuple[list[Measured], list[Measured]] = ([], [])
+        for number in range(7):
+            for at, hosts in enumerate(both):
+                turn = await flat_out(hosts, asked[at], private_redis, 4.0)
+                late = await opened(target(hosts[1]), asked[at][1], 60, 3.0)
+                if number:  # what is measured first is colder
+                    turns[at].append(turn)
+                    delays[at].append(late)
+    ratio = [one.rate / other.rate for one, other in zip(*turns, strict=True)]
+    costs = [(one.cost + one.redis) / other.cost for one, other in zip(*turns, strict=True)]
+    shown = [[median(getattr(turn, name) for turn in each) for name in ("rate", "cost", "redis")] for each in turns]
+    print(f"\nthree that share: {shown[0][0]:.0f} calls/s of {shown[1][0]:.0f}: median {median(ratio):.3f} "
+          f"({min(ratio):.2f} to {max(ratio):.2f}; goal 0.95); processor a call {shown[0][1]:.3f} ms and Redis "
+          f"{shown[0][2]:.3f} of {shown[1][1]:.3f}: {median(costs):.2f} ({min(costs):.2f} to {max(costs):.2f}); "
+          + "; ".join(f"p{part * 100:.0f} {together(delays[0]).percentile(part):.1f} ms of {together(delays[1]).percentile(part):.1f}"
                       for part in (0.5, 0.99)))  # fmt: skip
-    assert median(ratio) > 0.3
+    assert median(ratio) > reached
 
 
 async def recorded(ledger: Ledger, rate: float, seconds: float, ended: list[float]) -> None:
@@ -146,3 +167,4 @@ async def test_calls_are_signed_within_two_seconds(
     print(f"\n{len(ended) / (ended[-1] - ended[0]):.0f} calls/s at two hosts, {len(ended)} in all: signed after "
           f"{median(delays):.2f} s at the median, p99 {delays[int(0.99 * len(delays))]:.2f} s, at the latest {delays[-1]:.2f} s")  # fmt: skip
     assert len(delays) == len(ended)
+    assert delays[-1] < 2

@@ -82,12 +82,14 @@ class Known:
         self._symbols: dict[tuple[int, ...], int] = {}
         self._next = len(starts) - 1
         self._fresh = self._letters = 0
+        letters = np.zeros(_MOST_LETTERS, np.uint8)
+        self._room = letters.data
         self.words = Words(
             fixed.letters,
             fixed.starts,
             fixed.symbols,
             fixed.slots,
-            fresh_letters=np.zeros(_MOST_LETTERS, np.uint8),
+            fresh_letters=letters,
             fresh_starts=np.zeros(_MOST_WORDS + 1, np.int32),
             fresh_symbols=np.zeros(_MOST_WORDS, np.int32),
             fresh_slots=np.zeros(_FREE * _MOST_WORDS, np.int32),
@@ -113,7 +115,7 @@ class Known:
         symbol = self._symbol((ANY, *sorted(self._forms.borne(word))))
         if self._fresh < _MOST_WORDS and self._letters + len(word) <= _MOST_LETTERS:
             self._letters += len(word)
-            words.fresh_letters[self._letters - len(word) : self._letters] = np.frombuffer(word, np.uint8)
+            self._room[self._letters - len(word) : self._letters] = word
             words.fresh_symbols[self._fresh] = symbol
             words.fresh_starts[self._fresh + 1] = self._letters
             put(words.fresh_slots, words.fresh_letters, words.fresh_starts, self._fresh)

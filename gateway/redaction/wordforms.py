@@ -15,6 +15,9 @@ from gateway.redaction.grammar import WORD, Tree, members, read
 ANY_WORD = r"(?:\w){1,}"
 _DIGIT = sum(1 << code for code in b"0123456789")
 _UPPER = sum(1 << code for code in b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_ALPHABET = b"abcdefghijklmnopqrstuvwxyz"
+_USUAL = 40
+"""So many letters a word has at most, but for what is none."""
 _LETTERS = 3
 """So many letters of a beginning, or an ending, are looked up."""
 
@@ -85,7 +88,7 @@ class WordForms:
         self.atoms = tuple(atom for _form, atom in listed)
         self._beginnings: dict[bytes, list[tuple[bytes, int, str, int]]] = defaultdict(list)
         self._endings: dict[bytes, list[tuple[bytes, int, str, int]]] = defaultdict(list)
-        self._made_of: dict[bytes, list[tuple[int, int | None, int]]] = defaultdict(list)
+        made_of: dict[bytes, list[tuple[int, int | None, int]]] = defaultdict(list)
         with_digits: list[tuple[str, int]] = []
         others: list[tuple[str, int]] = []
         for form, atom in listed:
@@ -106,23 +109,31 @@ class WordForms:
                 self._endings[ending[-_LETTERS:]].append((ending, least, exact, atom))
             elif len(between) == 1:
                 listing = "".join(members(between[0].mask)).encode()
-                self._made_of[listing].append((least, between[0].most, atom))
+                made_of[listing].append((least, between[0].most, atom))
             elif any(part.least and not part.mask & ~_DIGIT for part in between):
                 with_digits.append((form, atom))
             else:
                 others.append((form, atom))
         self._with_digits = _Several(with_digits)
         self._others = _Several(others)
+        self._made_of = list(made_of.items())
+        self._made_of_all = [forms for listing, forms in self._made_of if not _ALPHABET.translate(None, listing)]
+        self._made_of_some = [one for one in self._made_of if _ALPHABET.translate(None, one[0])]
+        self._by_size: dict[int, list[int]] = {}
 
     def borne(self, word: bytes) -> list[int]:
         """The atoms that a word bears by its forms."""
         found = self._others.of(word)
-        if not word.isalpha():
-            found.extend(self._with_digits.of(word))
         size = len(word)
-        for characters, forms in self._made_of.items():
+        if word.isalpha():
+            found.extend(self._of_size(size))
+            left = self._made_of_some
+        else:
+            found.extend(self._with_digits.of(word))
+            left = self._made_of
+        for characters, forms in left:
             if not word.translate(None, characters):
-                found.extend(atom for least, most, atom in forms if least <= size and (most is None or size <= most))
+                found.extend(_sized(forms, size))
         for letters in range(1, min(size, _LETTERS) + 1):
             for beginning, least, exact, atom in self._beginnings.get(word[:letters], ()):
                 if size >= least and word.startswith(beginning) and (not exact or _expression(exact).is_whole(word)):
@@ -131,6 +142,20 @@ class WordForms:
                 if size >= least and word.endswith(ending) and (not exact or _expression(exact).is_whole(word)):
                     found.append(atom)
         return found
+
+    def _of_size(self, size: int) -> list[int]:
+        """The atoms that every word of so many letters bears."""
+        known = self._by_size.get(size)
+        if known is None:
+            known = [atom for forms in self._made_of_all for atom in _sized(forms, size)]
+            if size <= _USUAL:
+                self._by_size[size] = known
+        return known
+
+
+def _sized(forms: Iterable[tuple[int, int | None, int]], size: int) -> list[int]:
+    """The atoms of those that a word may have which is so long."""
+    return [atom for least, most, atom in forms if least <= size and (most is None or size <= most)]
 
 
 @cache

@@ -42,7 +42,7 @@ RESEND_SECONDS: Final = 2.0
 QUEUED: Final = 64
 """Entries in the stream beyond which nobody adds one: Redis is no store, and what is not sent is not lost."""
 LOOK_SECONDS: Final = 0.1
-PACE_SECONDS: Final = 0.06
+PACE_SECONDS: Final = 0.1
 """Between two entries of one journal that is not behind. What was not sent yet is lost with its disk, so not long."""
 GRACE_SECONDS: Final = 2.0
 COPIED_SECONDS: Final = 3.0
@@ -165,6 +165,7 @@ class Carrier:
         self._sent = -1
         self._moved = monotonic()
         self._head: bytes | None = None
+        self._home = ""
         self._may_send = False
         self._full = False
         self.heard = -1e9
@@ -268,9 +269,9 @@ class Carrier:
         return rows[0].seq - self.taken > WINDOW and self.taken >> 40 == rows[0].seq >> 40
 
     async def _hear(self) -> None:
-        key = self._line.key
-        head, home, queued = await self._line.run_all(
-            ("GET", key("head")), ("GET", key("home")), ("XLEN", key("carriage"))
+        key, whose = self._line.key, self._home
+        head, home, queued, *places = await self._line.run_all(
+            ("GET", key("head")), ("GET", key("home")), ("XLEN", key("carriage")), *self._asked(whose)
         )
         self._may_send = isinstance(home, bytes) and isinstance(queued, int) and queued < QUEUED
         if isinstance(head, bytes):
@@ -279,21 +280,25 @@ class Carrier:
             await self._line.run("SET", key("head"), self._head, "NX")
         if not isinstance(home, bytes):
             return
-        whose = home.decode("ascii", "replace")
-        taken, signed = await self._line.run_all(
-            ("HGET", key(f"taken:{whose}"), self._name), ("HGET", key(f"signed:{whose}"), self._name)
-        )
+        self._home = home.decode("ascii", "replace")
+        if self._home != whose:
+            whose, places = self._home, await self._line.run_all(*self._asked(self._home))
+        taken, signed = places
         self.heard = monotonic()
         moved = self._place("taken", whose, taken)
         if moved is not None and moved != self.taken:  # -1, too: another host may make the log now, and have nothing
             self._sent = moved if moved < self.taken else self._sent
             self.taken, self._moved = moved, monotonic()
-            self.older = moved > await self._source.last()
+            self.older = moved > self._sent and moved > await self._source.last()
             self._moved_on()
         through = self._place("signed", whose, signed)
         if through is not None and through > self.signed and not self.older:
             self.signed = through
             await self._source.forget(through)
+
+    def _asked(self, whose: str) -> list[tuple[str, str, str]]:
+        """How a host that makes the log is asked how far it is."""
+        return [("HGET", self._line.key(f"{what}:{whose}"), self._name) for what in ("taken", "signed")]
 
     def _place(self, what: str, whose: str, value: object) -> int | None:
         """What the log's host said; None if it said nothing, or somebody else did."""

@@ -43,6 +43,7 @@ class OnDisk:
         self._spool = spool
         self._forget = forget
         self._turn = asyncio.Lock()
+        self._writer: tuple[int, str | None] = -1, None
         self._reading: set[asyncio.Task[object]] = set()
 
     async def after(self, seq: int, most: int) -> list[Carried]:
@@ -51,7 +52,10 @@ class OnDisk:
 
     async def writer(self, seq: int) -> str | None:
         """See `Source`."""
-        return await self._read(lambda: self._spool.started(seq >> RSEQ_BITS))
+        boot = seq >> RSEQ_BITS
+        if self._writer[0] != boot or self._writer[1] is None:
+            self._writer = boot, await self._read(lambda: self._spool.started(boot))
+        return self._writer[1]
 
     async def last(self) -> int:
         """See `Source`."""

@@ -7,14 +7,12 @@ which is looked at once a second anyway. Ids are the public halves of keys.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import re
 from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Final, cast
 
-from gateway.replicas.door import Away, Door, Word
+from gateway.replicas.door import Door, Word
 from gateway.replicas.scripts import NEWS
 
 EVERY_SECONDS: Final = 0.15
@@ -24,7 +22,7 @@ _KEY_ID: Final = re.compile(r"[0-9a-f]{16}").fullmatch
 
 
 class News:
-    """Runs from `keep_listening` until cancelled. Belongs to one event loop.
+    """The exchange. Belongs to one event loop.
 
     Args:
         known: the revocations that this replica knows.
@@ -45,13 +43,6 @@ class News:
     def silent_seconds(self) -> float:
         """How long ago this replica last heard what the others know."""
         return monotonic() - self._heard
-
-    async def keep_listening(self) -> None:
-        """Exchange what is known, every `EVERY_SECONDS`."""
-        while True:
-            with contextlib.suppress(Away):  # the next look says more
-                await self.exchange()
-            await asyncio.sleep(EVERY_SECONDS)
 
     async def exchange(self) -> None:
         """Tell and hear once.

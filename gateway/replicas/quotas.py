@@ -1,20 +1,25 @@
 """Quotas that all replicas share, counted in Redis; while it is away, a stated part of each in this process.
 
-With Redis: one script a call, all claims or none. A call whose reply is lost was perhaps counted; it is not asked for
-again, but settled afterwards: what was counted there is given back, since it is counted here (`scripts.SETTLE`), and
-what was not never is. Without: `Quota.share` of each bound, never none and never nothing, and of the
-day's tokens the part of what Redis last said was left. What calls really used, and what is in flight, is told
-afterwards, gathered, and told again until it is heard; each telling counts once.
+With Redis: one script a call, all claims or none, and with it a block for the calls that follow, which need no round
+trip then (`ahead`). A call whose reply is lost was perhaps counted; it is not asked for again, but settled afterwards:
+what was counted there is given back, since it is counted here (`scripts.SETTLE`), and what was not never is. Without:
+`Quota.share` of each bound, never none and never nothing, and of the day's tokens the part of what Redis last said was
+left. What calls really used, what is in flight, and what of a block was not used is told afterwards, gathered, and told
+again until it is heard; each telling counts once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import Final, cast
 
-from gateway.quotas import Claim, Counters, Held, Quota, parted, refusal, tightest
+from gateway.quotas import Claim, Counters, Held, OverQuota, Quota, parted, refusal, tightest
+from gateway.replicas.ahead import FEWEST, Ahead, part
+from gateway.replicas.ahead import KEPT_SECONDS as AHEAD_SECONDS
 from gateway.replicas.door import Away, Door, Reply, Word
 from gateway.replicas.scripts import KEPT_SECONDS, KINDS, MARKED_SECONDS, MARKS, SETTLE, TAKE, TELL
 from providers.provider import Rate
@@ -24,6 +29,12 @@ LEASE_SECONDS: Final = 15.0
 _TELL_EVERY: Final = 0.05
 """How long what is to be told waits for a claim to go along with: a round trip of its own costs as much as a claim."""
 _MOST_TOLD: Final = 128
+_AGAIN_SECONDS: Final = 0.25
+"""The longest that a refusal is given again without asking: what others give back may make room earlier."""
+
+_UsedUp = tuple[float, float, tuple[Rate, ...]]
+"""Until when nobody is asked again, when there is a call again, and the rates that were told."""
+_NEVER: Final[_UsedUp] = 0.0, 0.0, ()
 
 
 class SharedQuotas:
@@ -42,10 +53,16 @@ class SharedQuotas:
         self._replica = replica
         self._replicas = replicas
         self._turns = itertools.count(1)
+        self._aheads: dict[str, Ahead] = {}
+        self._open: set[str] = set()
+        self._asking: set[str] = set()
+        self._used_up: dict[str, _UsedUp] = {}
+        self._refreshed = monotonic()
         self._used: dict[str, int] = {}
+        self._unused: dict[str, int] = {}
         self._changed: set[str] = set()
         self._doubtful: dict[int, tuple[list[str], int]] = {}
-        self._unheard: tuple[int, dict[str, int]] | None = None
+        self._unheard: tuple[int, dict[str, tuple[int, int]]] | None = None
         self._left_today: dict[str, int] = {}
         self._stirred = asyncio.Event()
         self._along: asyncio.Future[Reply] | None = None
@@ -54,41 +71,159 @@ class SharedQuotas:
         """See `quotas.Quotas`."""
         if not self._door.up:
             return self._alone(claims, tokens, stream=stream)
-        self._tell_along()  # before this call counts in: it is not admitted yet
+        now = monotonic()
+        self._refuse_again(claims, now)
+        covered, asked = self._covered(claims, tokens, now, stream=stream)
+        if asked:
+            self._tell_along()  # before this call counts in: it is not admitted yet
+        for claim in covered:
+            self._ahead(claim).spend(claim.quota, tokens)
         counts = self._counters.begin(claims, stream=stream)
+        left: dict[str, tuple[int, int]] = {}
+        if asked:
+            in_flight = dict(zip((claim.key for claim in claims), counts, strict=True))
+            try:
+                left = await self._take(asked, in_flight, tokens, now, stream=stream)
+            except (OverQuota, Away, asyncio.CancelledError) as error:
+                self._put_back(covered, tokens)
+                self._counters.leave(claims, stream=stream)
+                self._tell_soon(claims, 0)  # a telling that went before may have counted this call in
+                if isinstance(error, Away):
+                    return self._alone(claims, tokens, stream=stream)
+                raise
+        for claim in covered:
+            ahead = self._ahead(claim)
+            left[claim.key] = ahead.left[0] + ahead.calls, ahead.left[1] + ahead.tokens
+        rates = tightest(claims, [left[claim.key] for claim in claims])
+        return _Shared(self, claims, tokens, stream=stream, rates=rates)
+
+    def _refused(self, claim: Claim, kind: str, wait: float, rates: tuple[Rate, ...]) -> OverQuota:
+        if kind == "per_minute":
+            now = monotonic()
+            self._used_up[claim.key] = now + min(wait, _AGAIN_SECONDS), now + wait, rates
+        return refusal(claim, kind, wait, rates)
+
+    def _refuse_again(self, claims: Sequence[Claim], now: float) -> None:
+        """Refuse without asking whoever was told to wait and did not: a caller far beyond its limit must cost little.
+
+        Raises:
+            OverQuota: Redis said a moment ago that there is no call left until later.
+        """
+        for claim in claims:
+            until, free, rates = self._used_up.get(claim.key, _NEVER)
+            if now < until and claim.quota.per_minute is not None:
+                raise refusal(claim, "per_minute", free - now, rates)
+
+    def _covered(
+        self, claims: Sequence[Claim], tokens: int, now: float, *, stream: bool
+    ) -> tuple[list[Claim], list[Claim]]:
+        """The claims that a block covers, and those that Redis is to be asked for."""
+        covered: list[Claim] = []
+        asked: list[Claim] = []
+        for claim in claims:
+            ahead = self._ahead(claim)
+            ahead.seen(tokens, self._counters.count(claim.key)[0])
+            (covered if ahead.covers(claim.quota, tokens, now, stream=stream) else asked).append(claim)
+        return covered, asked
+
+    def _ahead(self, claim: Claim) -> Ahead:
+        key = claim.key
+        found = self._aheads.get(key)
+        if found is None:
+            found = self._aheads[key] = Ahead(monotonic())
+        return found
+
+    async def _take(
+        self,
+        asked: Sequence[Claim],
+        in_flight: Mapping[str, tuple[int, int]],
+        tokens: int,
+        now: float,
+        *,
+        stream: bool,
+    ) -> dict[str, tuple[int, int]]:
+        """Take in Redis what is asked; the calls and tokens left there. `in_flight`: calls and streams here with it.
+
+        Raises:
+            Away: whether it was counted is unknown.
+            OverQuota: it was not.
+        """
+        wants = [self._want(claim, now) for claim in asked]
         turn = next(self._turns)
         marks, mark = self._mark(turn)
-        keys = [*(self._door.key(f"quota:{claim.key}") for claim in claims), marks]
+        keys = [*(self._door.key(f"quota:{claim.key}") for claim in asked), marks]
         words: list[Word] = [
-            self._replica, turn, round(LEASE_SECONDS * 1000), tokens, int(stream), KEPT_SECONDS, mark, MARKED_SECONDS
+            self._replica, turn, round(LEASE_SECONDS * 1000), tokens, int(stream), KEPT_SECONDS, mark, MARKED_SECONDS,
+            part(self._replicas), FEWEST,
         ]  # fmt: skip
-        for claim, (calls, streams) in zip(claims, counts, strict=True):
-            words += [*_bounds(claim.quota), calls, streams]
+        for claim, want in zip(asked, wants, strict=True):
+            calls, streams = in_flight[claim.key]
+            words += [*_bounds(claim.quota), calls + self._ahead(claim).places, streams, *want]
+        granted = [0] * (3 * len(asked))
+        left = [(0, 0)] * len(asked)
         try:
             reply = cast("list[int]", await self._door.run(TAKE, keys, words))
-        except Away:
-            self._counters.leave(claims, stream=stream)
-            self._doubt(turn, claims, tokens)
-            return self._alone(claims, tokens, stream=stream)
-        except asyncio.CancelledError:
-            self._counters.leave(claims, stream=stream)
-            self._doubt(turn, claims, tokens)  # perhaps it was counted; the caller got nothing for it
+            left = self._left(asked, reply[1:] if reply[0] == 1 else reply[4:])
+            if reply[0] != 1:
+                raise self._refused(asked[reply[1] - 1], KINDS[reply[2] - 1], reply[3] / 1000, tightest(asked, left))
+            granted = reply[1 + 3 * len(asked) :]
+        except (Away, asyncio.CancelledError):
+            self._doubt(turn, asked, tokens, ahead=any(map(any, wants)))  # perhaps it was counted
             raise
-        return self._decided(claims, tokens, reply, stream=stream)
+        finally:
+            for at, (claim, want) in enumerate(zip(asked, wants, strict=True)):
+                if any(want):
+                    self._grant(claim, granted[3 * at : 3 * at + 3], left[at])
+        return {claim.key: each for claim, each in zip(asked, left, strict=True)}
 
-    def _decided(self, claims: Sequence[Claim], tokens: int, reply: list[int], *, stream: bool) -> Held:
-        admitted = reply[0] == 1
-        levels = reply[1:] if admitted else reply[4:]
-        left = [(levels[at], levels[at + 1]) for at in range(0, len(levels), 3)]
-        for claim, today in zip(claims, levels[2::3], strict=True):
+    def _want(self, claim: Claim, now: float) -> tuple[int, int, int]:
+        """What to ask for ahead; the block before it ends."""
+        ahead = self._ahead(claim)
+        want = ahead.want(now)
+        if any(want):
+            self._end(claim.key)
+            self._asking.add(claim.key)  # what it gets counts as in flight there, before it is known here
+        return want
+
+    def _grant(self, claim: Claim, granted: Sequence[int], left: tuple[int, int]) -> None:
+        calls, tokens, places = granted
+        self._ahead(claim).grant(calls, tokens, places, left, monotonic())
+        self._asking.discard(claim.key)
+        self._open.add(claim.key)
+        self._tell_soon([claim], 0)
+
+    def _left(self, claims: Sequence[Claim], levels: Sequence[int]) -> list[tuple[int, int]]:
+        """Calls and tokens left in Redis, of its reply's levels."""
+        for claim, today in zip(claims, levels[2::3], strict=False):
             if today >= 0:
                 self._left_today[claim.key] = today
-        rates = tightest(claims, left)
-        if not admitted:
-            self._counters.leave(claims, stream=stream)
-            self._tell_soon(claims, 0)  # a telling that went before may have counted this call in
-            raise refusal(claims[reply[1] - 1], KINDS[reply[2] - 1], reply[3] / 1000, rates)
-        return _Shared(self, claims, tokens, stream=stream, rates=rates)
+        return [(levels[at], levels[at + 1]) for at in range(0, 3 * len(claims), 3)]
+
+    def _put_back(self, covered: Sequence[Claim], tokens: int) -> None:
+        """Into their blocks, of which `_end_over` gives back what is over by now."""
+        for claim in covered:
+            self._ahead(claim).spend(claim.quota, tokens, -1)
+            self._open.add(claim.key)
+
+    def _end(self, key: str) -> None:
+        """End a block: what is left of it is told."""
+        calls, tokens = self._aheads[key].end()
+        self._open.discard(key)
+        self._unused[key] = self._unused.get(key, 0) + calls
+        self._used[key] = self._used.get(key, 0) - tokens
+        self._changed.add(key)
+        self._stirred.set()
+
+    def _end_over(self) -> None:
+        now = monotonic()
+        for key in tuple(self._open):
+            if self._aheads[key].over(now) or not self._door.up:
+                self._end(key)
+
+    def end(self) -> None:
+        """End every block."""
+        for key in tuple(self._open):
+            self._end(key)
 
     def _alone(self, claims: Sequence[Claim], tokens: int, *, stream: bool) -> Held:
         """Admit by this process's share.
@@ -116,9 +251,9 @@ class SharedQuotas:
         """Where a call's mark is: the key, and the first of its two bits."""
         return self._door.key(f"marks:{self._replica}:{turn // MARKS}"), turn % MARKS * 2
 
-    def _doubt(self, turn: int, claims: Sequence[Claim], tokens: int) -> None:
+    def _doubt(self, turn: int, claims: Sequence[Claim], tokens: int, *, ahead: bool) -> None:
         """Nobody knows whether this call was counted: settle it when Redis answers again."""
-        counted = [self._door.key(f"quota:{claim.key}") for claim in claims if claim.quota.counts_tokens]
+        counted = [self._door.key(f"quota:{claim.key}") for claim in claims if ahead or claim.quota.counts_tokens]
         if counted:
             self._doubtful[turn] = counted, tokens
         self._tell_soon(claims, 0)
@@ -126,7 +261,10 @@ class SharedQuotas:
     def left(self, claims: Sequence[Claim], tokens: int, *, stream: bool) -> None:
         """A call that Redis, or nobody but us, admitted is over."""
         self._counters.leave(claims, stream=stream)
-        self._tell_soon(claims, tokens)
+        now = monotonic()
+        for claim in claims:
+            if not self._ahead(claim).keeps(now) or stream or (tokens and claim.quota.counts_tokens):
+                self._tell_soon([claim], tokens)
 
     def adjusted(self, claims: Sequence[Claim], tokens: int) -> None:
         """It used more, or fewer, tokens than this process's share was charged."""
@@ -143,24 +281,30 @@ class SharedQuotas:
     @property
     def untold(self) -> bool:
         """Whether anything is still to be told."""
-        return bool(self._changed or self._doubtful) or self._unheard is not None
+        return bool(self._doubtful) or self._unheard is not None or not self._changed <= self._asking
 
     def came_back(self) -> None:
         """Redis is there again: it knows nothing of what is in flight, and counts the day from now on."""
         self._counters.forget_used()
-        self._changed.update(self._counters.in_flight())
+        self.end()  # what was charged may be forgotten there
+        self._tell_in_flight()
+
+    def _tell_in_flight(self) -> None:
+        self._changed.update(self._counters.in_flight(), self._open)
+        self._refreshed = monotonic()
         self._stirred.set()
 
     async def keep_telling(self) -> None:
-        """Tell what has changed, gathered, and what is in flight before its lease ends. Runs until cancelled."""
+        """Tell what has changed, gathered, what is in flight before its lease ends, and end blocks, until cancelled."""
         while True:
-            try:
-                async with asyncio.timeout(LEASE_SECONDS / 3):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(AHEAD_SECONDS / 4 if self._open else LEASE_SECONDS / 3):
                     await self._stirred.wait()
-            except TimeoutError:
-                self._changed.update(self._counters.in_flight())
+            if monotonic() - self._refreshed > LEASE_SECONDS / 3:
+                self._tell_in_flight()
             self._stirred.clear()
             await asyncio.sleep(_TELL_EVERY)
+            self._end_over()
             while self._door.up and self.untold:
                 try:
                     await self.tell()
@@ -175,7 +319,7 @@ class SharedQuotas:
         """
         for turn, (keys, tokens) in tuple(self._doubtful.items()):
             marks, mark = self._mark(turn)
-            await self._door.run(SETTLE, [marks, *keys], [tokens, mark, MARKED_SECONDS])
+            await self._door.run(SETTLE, [marks, *keys], [tokens, mark, MARKED_SECONDS, turn, self._replica])
             del self._doubtful[turn]
         if self._along is not None:
             await asyncio.wait([self._along])
@@ -203,17 +347,24 @@ class SharedQuotas:
             Away: Redis is down.
         """
         if self._unheard is None:
-            if not self._changed:
+            if self._changed <= self._asking:
                 return None
-            batch = {key: self._used.pop(key, 0) for key in itertools.islice(sorted(self._changed), _MOST_TOLD)}
+            told = sorted(self._changed - self._asking)[:_MOST_TOLD]
+            batch = {key: (self._used.pop(key, 0), self._unused.pop(key, 0)) for key in told}
             self._changed.difference_update(batch)
             self._unheard = next(self._turns), batch
         turn, batch = self._unheard
         keys = [self._door.key(f"told:{self._replica}"), *(self._door.key(f"quota:{key}") for key in batch)]
         words: list[Word] = [self._replica, turn, round(LEASE_SECONDS * 1000), KEPT_SECONDS]
-        for key, tokens in batch.items():
-            words += [tokens, *self._counters.count(key)]
+        for key, (tokens, unused) in batch.items():
+            calls, streams = self._counters.count(key)
+            words += [tokens, unused, calls + self._kept(key), streams]
         return self._door.ask(TELL, keys, words)
+
+    def _kept(self, key: str) -> int:
+        """The places that count as in flight though no call has them."""
+        ahead = self._aheads.get(key)
+        return 0 if ahead is None else ahead.places
 
 
 class _Shared:

@@ -5,6 +5,7 @@ One hash for each claim, all under one hash tag, so that a cluster keeps them in
     r, t   micro-calls and micro-tokens left of the minute; `at`: when they were counted, in microseconds
     u, d   tokens used today, and which day (UTC) that is
     f:ID   what the replica ID has in flight: calls, streams, the number of the telling, and until when it counts (ms)
+    a:ID   what it took ahead last: the number of that call, calls and tokens
 
 A replica tells what it has in flight as a whole (calls that wait for `TAKE` count in, so it is never too few), so
 telling it twice is telling it once, and what a dead replica held comes free when its lease ends.
@@ -12,8 +13,9 @@ telling it twice is telling it once, and what a dead replica held comes free whe
 Of each call that it counted, `TAKE` leaves a mark: a bit, and beside it one that says that nobody waits any more
 (`SETTLE`). So a call whose reply was lost, and that its replica then counted by itself, is charged once.
 
-The reply of `TAKE` is: 1, then for each claim what is left of calls, tokens and the day (-1: not bounded); or 0, the
-claim's index from 1, the bound's number in `KINDS` from 1, the wait in ms, and the levels.
+The reply of `TAKE` is: 1, then for each claim what is left of calls, tokens and the day (-1: not bounded), then for
+each the calls, tokens and places that were granted ahead; or 0, the claim's index from 1, the bound's number in
+`KINDS` from 1, the wait in ms, and the levels.
 """
 
 from __future__ import annotations
@@ -58,13 +60,13 @@ TAKE: Final = (
     + """
 local replica, turn, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local tokens, stream, kept = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local marks, mark = table.remove(KEYS), ARGV[7]
+local marks, mark, part, least = table.remove(KEYS), ARGV[7], tonumber(ARGV[9]), tonumber(ARGV[10])
 if redis.call('GETBIT', marks, mark + 1) == 1 then return {0, 1, 1, 1000} end -- given up, and nobody listens
 local found, levels = {}, {}
 for i, key in ipairs(KEYS) do
-  local base = 8 + (i - 1) * 7
+  local base = 10 + (i - 1) * 10
   local one = {}
-  for j = 1, 7 do one[j] = tonumber(ARGV[base + j]) end
+  for j = 1, 10 do one[j] = tonumber(ARGV[base + j]) end
   local held = redis.call('HMGET', key, 'r', 't', 'at', 'u', 'd')
   local at = number(held[3], now)
   one.r, one.t = level(held[1], at, one[1]), level(held[2], at, one[2])
@@ -90,7 +92,7 @@ for i, one in ipairs(found) do
       local name = fields[j]
       if string.sub(name, 1, 2) == 'f:' then
         local c, s, _, ends = string.match(fields[j + 1], '^(%S+) (%S+) (%S+) (%S+)$')
-        if tonumber(ends) * 1000 < now then redis.call('HDEL', KEYS[i], name)
+        if tonumber(ends) * 1000 < now then redis.call('HDEL', KEYS[i], name, 'a:' .. string.sub(name, 3))
         else
           calls, streams = calls + c, streams + s
           if name == 'f:' .. replica then ours, one.calls, one.streams = true, c + 1, s + stream end
@@ -102,46 +104,70 @@ for i, one in ipairs(found) do
     end
     if one[3] >= 0 and calls >= one[3] then return no(i, 3, 1000) end
     if stream == 1 and one[4] >= 0 and streams >= one[4] then return no(i, 4, 1000) end
+    one.free = one[3] - calls - 1
   end
   if one[5] >= 0 and one.u >= one[5] then return no(i, 5, (86400 - clock[1] % 86400) * 1000) end
 end
+local granted = {}
+local function ahead(one)
+  local calls, spare, places = one[8], one[9], one[10]
+  if one[1] >= 0 then calls = math.min(calls, math.floor((one.r / 1000000 - 1) / part)) end
+  if one[2] >= 0 then spare = math.min(spare, math.floor((one.t / 1000000 - tokens) / part)) end
+  if one[5] >= 0 then spare = math.min(spare, math.floor((one[5] - one.u - tokens) / part)) end
+  if calls < least or spare < 1 or places < 1 or (one[3] >= 0 and one.free / part < places) then return 0, 0, 0 end
+  return one[1] >= 0 and calls or 0, (one[2] >= 0 or one[5] >= 0) and spare or 0, one[3] >= 0 and places or 0
+end
 for i, key in ipairs(KEYS) do
   local one = found[i]
-  redis.call('HSET', key, 'at', whole(now), 'u', whole(one.u + tokens), 'd', whole(one.day))
-  if one[1] >= 0 then redis.call('HSET', key, 'r', whole(one.r - 1000000)) end
-  if one[2] >= 0 then redis.call('HSET', key, 't', whole(one.t - tokens * 1000000)) end
-  if one.calls then told(key, replica, one.calls, one.streams, turn, lease) end
+  local calls, spare, places = ahead(one)
+  for _, value in ipairs({calls, spare, places}) do granted[#granted + 1] = value end
+  local charged = tokens + spare
+  redis.call('HSET', key, 'at', whole(now), 'u', whole(one.u + charged), 'd', whole(one.day))
+  if one[1] >= 0 then redis.call('HSET', key, 'r', whole(one.r - (1 + calls) * 1000000)) end
+  if one[2] >= 0 then redis.call('HSET', key, 't', whole(one.t - charged * 1000000)) end
+  if calls + spare > 0 then
+    redis.call('HSET', key, 'a:' .. replica, whole(turn) .. ' ' .. whole(calls) .. ' ' .. whole(spare))
+  end
+  if one.calls then told(key, replica, one.calls + places, one.streams, turn, lease) end
   redis.call('EXPIRE', key, kept)
 end
 redis.call('SETBIT', marks, mark, 1)
 redis.call('EXPIRE', marks, ARGV[8])
 local reply = {1}
 for _, value in ipairs(levels) do reply[#reply + 1] = value end
+for _, value in ipairs(granted) do reply[#reply + 1] = value end
 return reply
 """
 )
 """KEYS: a hash for each claim, then the replica's marks. ARGV: replica, turn, lease (ms), tokens, 1 for a stream,
-seconds to keep, the call's place among the marks, and seconds to keep those; then for each claim the five bounds in the
-order of `KINDS` (-1: none), and the calls and streams of this replica with this one."""
+seconds to keep, the call's place among the marks, seconds to keep those, which part of what is left may be granted
+ahead, and the fewest calls; then for each claim the five bounds in the order of `KINDS` (-1: none), the calls and
+streams of this replica with this one, and the calls, tokens and places that it would have ahead."""
 
 SETTLE: Final = (
     _COMMON
     + """
-local tokens, mark = tonumber(ARGV[1]), ARGV[2]
+local mark, turn, taken = ARGV[2], ARGV[4], 'a:' .. ARGV[5]
 if redis.call('SETBIT', KEYS[1], mark + 1, 1) == 1 then return 0 end
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 if redis.call('GETBIT', KEYS[1], mark) == 0 then return 0 end
 for i = 2, #KEYS do
-  local held = redis.call('HMGET', KEYS[i], 't', 'u', 'd')
+  local tokens, held = tonumber(ARGV[1]), redis.call('HMGET', KEYS[i], 't', 'u', 'd', 'r', taken)
+  local number_of, calls, spare = string.match(held[5] or '', '^(%S+) (%S+) (%S+)$')
+  if number_of == turn then
+    tokens = tokens + spare
+    if held[4] then redis.call('HSET', KEYS[i], 'r', whole(held[4] + calls * 1000000)) end
+  end
   if held[1] then redis.call('HSET', KEYS[i], 't', whole(held[1] + tokens * 1000000)) end
   if number(held[3], -1) == day then redis.call('HSET', KEYS[i], 'u', whole(math.max(0, held[2] - tokens))) end
 end
 return 1
 """
 )
-"""Of a call whose `TAKE` got no answer: give its tokens back if it was counted, and see that it never will be.
-KEYS: the replica's marks, then a hash for each claim. ARGV: the tokens, the call's place, seconds to keep the marks. It
-may come before `TAKE`, which another connection holds up, and it may come twice."""
+"""Of a call whose `TAKE` got no answer: give its tokens back if it was counted, and what it took ahead, and see that
+it never will be. KEYS: the replica's marks, then a hash for each claim. ARGV: the tokens, the call's place, seconds to
+keep the marks, the call's turn, and the replica. It may come before `TAKE`, which another connection holds up, and it
+may come twice."""
 
 TELL: Final = (
     _COMMON
@@ -150,8 +176,12 @@ local replica, turn, lease, kept = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local again = number(redis.call('GET', KEYS[1]), -1) >= turn
 if not again then redis.call('SET', KEYS[1], whole(turn), 'EX', kept) end
 for i = 2, #KEYS do
-  local key, base = KEYS[i], 4 + (i - 2) * 3
-  local tokens = tonumber(ARGV[base + 1])
+  local key, base = KEYS[i], 4 + (i - 2) * 4
+  local tokens, unused = tonumber(ARGV[base + 1]), tonumber(ARGV[base + 2])
+  if unused ~= 0 and not again then
+    local held = redis.call('HGET', key, 'r')
+    if held then redis.call('HSET', key, 'r', whole(held + unused * 1000000)) end
+  end
   if tokens ~= 0 and not again then
     local held = redis.call('HGET', key, 't')
     if held then redis.call('HSET', key, 't', whole(held - tokens * 1000000)) end
@@ -159,15 +189,15 @@ for i = 2, #KEYS do
     local used = (number(redis.call('HGET', key, 'd'), -1) == today) and number(redis.call('HGET', key, 'u'), 0) or 0
     redis.call('HSET', key, 'u', whole(math.max(0, used + tokens)), 'd', whole(today))
   end
-  told(key, replica, tonumber(ARGV[base + 2]), tonumber(ARGV[base + 3]), turn, lease)
+  told(key, replica, tonumber(ARGV[base + 3]), tonumber(ARGV[base + 4]), turn, lease)
   redis.call('EXPIRE', key, kept)
 end
 return again and 0 or 1
 """
 )
 """KEYS: the replica's last telling, then a hash for each claim. ARGV: replica, turn, lease (ms), seconds to keep; then
-for each claim the tokens to count beside those counted already, and the calls and streams in flight. A telling that
-comes twice counts its tokens once."""
+for each claim the tokens to count beside those counted already, the calls taken ahead to give back, and the calls and
+streams in flight. A telling that comes twice counts its tokens and calls once."""
 
 NEWS: Final = """
 for i = 2, #ARGV do redis.call('SADD', KEYS[1], ARGV[i]) end

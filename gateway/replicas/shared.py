@@ -74,18 +74,31 @@ class Shared:
         make = asyncio.get_running_loop().create_task
         self._tasks = [
             make(self.quotas.keep_telling(), name="telling"),
-            make(self.news.keep_listening(), name="listening"),
-            make(self._keep_exchanging(), name="exchanging"),
+            make(self._keep_listening(), name="listening"),
         ]
+        if self._changes is not None:
+            self._tasks.append(make(self._keep_following(self._changes), name="changes"))
 
-    async def _keep_exchanging(self) -> None:
-        """Exchange suspensions and changes, as often as revocations."""
+    async def _keep_listening(self) -> None:
+        """Exchange revocations and suspensions, in one round trip: it costs more than what it carries."""
         while True:
-            with contextlib.suppress(Away):  # the next look says more
-                await self._suspended.exchange()
-                self._learned()
-                if self._changes is not None:
-                    await self._changes.exchange()
+            await asyncio.gather(self._hear_revoked(), self._hear_suspended())
+            await asyncio.sleep(EVERY_SECONDS)
+
+    async def _hear_revoked(self) -> None:
+        with contextlib.suppress(Away):  # the next look says more
+            await self.news.exchange()
+
+    async def _hear_suspended(self) -> None:
+        with contextlib.suppress(Away):
+            await self._suspended.exchange()
+            self._learned()
+
+    async def _keep_following(self, changes: Changes) -> None:
+        """Exchange changes, as often; one that is taken over takes its time."""
+        while True:
+            with contextlib.suppress(Away):
+                await changes.exchange()
             await asyncio.sleep(EVERY_SECONDS)
 
     async def stop(self) -> None:
@@ -93,6 +106,7 @@ class Shared:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.quotas.end()
         with contextlib.suppress(Away, TimeoutError):
             async with asyncio.timeout(_LAST_WORDS_SECONDS):
                 while self.quotas.untold:

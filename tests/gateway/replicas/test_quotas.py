@@ -31,7 +31,8 @@ class Replica:
             self.quotas.came_back()
 
     async def tell(self) -> None:
-        """Tell everything there is."""
+        """Tell everything there is, and what was taken ahead."""
+        self.quotas.end()
         while self.quotas.untold:
             await self.quotas.tell()
 
