@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +39,7 @@ class Bundle:
         secrets: provider credentials, by reference.
         digest: SHA-256 (64 hex) over processors, surfaces, settings, recognisers and schemas, in canonical form.
             Tenants and callers change by the hour and are recorded one by one, so they are not in it.
-        preimage: what `digest` is the digest of: JSON, for the evidence pack. Holds no secret, only references.
+        packed: `preimage`, compressed (RFC 1950): it is megabytes, and seldom asked for.
     """
 
     directory: Path
@@ -54,7 +55,12 @@ class Bundle:
     failover: Mapping[tuple[str, str | None], frozenset[Trouble]]
     secrets: Secrets = field(repr=False)
     digest: str
-    preimage: bytes = field(repr=False)
+    packed: bytes = field(repr=False)
+
+    @property
+    def preimage(self) -> bytes:
+        """What `digest` is the digest of: JSON, for the evidence pack. Holds no secret, only references."""
+        return zlib.decompress(self.packed)
 
     @property
     def state(self) -> Path:

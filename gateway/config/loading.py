@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+import zlib
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from itertools import product
@@ -177,7 +178,7 @@ class _Loading:
             failover=_failover(settings),
             secrets=Secrets(self._directory, self._environment),
             digest=sha256_hex(preimage),
-            preimage=preimage,
+            packed=zlib.compress(preimage, 1),
         )
 
     # the files, one kind after the other

@@ -24,7 +24,7 @@ _STANDS = 1 << 14
 _PLACES, _ENDS = 16, 2  # of a stand, on average
 _FREE = 3
 _ASKED = 1 << 16
-_MET = 1 << 11
+_MET = 1 << 10
 
 
 class Stretch(NamedTuple):
@@ -114,7 +114,7 @@ class Automaton:
         begun = np.zeros(len(symbols) + 1, np.uint8)
         further = self.known.further(piece)
         more = False
-        while not under_way(symbols, low, further, not piece, begun, self._given()):
+        while not under_way(symbols, low, *further, not piece, begun, self._given()):
             self._forget(more)
             more = True
         return np.flatnonzero(begun)

@@ -38,9 +38,11 @@ class Beginnings:
     """
 
     def __init__(self, sources: Iterable[str]) -> None:
-        # A place either takes a byte of `_bytes` and leads to the one in `_leads`, or leads to all of those at once.
-        self._bytes: list[int] = [0]
-        self._leads: list[tuple[int, ...]] = [()]  # place 0: the end of a match
+        # A place either takes a byte of `_bytes` and leads to the one in `_leads`, or is several at once, in `_forked`.
+        self._bytes: list[int] = [0]  # place 0: the end of a match
+        self._leads: list[int] = [0]
+        self._forked: dict[int, list[int]] = {0: []}
+        self._masks: dict[int, int] = {}
         self._known: dict[frozenset[int], _State] = {}
         self._start = self._state(frozenset(self._closed([self._place(read(source), 0) for source in sources])))
         self._dead = self._state(frozenset())
@@ -67,7 +69,7 @@ class Beginnings:
     def after(self, places: frozenset[int], byte: int) -> _State:
         """The state that a byte leads to."""
         bit = 1 << byte
-        taken = [self._leads[place][0] for place in places if self._bytes[place] & bit]
+        taken = [self._leads[place] for place in places if self._bytes[place] & bit]
         return self._state(frozenset(self._closed(taken)))
 
     def _state(self, places: frozenset[int]) -> _State:
@@ -89,7 +91,7 @@ class Beginnings:
             if place not in found:
                 found.add(place)
                 if not self._bytes[place]:
-                    waiting.extend(self._leads[place])
+                    waiting.extend(self._forked[place])
         return {place for place in found if self._bytes[place] or place == 0}
 
     # --- making places, from the end of a pattern to its beginning ---
@@ -111,7 +113,7 @@ class Beginnings:
         (part,) = tree.parts
         if tree.most is None:
             loop = self._forks(lead)
-            self._leads[loop] += (self._place(part, loop),)
+            self._forked[loop].append(self._place(part, loop))
             lead = loop
         else:
             for _ in range(tree.most - tree.least):
@@ -122,12 +124,14 @@ class Beginnings:
 
     def _takes(self, mask: int, lead: int) -> int:
         """A new place that takes one of these bytes."""
-        self._bytes.append(mask | (mask & _UPPER) << 32)
-        self._leads.append((lead,))
+        either = mask | (mask & _UPPER) << 32
+        self._bytes.append(self._masks.setdefault(either, either))  # thousands are the same
+        self._leads.append(lead)
         return len(self._bytes) - 1
 
     def _forks(self, *leads: int) -> int:
         """A new place that is several at once."""
         self._bytes.append(0)
-        self._leads.append(leads)
+        self._leads.append(0)
+        self._forked[len(self._bytes) - 1] = list(leads)
         return len(self._bytes) - 1

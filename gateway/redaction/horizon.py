@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gateway.categories import Category
+from gateway.redaction.automata import Expression
 from gateway.redaction.automaton import Stretch, Text
 from gateway.redaction.beginnings import Beginnings
 from gateway.redaction.evidence import Beside
@@ -21,7 +22,7 @@ from gateway.redaction.folding import fold, unsettled
 from gateway.redaction.grammar import Unread
 from gateway.redaction.growth import Found, Growth
 from gateway.redaction.recognizers import Linear
-from gateway.redaction.rules import Around, Compiled, Rule
+from gateway.redaction.rules import Compiled, Rule
 from gateway.redaction.scanner import AFTER, BEFORE, Candidate, beyond, candidates, judge, longer
 
 _WORD_AT_END = re.compile(rb"\w*\Z")
@@ -47,7 +48,7 @@ class Horizon:
         self._compiled = compiled
         self._own = own
         self._anywhere = _beginnings([source for one in own for source in one.sources])
-        self._around: dict[Around, Beginnings | None] = {}
+        self._sides: dict[Expression, Beginnings | None] = {}
 
     def settle(self, window: Window) -> Settled:
         """What is found in a window, and up to where."""
@@ -161,15 +162,18 @@ class Horizon:
                 continue
             if around is not rule.unless and before.holds(around.before):
                 continue
-            known = self._after(around)
-            if known is None or known.alive(cased[end : end + AFTER].lower(), 0):
-                return True
+            after = cased[end : end + AFTER].lower()
+            for side in around.after:
+                known = self._beginnings_of(side)
+                if known is None or known.alive(after, 0):
+                    return True
         return False
 
-    def _after(self, around: Around) -> Beginnings | None:
-        if around not in self._around:
-            self._around[around] = _beginnings([side.source for side in around.after])
-        return self._around[around]
+    def _beginnings_of(self, side: Expression) -> Beginnings | None:
+        """Those of one side, which many rules ask for, each beside others."""
+        if side not in self._sides:
+            self._sides[side] = _beginnings([side.source])
+        return self._sides[side]
 
     def _own_of(self, own: Linear, cased: bytes, start: int, ends: Ends) -> tuple[list[_Span], int]:
         """The spans of an operator's recogniser, which may begin anywhere."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,13 @@ def _atoms(word: bytes, spelled: tuple[int, ...], forms: WordForms) -> frozenset
     return frozenset((ANY, *spelled, *forms.borne(word)) if word[0] in _LETTERS else spelled)
 
 
+class Further(NamedTuple):
+    """What a word may bear of which only the beginning is known: a bit an atom, and whether phrases begin with one."""
+
+    atoms: Bytes
+    opens: bool
+
+
 class Known:
     """The words of a graph, and others as they come: these only bear forms. What is remembered is bounded.
 
@@ -66,7 +73,8 @@ class Known:
         self._hearing = (
             np.where(np.diff(graph.starting.starts), BEGUN, 0) | np.where(np.diff(graph.passing.starts), PASSED, 0)
         ).astype(np.uint8)
-        self._further: dict[bytes, Bytes] = {}
+        self._further: dict[bytes, Further] = {}
+        self._opening = np.diff(graph.opening.starts) > 0
         self._forget()
         self.marks = np.full(256, self._symbol(()), np.int32)
         for number in range(self._from(b"\x7f")):
@@ -148,17 +156,19 @@ class Known:
             words.hearing[symbol] = np.bitwise_or.reduce(self._hearing[list(atoms)])
         return symbol
 
-    def further(self, piece: bytes) -> Bytes:
-        """By atom, 1 if a word that begins like this may bear it."""
+    def further(self, piece: bytes) -> Further:
+        """What a word may bear that begins like this. Without a beginning: nothing, since nobody asks."""
         known = self._further.get(piece)
         if known is None:
-            known = np.zeros(len(self._hearing), np.uint8)
+            borne = np.zeros(len(self._hearing), bool)
             fixed = self._fixed
-            known[[ANY, *self._forms.atoms]] = 1
-            symbols = np.unique(fixed.symbols[self._from(piece) : self._from(piece + b"\x7f")])
-            known[fixed.bearing.of_rows(symbols)] = 1
+            if piece:
+                borne[[ANY, *self._forms.atoms]] = True
+                symbols = np.unique(fixed.symbols[self._from(piece) : self._from(piece + b"\x7f")])
+                borne[fixed.bearing.of_rows(symbols)] = True
             if len(self._further) >= _MOST_FURTHER:
                 self._further.clear()
+            known = Further(np.packbits(borne, bitorder="little"), bool((borne & self._opening).any()))
             self._further[piece] = known
         return known
 

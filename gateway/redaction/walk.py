@@ -729,13 +729,21 @@ def hear(symbols: Numbers, found: Numbers, so_far: Numbers, most: int, table: Ad
 
 
 @native
-def under_way(symbols: Numbers, low: int, further: Bytes, any_word: bool, begun: Bytes, table: Addresses) -> bool:
+def _has(bits: Bytes, number: int) -> bool:
+    return bool(bits[number >> 3] >> np.uint8(number & 7) & np.uint8(1))
+
+
+@native
+def under_way(
+    symbols: Numbers, low: int, further: Bytes, opens: bool, any_word: bool, begun: Bytes, table: Addresses
+) -> bool:
     """Mark the words from `low` on with which a phrase may begin that goes on beyond the last.
 
     Args:
         symbols: the words that are over.
         low: the first of interest.
-        further: by atom, 1 if the next word, which has begun, may bear it.
+        further: by atom, a bit, whether the next word, which has begun, may bear it.
+        opens: whether phrases begin with one of these.
         any_word: no next word has begun: whatever a phrase goes on with will do.
         begun: is given a 1 for each; one longer than `symbols`, for the word that has begun.
         table: see `given`.
@@ -757,14 +765,11 @@ def under_way(symbols: Numbers, low: int, further: Bytes, any_word: bool, begun:
             place = stands.places[number]
             edge = ways.heads[place, 0]
             last = ways.heads[place + 1, 0]
-            while edge < last and not (any_word or further[ways.edge_atoms[edge]]):
+            while edge < last and not (any_word or _has(further, ways.edge_atoms[edge])):
                 edge += 1
             if edge < last:
                 begun[begin] = 1
                 break
-    if not any_word:
-        for atom in range(len(further)):
-            if further[atom] and ways.opening_starts[atom] < ways.opening_starts[atom + 1]:
-                begun[size] = 1
-                break
+    if opens and not any_word:
+        begun[size] = 1
     return True
