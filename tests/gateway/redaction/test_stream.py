@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gateway.categories import PLACEHOLDER, Scope
@@ -148,6 +148,7 @@ def test_a_sentence_without_an_end_is_bounded() -> None:
 def test_any_text_in_any_pieces(words: list[str], source: random.Random) -> None:
     """Texts made of what folding and rules care about, cut anywhere."""
     text = " ".join(words) if source.random() < 0.5 else "".join(words)
+    assume(not any(ENGINE._forms.readings(text)))  # in other forms requests are read, and answers are not
     cuts = sorted(source.sample(range(len(text) + 1), min(len(text), 4)))
     pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
 
