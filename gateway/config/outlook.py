@@ -50,6 +50,9 @@ def outlook(bundle: Bundle, now: datetime) -> Iterator[str]:
     yield ""
     yield "The log"
     yield from vouchers(bundle, now)
+    if (telemetry := bundle.settings.telemetry) is not None:
+        told = [*(["spans"] if telemetry.traces else []), *(["metrics"] if telemetry.metrics_seconds else [])]
+        yield f"  {telemetry.url} is told {' and '.join(told) or 'nothing'}, without content"
     yield ""
     yield "Purposes, as callers declare them"
     for purpose in bundle.purposes.values():

@@ -42,6 +42,15 @@ def test_it_says_what_is_in_force(tmp_path: Path) -> None:
     assert "a-toy-credential" not in said
 
 
+@pytest.mark.parametrize(("more", "told"), [("", "spans and metrics"), (", traces: false", "metrics")])
+def test_it_says_who_is_told_of_calls(tmp_path: Path, more: str, told: str) -> None:
+    """A collector of traces and metrics is outside, too."""
+    named = f"telemetry: {{url: 'https://otel.example'{more}}}\n"
+    said = report(write(tmp_path, **{"gateway.yaml": FILES["gateway.yaml"] + named}))
+
+    assert f"https://otel.example is told {told}, without content" in said
+
+
 def test_an_example_says_what_is_missing(tmp_path: Path) -> None:
     """An entry with evidence to be filled is a draft, mark or no mark, and each missing piece is named."""
     said = report(write(tmp_path, **{P: FILES[P].replace("IE\n  contact", "TO_BE_FILLED\n  contact")}))
