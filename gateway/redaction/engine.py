@@ -22,6 +22,7 @@ from gateway.categories import PERSONAL_DATA, Category, Personal
 from gateway.redaction.findings import Ends, Finding, Settled, Window, add, beside, merge
 from gateway.redaction.folding import Folded, fold
 from gateway.redaction.forms import Forms, Reading, words_of
+from gateway.redaction.growth import GROWTH
 from gateway.redaction.horizon import Horizon
 from gateway.redaction.native import loaded
 from gateway.redaction.plain import Plain
@@ -136,7 +137,7 @@ class Engine:
         silence()
         self.compiled: Compiled = compile_rules(mappings, report, where, terms=terms)
         self._personal = _personal(mappings)
-        self._forms = Forms(words_of(list(mappings.values())))
+        self._forms = Forms(words_of([mapping for stem, mapping in mappings.items() if stem != GROWTH]))
         self._own = [Linear(custom) for custom in self.compiled.custom]
         self._analyzer = _analyzer([SpecialCategories(self.compiled), *self._own])
         self._artifacts = no_artifacts()

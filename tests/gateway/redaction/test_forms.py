@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from gateway.redaction import forms
 from gateway.redaction.engine import Engine
+from gateway.redaction.growth import GROWTH
+from tests.evaluate import rules
 
 
 @pytest.mark.parametrize(
@@ -24,3 +28,12 @@ def test_spoken_digits_are_read(text: str, read: str) -> None:
 def test_what_ends_like_a_spoken_digit_breaks_nothing(engine: Engine) -> None:
     """`ro` is no digit in any language: such a text is looked at like any other."""
     assert engine.find(["ro two three four", "Z\u00c9RO UN DEUX TROIS", "z?ro un, deux"]) == [[], [], []]
+
+
+def test_words_that_tell_spelt_texts_apart_are_those_of_rules(engine: Engine) -> None:
+    """The model's weights are letters, too, and say nothing."""
+    words = engine._forms._words
+
+    assert {"diabetes", "husband"} <= words
+    assert max(map(len, words)) < 40
+    assert not any(word in words for word in re.findall("[a-z]{7,}", str(rules()[GROWTH]["weights"]).lower())[:50])  # type: ignore[call-overload, index]
