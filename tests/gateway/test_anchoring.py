@@ -447,7 +447,7 @@ async def test_the_gateway_serves_whatever_its_authority_does(simulator: Simulat
     with open_evidence(tmp_path / "state", keyring) as evidence:
         run = verify.verify(evidence, verify.Policy(evidence.policy(keyring)), roots=authority.roots.decode())
     assert failed(run) == set()
-    assert run.a["A3"].checked == 2
+    assert run.a["A3"].checked in {2, 3}  # its record, which an end may cut off, is made again then
 
 
 async def until(condition: Callable[[], bool]) -> None:
