@@ -104,10 +104,16 @@ def _provider(value: str) -> str:
     return value
 
 
+_OTLP = (
+    r"https://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*"
+    r"|http://127\.0\.0\.1:[0-9]{1,5}(?:/[A-Za-z0-9._~-]+)*"
+)
+"""Where a collector takes OTLP over HTTP."""
+
+
 def _collector(value: str) -> str:
     if not re.fullmatch(
-        r"https://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*|http://127\.0\.0\.1:[0-9]{1,5}(?:/[A-Za-z0-9._~-]+)*"
-        r"|tls://[a-z0-9.-]+:[0-9]{1,5}|tcp://127\.0\.0\.1:[0-9]{1,5}",
+        rf"{_OTLP}|tls://[a-z0-9.-]+:[0-9]{{1,5}}|tcp://127\.0\.0\.1:[0-9]{{1,5}}",
         value,
     ):
         raise misfit("write https://HOST/PATH or tls://HOST:PORT; http and tcp are for 127.0.0.1 alone")
@@ -115,10 +121,7 @@ def _collector(value: str) -> str:
 
 
 def _base(value: str) -> str:
-    if not re.fullmatch(
-        r"https://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*|http://127\.0\.0\.1:[0-9]{1,5}(?:/[A-Za-z0-9._~-]+)*",
-        value,
-    ):
+    if not re.fullmatch(_OTLP, value):
         raise misfit("write https://HOST, without a slash at its end; http is for 127.0.0.1 alone")
     return value
 
