@@ -177,7 +177,8 @@ def _read_rule(draft: Draft, path: Path, category: Category, value: Plain) -> No
 
 def _read_patterns(draft: Draft, path: Path, rule: Rule | None, patterns: list[str]) -> None:
     for index, pattern in enumerate(patterns):
-        where, folded = (*path, index), fold_rule(pattern)
+        where = (*path, index)
+        folded = fold_rule(pattern) if draft.spells else ""
         tree = None
         if draft.known is None:
             try:
@@ -194,8 +195,7 @@ def _read_patterns(draft: Draft, path: Path, rule: Rule | None, patterns: list[s
         else:
             marked = len(draft.patterns) in draft.known.marked
         exact = _expand(draft, where, pattern)[0] if marked else ""
-        phrase = Phrase(rule, folded, draft.trees, exact) if draft.spells else Phrase(rule, exact=exact)
-        draft.patterns.append((where, phrase, tree))
+        draft.patterns.append((where, Phrase(rule, folded, draft.trees if draft.spells else {}, exact), tree))
 
 
 def _read_idioms(draft: Draft, path: Path, value: Plain) -> None:
