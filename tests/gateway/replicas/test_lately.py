@@ -92,7 +92,9 @@ async def test_a_call_that_was_settled_before_is_settled_again(private_redis: Re
         assert number(private_redis, "u") == 51
 
 
-async def test_it_is_said_again_before_any_call_is_claimed(private_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_is_said_again_before_any_call_is_claimed(
+    private_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A bound that was used up on the primary that is gone admits nobody on the next."""
     used_up = caller(tokens_per_day=100)
     async with replicas(private_redis.port, wait_seconds=0.5) as (one, _two):
