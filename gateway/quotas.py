@@ -55,7 +55,7 @@ UNBOUNDED = Quota()
 
 
 class Claim(Struct, frozen=True):
-    """One of those whom a call counts for. `scope` is `caller`, `tenant` or `processor`; `key`: what it counts under."""
+    """One of those whom a call counts for. `scope` is `caller`, `tenant` or `processor`; `key`: where it is counted."""
 
     scope: str
     name: str

@@ -397,7 +397,7 @@ class Entry:
     rows: list[Carried]
 
     def joined(self, following: Entry) -> Entry | None:
-        """This and what follows it at once, since a commit costs the same for few rows and for many; None: it does not."""
+        """This with what follows it: a commit costs the same for few rows and for many. None: it does not follow."""
         if self.rows[-1].seq != following.after or len(self.rows) + len(following.rows) > AT_ONCE:
             return None
         return Entry(self.after, self.writer, [*self.rows, *following.rows])

@@ -53,11 +53,18 @@ class Redis:
         failing = self.chance.random() < self.doubt
         carried_out = self.chance.randint(0, len(commands)) if failing else len(commands)
         await asyncio.sleep(0)
-        replies = [self._one(*command) for command in commands[:carried_out]]
+        replies = [self._answer(*command) for command in commands[:carried_out]]
         await asyncio.sleep(0)
         if failing:
             raise Away("ConnectionError")
         return replies
+
+    def _answer(self, name: Word, key: Word, *rest: Word) -> object:
+        if name == "EVAL" and key == carriage._LOOK:
+            return self._look(*map(str, rest[1:7]), *rest[7:])  # type: ignore[arg-type]
+        if name == "EVAL" and key == carriage._TAKE:
+            return self._take([str(each) for each in rest[1:4]], rest[4:])
+        return self._one(name, key, *rest)
 
     def _one(self, name: Word, key: Word, *rest: Word) -> object:
         place = str(key)
@@ -82,10 +89,6 @@ class Redis:
             case "XRANGE":
                 found = [(number, list(chain(*fields.items()))) for number, fields in self.stream.items()]
                 return found[: int(_bytes(rest[-1]))]
-            case "EVAL" if place == carriage._LOOK:
-                return self._look(*map(str, rest[1:7]), *rest[7:])  # type: ignore[arg-type]
-            case "EVAL" if place == carriage._TAKE:
-                return self._take([str(each) for each in rest[1:4]], rest[4:])
             case "XDEL":
                 for number in rest:
                     self.stream.pop(_bytes(number), None)
@@ -434,6 +437,37 @@ async def test_a_log_made_elsewhere_is_sent_all_there_is(tmp_path: Path) -> None
     region.close()
 
     assert list(rows.values()) == [list(range(region.outposts[0]._next))]
+
+
+@pytest.mark.parametrize("lost", [None, 0, 1], ids=["all came", "the first is lost", "one between is lost"])
+async def test_entries_that_came_together_are_one_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: int | None
+) -> None:
+    """Of each journal as many as follow each other; none is taken across one that is missing."""
+    monkeypatch.setattr(carriage, "ROWS", 3)
+    region = Region(tmp_path, 1)
+    await region.start_home()
+    region.outposts[0].calls(5)
+    region.outposts[1].calls(5)
+    for _ in range(3):
+        for carrier in region.carriers:
+            await carrier.step()
+    ours = [number for number, fields in region.redis.stream.items() if fields[b"n"].startswith(b"outpost0")]
+    if lost is not None:
+        del region.redis.stream[ours[lost]]
+    commits: list[int] = []
+    gather = region.journal.gather
+
+    async def counted(lines: Sequence[str], name: str, seq: int) -> int:
+        commits.append(len(lines))
+        return await gather(lines, name, seq)
+
+    monkeypatch.setattr(region.journal, "gather", counted)
+    assert await region.receiver.step() == 6 - (lost is not None)
+    await region.end_home(cleanly=True)
+    region.close()
+
+    assert sorted(commits) == ([9, 9] if lost is None else [9] if lost == 0 else [3, 9])
 
 
 @pytest.mark.soak
