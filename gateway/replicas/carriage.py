@@ -2,8 +2,9 @@
 
 Redis only carries. A row is durable on its own host before anything leaves, it is sent again until the log's host says
 how far it has gathered, and it is forgotten only once a signed checkpoint covers it; so a Redis that is lost, wiped or
-failed over costs nothing but time. Rows go in order, several to an entry, compressed and sealed under the master key
-that all hosts have: Redis and its files hold nothing that can be read.
+failed over costs nothing but time. Rows go in order, many to an entry, sealed under the master key that all hosts have:
+Redis and its files hold nothing that can be read. They are not compressed: most of a row is keyed hashes, and to press
+them took more than all else about carriage.
 
 Keys, all under the region's tag: `carriage` the stream; `head`, what was claimed last (see `audit.sequencing`), and
 `home`, by whom: whoever signs claims first, by compare and set, so of two sequencers with the same log one is refused.
@@ -547,7 +548,7 @@ class Heads:
 def sealed(keyring: Keyring, name: str, after: int, writer: str | None, rows: Sequence[Carried]) -> bytes:
     """An `Entry` as it travels. Only who has the master key can read it, or make one.
 
-    A line of JSON: what the rows follow, whose the first is, and runs of them, each by its first key and how many
+    A line of JSON with what the rows follow, whose the first is, and runs of them, each by its first key and how many
     follow each other; then the rows, a line each.
     """
     runs: list[list[int]] = []
@@ -558,19 +559,17 @@ def sealed(keyring: Keyring, name: str, after: int, writer: str | None, rows: Se
             runs.append([row.seq, 1])
     head = orjson.dumps([after, writer, runs]).decode()
     plain = "\n".join([head, *(row.line for row in rows)]).encode()
-    return keyring.seal(f"carriage/{name}", zlib.compress(plain, 1))
+    return keyring.seal(f"carriage/{name}", plain)
 
 
 def unsealed(keyring: Keyring, name: str, entry: bytes) -> Entry | None:
     """What travelled; None if nobody of ours made it."""
     try:
-        packed = zlib.decompressobj()
-        plain = packed.decompress(keyring.unseal(f"carriage/{name}", entry), _LONGEST)
-        head, *lines = plain.decode().split("\n")
+        head, *lines = keyring.unseal(f"carriage/{name}", entry).decode().split("\n")
         after, writer, runs = orjson.loads(head)
         seqs = itertools.chain.from_iterable(range(first, first + count) for first, count in runs)
         return Entry(int(after), writer, [Carried(*row) for row in zip(seqs, lines, strict=True)])
-    except (KeyFault, zlib.error, orjson.JSONDecodeError, ValueError, TypeError):
+    except (KeyFault, ValueError, TypeError):
         return None
 
 
