@@ -16,9 +16,10 @@ import trustme
 from aiohttp import web
 
 from gateway import listener as module
+from gateway.connection import Protocol, stalled
 from gateway.errors import Refused
 from gateway.intake import check_head, invite, read_body
-from gateway.listener import Handler, Listener, ListenerError, ListenerOptions, Protocol, stalled
+from gateway.listener import Handler, Listener, ListenerError, ListenerOptions
 from gateway.logs import detached_logger
 
 from .conftest import Run
