@@ -202,7 +202,7 @@ class Protocol(web.RequestHandler):
                     await self._drain_helper()
         finally:
             self._request_in_progress = False
-        return keeps and (payload.is_eof() or await self._linger(payload))
+        return (payload.is_eof() or await self._linger(payload)) and keeps
 
     async def _handled(self, request: Request) -> Answer:
         self._current_request = request  # whose body ends when the connection does
