@@ -137,7 +137,7 @@ async def read_body(request: web.BaseRequest, limit: int, seconds: float) -> byt
     content = request.content
     try:
         if content.is_eof():  # the usual case: the body came with the head
-            body = content.read_nowait()
+            body = whole(content)
         else:
             body = await _gather(content, limit, seconds)
     except TimeoutError:
@@ -149,6 +149,19 @@ async def read_body(request: web.BaseRequest, limit: int, seconds: float) -> byt
     if len(body) > limit:
         _close_after(request)
         raise Refused(Code.BODY_TOO_LARGE, f"The body is larger than {limit} bytes.")
+    return body
+
+
+def whole(content: StreamReader) -> bytes:
+    """What came of a body that is here to its end, so that nothing waits for room.
+
+    Raises:
+        Exception: what is wrong with it.
+    """
+    if (fault := content.exception()) is not None:
+        raise fault
+    body = b"".join(content._buffer)
+    content._buffer.clear()
     return body
 
 

@@ -31,6 +31,7 @@ from gateway.addresses import Vet, is_loopback, is_public
 from gateway.endpoints import Connector, Endpoint, Idle, Resolver, Target, failed, target, tls_context
 from gateway.errors import Code, Unavailable, UpstreamError
 from gateway.exchange import Admission, CleanCall, Route
+from gateway.intake import whole
 from providers.credentials import SHOWN
 
 MAX_INTERIM: Final = 16
@@ -305,7 +306,7 @@ class Reply:
         """
         content = self._content
         if content.is_eof() and content.exception() is None:  # the usual case: it is here already
-            body = content.read_nowait()
+            body = whole(content)
             self.received += len(body)
             if self.received > self._limit:
                 raise failed("The provider's answer is too large.", retryable=False)
