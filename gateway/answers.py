@@ -6,6 +6,7 @@ answer that is passed on has none of these, and half of the cost of answering wa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final, TypeAlias
@@ -20,6 +21,7 @@ KEEP: Final = b"\r\n"
 CLOSE: Final = b"connection: close\r\n\r\n"
 """How the head of an answer ends: what becomes of the connection, and an empty line."""
 
+_PLAIN = re.compile(r"[\x20-\x7e]*").fullmatch
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -109,4 +111,4 @@ Answer: TypeAlias = "web.StreamResponse | OneWrite"
 
 
 def _is_plain(value: str) -> bool:
-    return value.isascii() and value.isprintable()
+    return _PLAIN(value) is not None

@@ -13,7 +13,7 @@ from typing import Final
 
 from aiohttp import web
 from aiohttp.http import HttpVersion11, RawRequestMessage
-from aiohttp.streams import StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from multidict import CIMultiDictProxy
 
 from gateway.errors import Code, Refused
@@ -158,6 +158,8 @@ def whole(content: StreamReader) -> bytes:
     Raises:
         Exception: what is wrong with it.
     """
+    if content is EMPTY_PAYLOAD:
+        return b""
     if (fault := content.exception()) is not None:
         raise fault
     body = b"".join(content._buffer)
