@@ -86,19 +86,18 @@ class Words:
         self._until: dict[bytes, float] = {}
 
     def __contains__(self, word: object) -> bool:
-        return isinstance(word, str) and self._until.get(self._name(word), 0.0) > self._clock()
+        if not isinstance(word, str):
+            return False
+        return self._until.get(_named(self._keyed, word.encode("utf-8", "surrogatepass")), 0.0) > self._clock()
 
     def add(self, words: Iterable[str]) -> None:
         """Words that were looked at."""
         for word in words:
-            name = self._name(word)
+            name = _named(self._keyed, word.encode("utf-8", "surrogatepass"))
             self._until.pop(name, None)
             self._until[name] = self._clock() + _SECONDS
             if len(self._until) > self._limit:
                 del self._until[next(iter(self._until))]
-
-    def _name(self, word: str) -> bytes:
-        return _named(self._keyed, word.encode("utf-8", "surrogatepass"))
 
 
 def _new_key() -> blake2b:
