@@ -17,6 +17,7 @@ import numpy as np
 
 from gateway.redaction.grammar import Unread
 from gateway.redaction.phrases import ANY, Phrases
+from gateway.redaction.sides import Side, machine
 from gateway.redaction.tables import Graph, Lists, Numbers, Table, numbers
 from gateway.redaction.vocabulary import vocabulary
 from gateway.redaction.wordforms import WordForms
@@ -47,15 +48,16 @@ def common_words() -> dict[str, float]:
     return found
 
 
-def graph(phrases: Phrases, marked: Iterable[int] = ()) -> Graph:
-    """The phrases as tables, and the anchors among their edges.
+def graph(phrases: Phrases, marked: Iterable[int] = (), sides: Iterable[Side] = ()) -> Graph:
+    """The phrases as tables, and the anchors among their edges; and the machine of the sides.
 
     Args:
         phrases: the graph.
         marked: see there; it is only kept.
+        sides: of all links and vetoes.
 
     Raises:
-        Unread: any words at all may be a phrase.
+        Unread: any words at all may be a phrase; or there is too much of the sides.
     """
     edges, closed, size = phrases.edges, phrases.closed(), len(phrases.edges)
     nowhere = _endings(phrases)
@@ -94,6 +96,7 @@ def graph(phrases: Phrases, marked: Iterable[int] = ()) -> Graph:
         within=_within(following, [edges[place] for place in crossings], phrases.atoms),
         heads=numbers(np.stack([*starts, crossing], axis=1).ravel()),
         vocabulary=vocabulary(bearing, WordForms(phrases.forms.items())),
+        sides=machine(sides),
         forms=tuple(phrases.forms.items()),
         marked=frozenset(marked),
     )

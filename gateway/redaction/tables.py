@@ -86,6 +86,29 @@ class Vocabulary(NamedTuple):
     """The atoms of a symbol's words. Symbol 0 bears none."""
 
 
+class Sides(NamedTuple):
+    """The machine of all sides of links and vetoes; see `sides`.
+
+    The row of place p is leads[starts[p]:starts[p + 1]]: first the number of a row in `letters`, of 26 ways, then ways.
+    A way holds the place where it leads, the number of a class in `classes` and whether a side may match at that place;
+    it is 0 where there is none.
+    """
+
+    first: Numbers
+    """By side, where reading it begins."""
+    before: Numbers
+    """By side, 1 for what stands before a candidate."""
+    starts: Numbers
+    leads: Numbers
+    matching: Numbers
+    """The places where a side may match, in order."""
+    when: Numbers
+    """Of each, under which conditions; bit 0 for none, then those of `sides`."""
+    letters: Numbers
+    classes: Bytes
+    """By number and character, 1 for what is in a class."""
+
+
 class Graph(NamedTuple):
     """What is walked: `Phrases`, and the anchors that were chosen among its edges.
 
@@ -121,6 +144,7 @@ class Graph(NamedTuple):
     heads: Numbers
     """See `walk.Ways`: row after row."""
     vocabulary: Vocabulary
+    sides: Sides
     forms: tuple[tuple[str, int], ...]
     """RE2 sources, and the atom of the words that each matches."""
     marked: frozenset[int]
@@ -190,6 +214,16 @@ def unpacked(data: memoryview | bytes) -> Graph:
         within=lists(),
         heads=next(columns),
         vocabulary=Vocabulary(next(columns).view(np.uint8), next(columns), next(columns), next(columns), lists()),
+        sides=Sides(
+            next(columns),
+            next(columns),
+            next(columns),
+            next(columns),
+            next(columns),
+            next(columns),
+            next(columns),
+            next(columns).view(np.uint8),
+        ),
         forms=tuple((form, atom) for form, atom in forms),
         marked=frozenset(marked),
     )
@@ -207,4 +241,4 @@ def arrays(graph: Graph) -> Iterable[Numbers | Bytes]:
 
 _SIZE = struct.Struct(">Q")
 _ALIGNED = 8
-_KINDS = ["i4"] * 33 + ["u1"] + ["i4"] * 5
+_KINDS = ["i4"] * 33 + ["u1"] + ["i4"] * 12 + ["u1"]
