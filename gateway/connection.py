@@ -144,14 +144,16 @@ class Protocol(web.RequestHandler):
         """Answer requests until the connection ends; the library makes a task of this."""
         transport = self.transport
         try:
-            while not (self._close or self._force_close):
+            while not self._force_close:
                 if not self._messages:
+                    if self._close:
+                        break
                     self._waiter = self._loop.create_future()
                     try:
                         await self._waiter
                     finally:
                         self._waiter = None
-                elif await self._serve(*self._take()):
+                elif await self._serve(*self._take()) and not self._close:
                     self._stays()
                 else:
                     break
@@ -200,9 +202,9 @@ class Protocol(web.RequestHandler):
                 keeps = self._write(answer, request.method, keeps=request.keep_alive and not request.closes)
                 if self._paused:
                     await self._drain_helper()
+            return (payload.is_eof() or await self._linger(payload)) and keeps
         finally:
             self._request_in_progress = False
-        return (payload.is_eof() or await self._linger(payload)) and keeps
 
     async def _handled(self, request: Request) -> Answer:
         self._current_request = request  # whose body ends when the connection does
