@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import re2
 
@@ -19,7 +20,6 @@ from gateway.redaction.grammar import Tree, Unread, is_grouped, macros_of, read,
 from gateway.redaction.patterns import GAP, is_pattern, literals, readied
 from gateway.redaction.phrases import Macro, macro
 from gateway.redaction.plain import Plain
-from gateway.redaction.sides import Side
 from gateway.redaction.tables import Graph
 
 CONTEXT = "context"
@@ -42,6 +42,14 @@ class Trees(dict[str, Tree]):
     def __missing__(self, name: str) -> Tree:
         tree = self[name] = Tree("or", parts=[read(fold_rule(word), phrase=True) for word in self.words[name]])
         return tree
+
+
+class Side(NamedTuple):
+    """One side of a link or veto: as RE2 reads it, as a tree, and whether it is what stands before a candidate."""
+
+    source: str
+    tree: Tree
+    before: bool
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ One mapping a category, and one, `context`, with what they share. A *rule* lists
 that may reveal a category; a candidate counts when one of the rule's `needs` (links to a person)
 holds in the text round it and none of its `unless` does. An *idiom* is a longer harmless stretch
 that swallows the term inside it. Terms and patterns are heard word by word (`automaton`), links are read
-letter by letter (`sides`): both are linear in the text, whatever the text is.
+letter by letter (`machines`): both are linear in the text, whatever the text is.
 
 Both are written in RE2's language over lower-case ASCII (`folding` makes the text so, and folds the rules
 alike): a space stands for any gap between two words, fillers included; `<name>` for a macro of `context`;
@@ -29,6 +29,7 @@ from gateway.redaction.fields import FIELDS
 from gateway.redaction.grammar import Unread
 from gateway.redaction.growth import GROWTH, Growth, read_growth
 from gateway.redaction.kept import Kept
+from gateway.redaction.machines import Pattern
 from gateway.redaction.patterns import GAP, canonical, gapped
 from gateway.redaction.phrases import Phrases
 from gateway.redaction.plain import Plain
@@ -161,7 +162,7 @@ def _graph(draft: Draft, terms: Mapping[str, tuple[Rule | None, ...]], numbers: 
         raise RulesInvalid("the recognisers have faults")
     marked = [at for at, (_path, phrase, _tree) in enumerate(draft.patterns) if phrase.exact]
     try:
-        return graph(heard, marked, draft.sides)
+        return graph(heard, marked, [Pattern([(side.tree, 0)], side.before) for side in draft.sides])
     except Unread as fault:
         draft.fault((CONTEXT,), str(fault))
         raise RulesInvalid("the recognisers have faults") from None

@@ -11,13 +11,14 @@ import re2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.redaction import sides as module
-from gateway.redaction.beside import _LATE, Beside, Links
+from gateway.redaction import machines
+from gateway.redaction.beside import Beside, Links
 from gateway.redaction.grammar import Unread, read_link
+from gateway.redaction.machines import Pattern, machine
 from gateway.redaction.reading import Draft, read_context
 from gateway.redaction.rules import ignore
 from gateway.redaction.scanner import AFTER, BEFORE
-from gateway.redaction.sides import Side, machine
+from gateway.redaction.stepping import _LATE
 from tests.evaluate import ROOT, rules
 
 SOURCES = (
@@ -40,7 +41,7 @@ SOURCES = (
 
 def links(*sources: str, before: bool) -> Links:
     """The machine of some sides, as written."""
-    return Links(machine([Side(source, read_link(source), before) for source in sources]))
+    return Links(machine([Pattern([(read_link(source), 0)], before) for source in sources]))
 
 
 def stands(source: str, text: str, *, before: bool) -> bool:
@@ -56,7 +57,7 @@ def stands(source: str, text: str, *, before: bool) -> bool:
 def test_reads_what_re2_reads(text: str, before: bool, joined: int) -> None:
     """Each side as RE2 would, whether its places are joined or stay alone."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_MOST_JOINED", joined)
+        patch.setattr(machines, "_MOST_JOINED", joined)
         beside = Beside(links(*SOURCES, before=before), text.encode())
 
     for number, source in enumerate(SOURCES):
@@ -67,7 +68,7 @@ def test_reads_the_shipped_links_as_re2_reads_them() -> None:
     """All sides beside any word of real talk; some stand there."""
     draft = Draft(ignore)
     read_context(draft, rules()["context"])
-    known = Links(machine(draft.sides))
+    known = Links(machine([Pattern([(side.tree, 0)], side.before) for side in draft.sides]))
     expressions = [re2.compile(side.source.encode()) for side in draft.sides]
     chance, held = random.Random(2), 0
     for line in (ROOT / "tests/data/sales_dev.jsonl").read_text("utf-8").splitlines()[::4]:
@@ -131,7 +132,7 @@ def test_time_begins_anew() -> None:
 @pytest.mark.parametrize("name", ["_PLACE_BITS", "CLASS_BITS"])
 def test_what_is_too_much_is_said(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A machine has room for so many places and classes."""
-    monkeypatch.setattr(module, name, 3)
+    monkeypatch.setattr(machines, name, 3)
 
     with pytest.raises(Unread, match="too"):
         links("[ab][bc][cd][de][ef][fg][gh][hi][ij]", before=True)

@@ -1,27 +1,28 @@
-"""The sides of links and vetoes as one machine, which `beside` runs: made from the rules, and kept with the graph.
+"""Patterns as machines that read them character by character, which `stepping` runs: made with the graph, kept with it.
 
-A side is read from the candidate outwards, character by character, at all *places* at once where its pattern may be.
-Places that one character leads to together are one place, so of the thousand names that a pattern may begin with hardly
-more than one is read at a time. Where that would make too many places, each stays alone: their number is bounded by the
-pattern's length in any case, and so is what a character costs. What is made is in a few megabytes, whatever was read
-before; RE2 makes its own automata anew in each process, for each word that it meets, and takes ten times that.
+A machine stands at all *places* at once where a pattern may be. Places that one character leads to together are one
+place, so of the thousand names that a pattern may begin with hardly more than one is read at a time. Where that would
+make too many places, each stays alone: their number is bounded by the patterns' length in any case, and so is what a
+character costs. What is made takes a few megabytes, whatever was read before; RE2 makes its own automata anew in each
+process, for each word that it meets, and takes ten times that.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from gateway.redaction.grammar import WORD, Tree, Unread, either_case
-from gateway.redaction.tables import Sides, numbers
+from gateway.redaction.tables import Machine, numbers
 
 ALWAYS, EDGE, END = 0, 1, 2
 """When a pattern that was read to its end matches: always, where a word begins or ends, or where the text ends."""
 KINDS: Final = 128
-CLASS_BITS, _PLACE_BITS = 9, 21
+CLASS_BITS, _PLACE_BITS, WHEN_BITS = 9, 21, 2
 _FEW_LETTERS: Final = 6
 """With fewer letters that lead on from a place, they are tried one after the other."""
 _MOST_JOINED: Final = 8
@@ -32,55 +33,55 @@ _NOT_WORD: Final = (1 << KINDS) - 1 & ~WORD
 _TAKES, _FORKS, _ASKS, _FIRST, _MATCHES = range(5)
 
 
-class Side(NamedTuple):
-    """One side: as RE2 reads it, as a tree, and whether it is what stands before a candidate."""
+class Pattern(NamedTuple):
+    """What is read at once: one tree or another, each by its number; from the text's end, if it is `backwards`."""
 
-    source: str
-    pattern: Tree
-    before: bool
+    trees: Sequence[tuple[Tree, int]]
+    backwards: bool = False
 
 
-def machine(sides: Iterable[Side]) -> Sides:
-    """One machine for all sides, numbered in their order.
+def machine(patterns: Iterable[Pattern]) -> Machine:
+    """One machine for several patterns, each of which is read by itself.
 
     Raises:
         Unread: they are too many, or too long.
     """
-    made = _Machine()
-    for side in sides:
-        made.add(side)
+    made = _Maker()
+    for pattern in patterns:
+        made.add(pattern)
     return made.tables()
 
 
-class _Pattern:
-    """The places of one pattern, from its end to its beginning as it is read.
+class _Nodes:
+    """One pattern as nodes, each made after those that it leads to.
 
-    A place takes a character of a class and leads on, is several at once, asks for an edge or the end, is passed only
-    before anything was read, or is the match.
+    A node takes a character of a class, is several at once, asks for an edge or the end, is passed only before anything
+    was read, or is a match.
     """
 
-    def __init__(self, side: Side) -> None:
-        self._before = side.before
-        self._nodes: list[tuple[int, int, tuple[int, ...]]] = [(_MATCHES, 0, ())]
-        self.first = self._place(side.pattern, 0)
+    def __init__(self, pattern: Pattern) -> None:
+        self._backwards = pattern.backwards
+        self._nodes: list[tuple[int, int, tuple[int, ...]]] = []
+        ends = [self._place(tree, self._node(_MATCHES, number)) for tree, number in pattern.trees]
+        self.first = self._node(_FORKS, 0, *ends)
 
     def __len__(self) -> int:
         return len(self._nodes)
 
-    def ways(self, places: Iterable[int], before: int | None) -> tuple[dict[int, set[int]], set[int]]:
-        """By class, where one comes from some places; and when the pattern matches there.
+    def ways(self, nodes: Iterable[int], before: int | None) -> tuple[dict[int, set[int]], set[tuple[int, int]]]:
+        """By class, the nodes where one comes from some; and which trees match there, and when.
 
         `before` is the class of what was read last, all of it in words or none; None where nothing was.
         """
         ways: dict[int, set[int]] = defaultdict(set)
-        matches: set[int] = set()
-        waiting = [(place, ALWAYS) for place in places]
+        matches: set[tuple[int, int]] = set()
+        waiting = [(node, ALWAYS) for node in nodes]
         seen = set(waiting)
         while waiting:
-            place, when = waiting.pop()
-            kind, number, leads = self._nodes[place]
+            node, when = waiting.pop()
+            kind, number, leads = self._nodes[node]
             if kind == _MATCHES:
-                matches.add(when)
+                matches.add((number, when))
             elif kind == _TAKES and not when & END:
                 if when & EDGE:
                     number &= _NOT_WORD if (before or 0) & WORD else WORD
@@ -98,20 +99,20 @@ class _Pattern:
         return len(self._nodes) - 1
 
     def _place(self, tree: Tree, lead: int) -> int:
-        """The first place of a tree, which goes on at the place `lead`."""
+        """The first node of a tree, which goes on at the node `lead`."""
         match tree.kind:
             case "set":
                 return self._node(_TAKES, tree.mask, lead)
             case "text":
-                for character in tree.text if self._before else reversed(tree.text):
+                for character in tree.text if self._backwards else reversed(tree.text):
                     lead = self._node(_TAKES, either_case(1 << ord(character)), lead)
             case "seq":
-                for part in tree.parts if self._before else reversed(tree.parts):
+                for part in tree.parts if self._backwards else reversed(tree.parts):
                     lead = self._place(part, lead)
             case "edge":
                 return self._node(_ASKS, EDGE, lead)
             case "start" | "end":
-                farther = (tree.kind == "start") == self._before
+                farther = (tree.kind == "start") == self._backwards
                 return self._node(_ASKS, END, lead) if farther else self._node(_FIRST, 0, lead)
             case "or":
                 return self._node(_FORKS, 0, *[self._place(part, lead) for part in tree.parts])
@@ -134,19 +135,19 @@ class _Pattern:
 
 
 class _Row(NamedTuple):
-    """Of a place: the ways from it, by class, and when the pattern matches there. Places are counted from the first."""
+    """Of a place: the ways from it, by class, and what matches there, and when. Places are counted from the first."""
 
     ways: list[tuple[int, int]]
-    matches: set[int]
+    matches: set[tuple[int, int]]
 
 
-def _rows(pattern: _Pattern, joined: bool = True) -> list[_Row]:
-    """A pattern's places, the first of them first: joined, unless these are too many."""
+def _rows(nodes: _Nodes, *, joined: bool = True) -> list[_Row]:
+    """A pattern's places, the first of them first: nodes joined, unless these are too many."""
     known: dict[tuple[frozenset[int], bool], int] = {}
-    waiting: list[tuple[frozenset[int], int | None]] = [(frozenset({pattern.first}), None)]
+    waiting: list[tuple[frozenset[int], int | None]] = [(frozenset({nodes.first}), None)]
     rows: list[_Row] = []
     for places, before in waiting:  # which grows
-        ways, matches = pattern.ways(places, before)
+        ways, matches = nodes.ways(places, before)
         row = _Row([], matches)
         for taken, leads in ways.items():
             for together in [leads] if joined else [{lead} for lead in leads]:
@@ -156,33 +157,33 @@ def _rows(pattern: _Pattern, joined: bool = True) -> list[_Row]:
                     waiting.append((target[0], taken))
                 row.ways.append((taken, known[target]))
         rows.append(row)
-        if joined and len(waiting) > _MOST_JOINED * len(pattern):
-            return _rows(pattern, joined=False)
+        if joined and len(waiting) > _MOST_JOINED * len(nodes):
+            return _rows(nodes, joined=False)
     return rows
 
 
-class _Machine:
-    """The arrays of `Sides`, as they grow."""
+class _Maker:
+    """The arrays of a `Machine`, as they grow."""
 
     def __init__(self) -> None:
         self._first: list[int] = []
-        self._before: list[int] = []
+        self._backwards: list[int] = []
         self._starts: list[int] = []
         self._leads: list[int] = []
-        self._matching: dict[int, int] = {}
+        self._matches: dict[int, list[int]] = {}
         self._letters: dict[tuple[int, ...], int] = {(0,) * len(_LETTERS): 0}
         self._classes: dict[int, int] = {}
 
-    def add(self, side: Side) -> None:
+    def add(self, pattern: Pattern) -> None:
         base = len(self._starts)
         self._first.append(base)
-        self._before.append(side.before)
-        rows = _rows(_Pattern(side))
+        self._backwards.append(pattern.backwards)
+        rows = _rows(_Nodes(pattern))
         if base + len(rows) >= 1 << _PLACE_BITS:
             raise Unread("the links are too long: count less far in them, or list fewer words")
         for number, (ways, matches) in enumerate(rows, base):
             if matches:
-                self._matching[number] = sum(1 << when for when in matches)
+                self._matches[number] = sorted(match << WHEN_BITS | when for match, when in matches)
             self._starts.append(len(self._leads))
             self._add_row([(taken, base + target, bool(rows[target].matches)) for taken, target in ways])
 
@@ -206,16 +207,18 @@ class _Machine:
             raise Unread("the links have too many classes of characters")
         return number
 
-    def tables(self) -> Sides:
-        """All sides that were added."""
+    def tables(self) -> Machine:
+        """All patterns that were added."""
         classes = np.array([[taken >> code & 1 for code in range(KINDS)] for taken in self._classes], np.uint8)
-        return Sides(
+        lengths = [len(matches) for matches in self._matches.values()]
+        return Machine(
             first=numbers(self._first),
-            before=numbers(self._before),
+            backwards=numbers(self._backwards),
             starts=numbers([*self._starts, len(self._leads)]),
             leads=numbers(self._leads),
-            matching=numbers(list(self._matching)),
-            when=numbers(list(self._matching.values())),
+            matching=numbers(list(self._matches)),
+            match_starts=numbers(list(accumulate(lengths, initial=0))),
+            matches=numbers([match for matches in self._matches.values() for match in matches]),
             letters=numbers([way for row in self._letters for way in row]),
             classes=classes.ravel(),
         )
