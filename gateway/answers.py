@@ -6,17 +6,22 @@ answer that is passed on has none of these, and half of the cost of answering wa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Final, TypeAlias
 
 from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import StreamWriter
 
-from gateway.intake import SERVER_NAME, Request
+from gateway.intake import SERVER_NAME
 
-_KEEP, _CLOSE = b"\r\n", b"connection: close\r\n\r\n"
+KEEP: Final = b"\r\n"
+CLOSE: Final = b"connection: close\r\n\r\n"
+"""How the head of an answer ends: what becomes of the connection, and an empty line."""
+
+_PLAIN = re.compile(r"[\x20-\x7e]*").fullmatch
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -54,33 +59,20 @@ class StreamedAnswer(web.StreamResponse):
             await writer.drain()
 
 
-class OneWrite(web.StreamResponse):
-    """An answer to an HTTP/1.1 request whose bytes, head and body, are known at once and go out in one write."""
+class OneWrite:
+    """An answer to an HTTP/1.1 request whose bytes, head and body, are known at once and go out in one write.
 
-    def written(self, request: web.BaseRequest, ending: bytes) -> bytes:
-        """All of it; `ending` is what stands between the headers and the body."""
+    `closes` ends the connection with it, whatever the caller asked.
+    """
+
+    __slots__ = ("closes",)
+
+    def __init__(self, *, closes: bool = False) -> None:
+        self.closes = closes
+
+    def written(self, method: str, *, keeps: bool) -> bytes:
+        """All of it, for a request of that method; `keeps` says that the connection stays."""
         raise NotImplementedError
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Write it, once. Called by the server.
-
-        Raises:
-            ConnectionError: the caller is gone.
-        """
-        if self._eof_sent:
-            return None
-        if self._keep_alive is None:
-            self._keep_alive = request.keep_alive
-        if isinstance(request, Request) and request.closes:
-            self.force_close()
-        self._eof_sent = True
-        writer = request.writer
-        await writer.write(self.written(request, _KEEP if self._keep_alive else _CLOSE))
-        return writer
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Nothing is left to write."""
-        assert not data  # noqa: S101  # the body is complete
 
 
 class WholeAnswer(OneWrite):
@@ -90,24 +82,33 @@ class WholeAnswer(OneWrite):
         status: never one that has no body (1xx, 204, 304).
         body: all of it.
         headers: lower-case names; a value that is not printable ASCII is left out.
+        closes: see `OneWrite`.
     """
 
-    def __init__(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-        super().__init__(status=status)
-        self._whole = body
-        self._lines = headers
+    __slots__ = ("_body", "_headers", "_status")
 
-    def written(self, _request: web.BaseRequest, ending: bytes) -> bytes:
+    def __init__(self, status: int, body: bytes, headers: Mapping[str, str], *, closes: bool = False) -> None:
+        super().__init__(closes=closes)
+        self._status = status
+        self._body = body
+        self._headers = headers
+
+    def written(self, method: str, *, keeps: bool) -> bytes:
         """See `OneWrite`."""
-        values = "".join(self._lines.values())
-        names = self._lines if _is_plain(values) else [name for name, value in self._lines.items() if _is_plain(value)]
-        lines = "".join([f"{name}: {self._lines[name]}\r\n" for name in names])
+        headers = self._headers
+        if not _is_plain("".join(headers.values())):
+            headers = {name: value for name, value in headers.items() if _is_plain(value)}
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         head = (
             f"HTTP/1.1 {self._status} {reason_of(self._status)}\r\n{lines}"
-            f"date: {rfc822_formatted_time()}\r\nserver: {SERVER_NAME}\r\ncontent-length: {len(self._whole)}\r\n"
+            f"date: {rfc822_formatted_time()}\r\nserver: {SERVER_NAME}\r\ncontent-length: {len(self._body)}\r\n"
         )
-        return b"".join((head.encode("ascii"), ending, self._whole))
+        return b"".join((head.encode("ascii"), KEEP if keeps else CLOSE, b"" if method == "HEAD" else self._body))
+
+
+Answer: TypeAlias = "web.StreamResponse | OneWrite"
+"""What a handler gives."""
 
 
 def _is_plain(value: str) -> bool:
-    return value.isascii() and value.isprintable()
+    return _PLAIN(value) is not None

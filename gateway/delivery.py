@@ -138,8 +138,7 @@ async def check_whole(
     document = read_answer(body)
     seen = entry.wire.observe(entry.operation, document)
     surface.check_answer(seen, frozenset(grant.granted), grant.route.served_models)
-    tally = Tally()
-    tally.add(seen)
+    tally = Tally(seen.model, seen.usage or _NO_USAGE, seen.finishes, seen.response_id, seen.error, events=1)
     if answer is not None:
         if await answer.clean(document):
             body = serialise(document)

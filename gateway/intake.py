@@ -12,8 +12,8 @@ import re
 from typing import Final
 
 from aiohttp import web
-from aiohttp.http import HttpVersion11
-from aiohttp.streams import StreamReader
+from aiohttp.http import HttpVersion11, RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from multidict import CIMultiDictProxy
 
 from gateway.errors import Code, Refused
@@ -66,28 +66,25 @@ def check_head(request: web.BaseRequest, names: frozenset[str]) -> None:
     Raises:
         Refused: `body_invalid`.
     """
-    reason = _head_fault(request, names)
+    reason = head_fault(request._message, names)
     if reason is not None:
         _close_after(request)
         raise Refused(Code.BODY_INVALID, reason)
 
 
-def _head_fault(request: web.BaseRequest, names: frozenset[str]) -> str | None:
-    if request.version != HttpVersion11:
+def head_fault(head: RawRequestMessage, names: frozenset[str]) -> str | None:
+    """What `check_head` refuses a head for, or None."""
+    if head.version != HttpVersion11:
         return "Only HTTP/1.1 is spoken here."
-    if not request.raw_path.startswith("/"):
+    if not head.path.startswith("/"):
         return "The request target must begin with a slash."
-    return _lines_fault(request) or _values_fault(request.headers, names)
-
-
-def _lines_fault(request: web.BaseRequest) -> str | None:
-    lines = [name.lower() for name, _value in request._message.raw_headers]
+    lines = [name.lower() for name, _value in head.raw_headers]
     unique = set(lines)
     if not unique.isdisjoint(_FORBIDDEN):
         return "Content-Encoding, Upgrade and Trailer are not accepted."
     if len(unique) != len(lines) and _has_double(lines):
         return "A header that may appear once appears twice."
-    return None
+    return _values_fault(head.headers, names)
 
 
 def _values_fault(headers: CIMultiDictProxy[str], names: frozenset[str]) -> str | None:
@@ -140,7 +137,7 @@ async def read_body(request: web.BaseRequest, limit: int, seconds: float) -> byt
     content = request.content
     try:
         if content.is_eof():  # the usual case: the body came with the head
-            body = content.read_nowait()
+            body = whole(content)
         else:
             body = await _gather(content, limit, seconds)
     except TimeoutError:
@@ -152,6 +149,21 @@ async def read_body(request: web.BaseRequest, limit: int, seconds: float) -> byt
     if len(body) > limit:
         _close_after(request)
         raise Refused(Code.BODY_TOO_LARGE, f"The body is larger than {limit} bytes.")
+    return body
+
+
+def whole(content: StreamReader) -> bytes:
+    """What came of a body that is here to its end, so that nothing waits for room.
+
+    Raises:
+        Exception: what is wrong with it.
+    """
+    if content is EMPTY_PAYLOAD:
+        return b""
+    if (fault := content.exception()) is not None:
+        raise fault
+    body = b"".join(content._buffer)
+    content._buffer.clear()
     return body
 
 

@@ -15,29 +15,21 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from time import time_ns
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpRequestParser, RawRequestMessage
 from aiohttp.streams import StreamReader
 
-from gateway.answers import WholeAnswer
-from gateway.errors import Code
+from gateway.answers import Answer, OneWrite
+from gateway.connection import Protocol
 from gateway.intake import Request
-from gateway.keys import new_call_id
 
-Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[Answer]]
+Door: TypeAlias = Callable[[RawRequestMessage], OneWrite | None]
+"""Answers a request at once, before anything is made of it; None where it is to be handled."""
 
-_MALFORMED = (
-    b'{"type":"error","error":{"type":"invalid_request_error","message":"The request is not valid HTTP/1.1.",'
-    b'"code":"body_invalid","param":null}}'
-)
-_BROKEN = (
-    b'{"type":"error","error":{"type":"api_error","message":"The gateway could not answer this request.",'
-    b'"code":null,"param":null}}'
-)
 _CANCELLED_SECONDS = 1.0
 """How long cancelled handlers are waited for."""
 
@@ -106,138 +98,6 @@ class ListenerOptions:
         return names | _LOOPBACK_NAMES if self.loopback else names
 
 
-class Protocol(web.RequestHandler):
-    """One connection: as aiohttp's, with deadlines for the head and for a stalled reader, and fixed error bodies."""
-
-    __slots__ = ("_head_timer", "_options", "_peer", "_server", "_write_timer", "stalled")
-
-    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, logger: logging.Logger) -> None:
-        options = server.options
-        super().__init__(
-            server,
-            loop=loop,
-            keepalive_timeout=options.keepalive_seconds,
-            tcp_keepalive=True,
-            logger=logger,
-            access_log=None,  # type: ignore[arg-type]  # None switches it off, as the code says and the type does not
-            debug=False,
-            max_line_size=options.max_line_size,
-            max_field_size=options.max_field_size,
-            max_headers=options.max_headers,
-            lingering_time=options.lingering_seconds,
-            read_bufsize=options.read_bufsize,
-            auto_decompress=False,
-        )
-        self._server = server
-        self._options = options
-        self._peer: str | None = None
-        self._head_timer: asyncio.TimerHandle | None = None
-        self._write_timer: asyncio.TimerHandle | None = None
-        self.stalled = False
-        """The caller left our send buffer full for `write_seconds`, and we closed the connection."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        peer = transport.get_extra_info("peername")
-        self._peer = peer[0] if peer else ""
-        if not self._server.welcome(self._peer):
-            self._peer = None
-            self._manager = None  # so that connection_lost finds nothing to undo
-            self._force_close = True
-            cast("asyncio.Transport", transport).abort()  # uvloop's is one in all but its class
-            return
-        super().connection_made(transport)
-        self._head_timer = self._loop.call_later(self._options.head_seconds, self._head_is_late)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        if self._peer is not None:
-            self._server.farewell(self._peer)
-            self._peer = None
-        for timer in (self._head_timer, self._write_timer):
-            if timer is not None:
-                timer.cancel()
-        self._head_timer = self._write_timer = None
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        before = self._request_count
-        super().data_received(data)
-        if self._request_count != before:  # a whole head
-            if self._head_timer is not None:
-                self._head_timer.cancel()
-                self._head_timer = None
-        elif self._head_timer is None and not (self._request_in_progress or self._messages or self._force_close):
-            self._head_timer = self._loop.call_later(self._options.head_seconds, self._head_is_late)
-
-    def resume_reading(self, resume_parser: bool = True) -> None:
-        if self._reading_paused:  # else nothing waits in the parser or the socket; asked whenever a piece is taken
-            super().resume_reading(resume_parser)
-
-    def _head_is_late(self) -> None:
-        self._head_timer = None
-        if not self._request_in_progress:
-            self.force_close()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._write_timer = self._loop.call_later(self._options.write_seconds, self._reader_stalled)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self._write_timer is not None:
-            self._write_timer.cancel()
-            self._write_timer = None
-
-    def _reader_stalled(self) -> None:
-        self._write_timer = None
-        self.stalled = True
-        if self.transport is not None:
-            self.transport.abort()
-
-    async def start(self) -> None:
-        transport = self.transport
-        try:
-            await super().start()
-        finally:
-            if transport is not None:
-                transport.close()  # an idle connection that was told to end has not done it
-                # This waits for the buffer to be read; a caller that never reads would hold it for ever.
-                if transport.get_write_buffer_size():
-                    self._loop.call_later(self._options.write_seconds, transport.abort)
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer a malformed request, or one whose handler failed, with bytes that are always the same.
-
-        Raises:
-            ConnectionError: an answer has begun; it is aborted and never continued as if it were whole.
-        """
-        del message  # quotes the request
-        self._server.on_error(status, type(exc).__name__ if exc is not None else None)
-        if request.writer.output_size > 0:
-            raise ConnectionError
-        malformed = 400 <= status < 500
-        headers = {
-            "content-type": "application/json; charset=utf-8",
-            "x-should-retry": "false",
-            "x-gateway-call-id": new_call_id(time_ns),
-        }
-        if malformed:
-            headers["x-gateway-code"] = Code.BODY_INVALID.value
-        response = WholeAnswer(status, _MALFORMED if malformed else _BROKEN, headers)
-        response.force_close()
-        return response
-
-    def log_exception(self, *args: object, **kw: object) -> None:
-        """Say that it happened: the library's own text quotes the request."""
-        exc = kw.get("exc_info")
-        self._server.on_error(500, type(exc).__name__ if isinstance(exc, BaseException) else None)
-
-
 class Server(web.Server):
     """Makes a `Protocol` a connection, counts them, and has no fallback for a wrong option."""
 
@@ -247,8 +107,11 @@ class Server(web.Server):
         options: ListenerOptions,
         logger: logging.Logger,
         on_error: Callable[[int, str | None], None],
+        door: Door | None,
     ) -> None:
-        super().__init__(handler, request_factory=self._request, handler_cancellation=True)
+        super().__init__(handler, handler_cancellation=True)  # type: ignore[arg-type]  # `Protocol` calls it itself
+        self.handler = handler
+        self.door = door
         self.options = options
         self.on_error = on_error
         self.turned_away = 0
@@ -259,7 +122,7 @@ class Server(web.Server):
     def __call__(self) -> Protocol:
         return Protocol(self, self._loop, self._logger)
 
-    def _request(
+    def request(
         self,
         message: RawRequestMessage,
         payload: StreamReader,
@@ -267,6 +130,7 @@ class Server(web.Server):
         writer: AbstractStreamWriter,
         task: asyncio.Task[None],
     ) -> Request:
+        """What is made of a head and the reader of its body."""
         size = self.options.client_max_size
         return Request(message, payload, protocol, writer, task, self._loop, client_max_size=size)
 
@@ -347,15 +211,15 @@ class Listener:
         """Connections closed at once because there were too many."""
         return self._server.turned_away if self._server is not None else 0
 
-    async def start(self, handler: Handler) -> None:
-        """Bind and serve.
+    async def start(self, handler: Handler, door: Door | None = None) -> None:
+        """Bind and serve; `door` is asked first of each request that came whole to an idle connection.
 
         Raises:
             ListenerError: the options are unsafe or not taken as given by the library, or the address cannot be bound.
             OSError: a TLS file cannot be read.
         """
         context = self._context = _tls(self.options)
-        server = Server(handler, self.options, self._logger, self._on_error)
+        server = Server(handler, self.options, self._logger, self._on_error, door)
         _read_back(server(), self.options)
         loop = asyncio.get_running_loop()
         self._server = server
@@ -432,15 +296,8 @@ def _read_back(protocol: Protocol, options: ListenerOptions) -> None:
         "access_log": (protocol.access_log, None),
         "debug": (protocol.debug, False),
         "handler_cancellation": (protocol._server.handler_cancellation, True),
-        "handle_error": (type(protocol).handle_error is Protocol.handle_error, True),
         "logger": (protocol.logger.parent, None),
     }
     wrong = sorted(name for name, (actual, wanted) in seen.items() if actual != wanted)
     if wrong:
         raise ListenerError(f"the server did not take these options: {', '.join(wrong)}")
-
-
-def stalled(request: web.BaseRequest) -> bool:
-    """Whether we closed this caller's connection because it had stopped reading."""
-    protocol = request.protocol
-    return isinstance(protocol, Protocol) and protocol.stalled

@@ -14,21 +14,22 @@ from datetime import UTC, datetime
 from time import perf_counter, time_ns
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 
-from gateway.answers import StreamedAnswer, WholeAnswer
+from gateway.answers import Answer, StreamedAnswer, WholeAnswer
 from gateway.attempt import Attempt
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Intent
 from gateway.audit.words import Result, Tls
 from gateway.clock import Clock
+from gateway.connection import stalled
 from gateway.delivery import Delivery, StreamCheck, check_headers, check_whole, read_answer
 from gateway.errors import Code, GatewayError, Refused, Unavailable, UpstreamError
 from gateway.exchange import CleanCall, Grant
 from gateway.failover import Elsewhere
-from gateway.intake import check_head, invite, read_body
+from gateway.intake import check_head, head_fault, invite, read_body
 from gateway.keys import Keyring, new_call_id
 from gateway.limits import Limits
-from gateway.listener import stalled
 from gateway.passage import InForce, Passage
 from gateway.policy.judge import judge
 from gateway.quotas import BYTES_A_TOKEN, OverQuota, Quotas
@@ -87,13 +88,11 @@ class Relay:
         self.streams = 0
         """Streams being delivered now."""
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest) -> Answer:
         """Answer one request. Raises nothing but cancellation."""
+        if (turned := self.turn_away(request._message)) is not None:
+            return turned
         force = self._in_force()
-        if self._limits.full:
-            with contextlib.suppress(Refused):  # of a head that is not in order: below, where its connection ends, too
-                check_head(request, force.host_names)
-                return self._turn_away(request, force)
         target = force.targets.find(request.method, request.raw_path, request.headers)
         traceparent = request.headers.get(TRACEPARENT)
         passage = Passage(new_call_id(time_ns), perf_counter(), force, target, traceparent=traceparent)
@@ -106,7 +105,22 @@ class Relay:
                 held.release(0 if passage.attempt is None else passage.attempt.tokens)
             self._report(passage)
 
-    async def _pass(self, request: web.BaseRequest, passage: Passage) -> web.StreamResponse:
+    def turn_away(self, head: RawRequestMessage) -> TurnedAway | None:
+        """At the door: say that every place is taken, if that is so; one whose head is not in order is handled.
+
+        Nobody asks who it is, and what is counted is recorded by the minute: it must cost next to nothing, or calls
+        that are turned away would take from those that are served.
+        """
+        if not self._limits.full:
+            return None
+        force = self._in_force()
+        if head_fault(head, force.host_names) is not None:
+            return None
+        self._full()
+        wire = force.targets.wire_of(head.path, head.headers)
+        return TurnedAway(wire, new_call_id(time_ns), force.bundle.digest[:16])
+
+    async def _pass(self, request: web.BaseRequest, passage: Passage) -> Answer:
         force, headers = passage.force, request.headers
         bundle, bounds = force.bundle, force.bundle.settings.limits
         check_head(request, force.host_names)
@@ -151,7 +165,7 @@ class Relay:
 
     async def _attempt(
         self, request: web.BaseRequest, passage: Passage, grant: Grant, elsewhere: Elsewhere
-    ) -> web.StreamResponse | Grant:
+    ) -> Answer | Grant:
         """Steps 4 to 8 at one entry: the answer, or the grant under which the call goes to another instead."""
         force, passage.grant = passage.force, grant
         await self._claim(passage, grant)
@@ -204,7 +218,7 @@ class Relay:
 
     async def _send(
         self, request: web.BaseRequest, passage: Passage, clean: CleanCall, attempt: Attempt, elsewhere: Elsewhere
-    ) -> web.StreamResponse | Grant:
+    ) -> Answer | Grant:
         secret = passage.force.bundle.secret(clean.grant.route.credential)
         if passage.overhead is None:
             passage.overhead = perf_counter() - passage.started
@@ -222,9 +236,7 @@ class Relay:
 
     # 7 deliver
 
-    async def _deliver_whole(
-        self, passage: Passage, clean: CleanCall, reply: Reply, attempt: Attempt
-    ) -> web.StreamResponse:
+    async def _deliver_whole(self, passage: Passage, clean: CleanCall, reply: Reply, attempt: Attempt) -> Answer:
         grant = clean.grant
         body = await reply.read()
         attempt.received(len(body))
@@ -240,7 +252,7 @@ class Relay:
 
     async def _deliver_stream(
         self, request: web.BaseRequest, passage: Passage, grant: Grant, reply: Reply, attempt: Attempt
-    ) -> web.StreamResponse:
+    ) -> Answer:
         if not reply.headers.get("content-type", "").startswith("text/event-stream"):
             raise UpstreamError(Code.RESPONSE_NOT_ALLOWED, "the answer is not the event stream that was asked for")
         check = StreamCheck(grant, passage.force.bundle.surfaces[passage.target.wire.name])
@@ -315,7 +327,7 @@ class Relay:
         )
         return document
 
-    async def _deliver_error(self, passage: Passage, reply: Reply, document: Document) -> web.StreamResponse:
+    async def _deliver_error(self, passage: Passage, reply: Reply, document: Document) -> Answer:
         """A provider's own error keeps status, shape and code; its texts are cleaned, and go to the caller only."""
         wire = passage.target.wire
         passage.status = reply.status
@@ -345,7 +357,7 @@ class Relay:
 
     # what the gateway answers itself
 
-    def _answer_here(self, passage: Passage, opened: Opened, query: dict[str, str]) -> web.StreamResponse:
+    def _answer_here(self, passage: Passage, opened: Opened, query: dict[str, str]) -> Answer:
         """The model list: what this caller may use now."""
         wire, policy = opened.entry.wire, opened.policy
         models = policy.registry.models(wire=wire.name, tenant=policy.tenant, now=opened.entry.now)
@@ -357,16 +369,7 @@ class Relay:
         passage.status = 200
         return web.Response(body=body, headers=passage.own_headers(), content_type="application/json")
 
-    def _turn_away(self, request: web.BaseRequest, force: InForce) -> web.StreamResponse:
-        """Say at the door that every place is taken: nobody asks who it is, what is counted is recorded by the minute.
-
-        It must cost next to nothing, or calls that are turned away would take from those that are served.
-        """
-        self._full()
-        wire = force.targets.wire_of(request.raw_path, request.headers)
-        return TurnedAway(wire, new_call_id(time_ns), force.bundle.digest[:16])
-
-    async def _refuse(self, request: web.BaseRequest, passage: Passage, error: GatewayError) -> web.StreamResponse:
+    async def _refuse(self, request: web.BaseRequest, passage: Passage, error: GatewayError) -> Answer:
         """The one door by which every refusal and failure leaves. A known caller's refusal is recorded first."""
         if passage.attempt is None and passage.caller is not None:
             try:
@@ -382,8 +385,6 @@ class Relay:
         if isinstance(error, OverQuota):
             headers.update(passage.target.wire.show_rates(error.rates, datetime.now(UTC)))
         body = passage.target.wire.shape_error(passage.wire_refusal(error))
-        if request.method == "HEAD":  # whose answer has no body, however long it says that is
-            return web.Response(status=error.status, body=body, headers=headers, content_type="application/json")
         headers["content-type"] = "application/json"
         return WholeAnswer(error.status, body, headers)
 

@@ -20,12 +20,12 @@ from gateway.keys import Keyring
 from gateway.policy.judge import Policy, permit
 from gateway.policy.tenants import Tenant
 from gateway.redaction.redactor import Redactor
-from gateway.redaction.treatment import Treatment
+from gateway.redaction.treatment import USUAL, Treatment
 from gateway.targets import Target
 from providers import multipart
 from providers.document import NotStrict, parse, serialise
 
-_BY_SCOPE = {scope: Treatment(scope) for scope in Scope}
+_BY_SCOPE = {scope: Treatment(scope) for scope in Scope} | {USUAL.scope: USUAL}
 """What tenants ask for whose ordinary personal data is left alone."""
 
 _JSON = ("application/json", "application/json; charset=utf-8", "application/json;charset=utf-8")
@@ -36,7 +36,7 @@ class Opened(Struct, frozen=True):
 
     entry: Entry
     policy: Policy
-    treatment: Treatment = Treatment()
+    treatment: Treatment = USUAL
 
 
 def open_call(

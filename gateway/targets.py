@@ -42,6 +42,7 @@ class Targets:
     def __init__(self, wires: Mapping[str, Provider]) -> None:
         self._wires = wires
         self._exact: dict[tuple[str, str, str], Operation] = {}
+        self._plain: dict[tuple[str, str], Target] = {}
         self._stems: dict[tuple[str, str, str], Operation] = {}
         self._owners: dict[str, list[Provider]] = {}
         for wire in wires.values():
@@ -50,9 +51,16 @@ class Targets:
                 table = self._stems if brace else self._exact
                 table[wire.name, operation.method, stem] = operation
                 self._owners.setdefault(stem, []).append(wire)
+        for wire_name, method, path in self._exact:
+            wire = wires[wire_name]
+            named = [wire.alias + path, path] if len(self._owners[path]) == 1 else [wire.alias + path]
+            self._plain.update({(method, one): self._look(method, one, {}) for one in named})
 
     def find(self, method: str, raw_target: str, headers: Mapping[str, str]) -> Target:
         """Look a request line up. Never fails: an unknown one has no operation."""
+        return self._plain.get((method, raw_target)) or self._look(method, raw_target, headers)
+
+    def _look(self, method: str, raw_target: str, headers: Mapping[str, str]) -> Target:
         raw_path, mark, query = raw_target.partition("?")
         wire, path = self._wire(raw_path, headers)
         question = query if mark else None

@@ -30,7 +30,9 @@ from multidict import CIMultiDictProxy
 from gateway.addresses import Vet, is_loopback, is_public
 from gateway.endpoints import Connector, Endpoint, Idle, Resolver, Target, failed, target, tls_context
 from gateway.errors import Code, Unavailable, UpstreamError
-from gateway.exchange import Admission, CleanCall, Route
+from gateway.exchange import Admission, CleanCall
+from gateway.intake import whole
+from gateway.waits import Deadlines
 from providers.credentials import SHOWN
 
 MAX_INTERIM: Final = 16
@@ -107,6 +109,8 @@ class Upstream:
         self._plain = Connector(context, self._resolver, is_loopback, options.keepalive_seconds)
         self._idle = Idle(options.keepalive_seconds)
         self._timeout = aiohttp.ClientTimeout(total=None, connect=options.connect_seconds)
+        self._heads: Deadlines[ResponseHandler] = Deadlines(options.head_seconds, _expire)
+        self._bodies: Deadlines[StreamReader] = Deadlines(options.total_seconds, _expire)
         self._targets: Mapping[str, Target] = {}
         self.replace(endpoints)
 
@@ -135,12 +139,14 @@ class Upstream:
     async def close(self) -> None:
         """Close every connection. Calls in flight end as truncated."""
         self._idle.close()
+        self._heads.close()
+        self._bodies.close()
         await self._verified.close()
         await self._plain.close()
 
-    def _find(self, route: Route) -> Target:
+    def _find(self, base_url: str) -> Target:
         try:
-            return self._targets[route.base_url]
+            return self._targets[base_url]
         except KeyError:
             raise failed("The endpoint is not listed.", retryable=False) from None
 
@@ -148,7 +154,7 @@ class Upstream:
 class Sending:
     """One request on its way; entering it sends and waits for the answer's head."""
 
-    __slots__ = ("_clean", "_connection", "_credential", "_reply", "_timer", "_upstream")
+    __slots__ = ("_clean", "_connection", "_credential", "_payload", "_reply", "_upstream")
 
     def __init__(self, upstream: Upstream, clean: CleanCall, credential: str) -> None:
         self._upstream = upstream
@@ -156,7 +162,7 @@ class Sending:
         self._credential = credential
         self._connection: Connection | None = None
         self._reply: Reply | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._payload: StreamReader | None = None
 
     async def __aenter__(self) -> Reply:
         upstream = self._upstream
@@ -164,55 +170,65 @@ class Sending:
             raise Unavailable(Code.OVERLOADED, "Too many calls are on their way to providers.")
         upstream.in_flight += 1
         try:
-            return await self._exchange()
+            base_url = self._clean.grant.route.base_url
+            where = upstream._find(base_url)
+            head = self._head(where)
+            connection = self._connection = upstream._idle.take(base_url)
+            protocol = None if connection is None else connection.protocol
+            if protocol is None:
+                protocol = await self._connect(where)
+            transport = self._write(protocol, head)
+            message, payload = await _read_head(protocol)
+            upstream._heads.end(protocol)
+            if not payload.is_eof():  # a short answer is here already
+                self._payload = payload
+                upstream._bodies.begin(payload)
+            limit = upstream.options.max_answer_bytes
+            _check_head(message, limit)
+            reply = self._reply = Reply(message, payload, transport, limit)
         except BaseException:
             self._end(reusable=False)
             raise
+        return reply
 
     async def __aexit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         self._end(reusable=self._reply is not None and self._reply.whole)
 
-    async def _exchange(self) -> Reply:
-        upstream, options = self._upstream, self._upstream.options
-        grant = self._clean.grant
-        where = upstream._find(grant.route)
-        entry = grant.call.entry
-        body = self._clean.body
-        scheme, secret = grant.route.scheme, self._credential
+    def _head(self, where: Target) -> bytes:
+        """Request line and headers, as they leave."""
+        clean, secret = self._clean, self._credential
+        grant = clean.grant
+        entry, scheme = grant.call.entry, grant.route.scheme
         if scheme == "aws_sigv4":
-            head = where.signed_head(entry.wire, entry.operation, secret, self._clean, datetime.now(UTC))
+            head = where.signed_head(entry.wire, entry.operation, secret, clean, datetime.now(UTC))
         else:
             show = SHOWN.get(scheme, entry.wire.credential)
-            head = where.head(entry.wire, entry.operation, secret, grant.headers, self._clean.content_type, show)
-        head += b"Content-Length: %d\r\n\r\n" % len(body)
-        connection = self._connection = upstream._idle.take(grant.route.base_url)
-        protocol = await self._connect(where) if connection is None else connection.protocol
-        transport = None if protocol is None else protocol.transport
-        if protocol is None or transport is None:
-            raise failed("The provider closed the connection.", retryable=True)
+            head = where.head(entry.wire, entry.operation, secret, grant.headers, clean.content_type, show)
+        return head + b"Content-Length: %d\r\n\r\n" % len(clean.body)
+
+    def _write(self, protocol: ResponseHandler, head: bytes) -> asyncio.Transport:
+        """Send all of it, and from now on await the answer."""
+        upstream, options, body = self._upstream, self._upstream.options, self._clean.body
+        transport = protocol.transport
+        if transport is None:
+            raise _closed()
         protocol.set_response_params(
             read_until_eof=True,
             auto_decompress=False,
             read_timeout=options.idle_seconds,
             read_bufsize=options.read_bufsize,
         )
-        self._timer = upstream._loop.call_later(options.head_seconds, _expire, protocol)
+        upstream._heads.begin(protocol)
         # From here on bytes may have left.
         if len(body) <= _ONE_WRITE:
             transport.write(head + body)
         else:
             transport.writelines((head, body))
-        message, payload = await _read_head(protocol)
-        self._timer.cancel()
-        if not payload.is_eof():  # a short answer is here already
-            self._timer = upstream._loop.call_later(options.total_seconds, _expire, payload)
-        _check_head(message, options.max_answer_bytes)
-        self._reply = Reply(message, payload, transport, options.max_answer_bytes)
-        return self._reply
+        return transport
 
-    async def _connect(self, where: Target) -> ResponseHandler | None:
+    async def _connect(self, where: Target) -> ResponseHandler:
         upstream = self._upstream
         try:
             connection = await where.connector.connect(where.destination, [], upstream._timeout)
@@ -225,12 +241,15 @@ class Sending:
         except (aiohttp.ClientError, OSError):
             raise failed("The provider could not be reached.", retryable=True) from None
         self._connection = connection
+        if connection.protocol is None:
+            raise _closed()
         return connection.protocol
 
     def _end(self, *, reusable: bool) -> None:
-        self._upstream.in_flight -= 1
-        if self._timer is not None:
-            self._timer.cancel()
+        upstream = self._upstream
+        upstream.in_flight -= 1
+        if self._payload is not None:
+            upstream._bodies.end(self._payload)
         connection = self._connection
         if connection is None:
             return
@@ -238,9 +257,10 @@ class Sending:
         protocol = connection.protocol
         transport = connection.transport
         if reusable and transport is not None and not transport.get_write_buffer_size():
-            self._upstream._idle.give(self._clean.grant.route.base_url, connection)
+            upstream._idle.give(self._clean.grant.route.base_url, connection)
             return
         if protocol is not None:
+            upstream._heads.end(protocol)
             protocol.abort()  # `close` would first flush what is still to be sent
         connection.close()
 
@@ -305,7 +325,7 @@ class Reply:
         """
         content = self._content
         if content.is_eof() and content.exception() is None:  # the usual case: it is here already
-            body = content.read_nowait()
+            body = whole(content)
             self.received += len(body)
             if self.received > self._limit:
                 raise failed("The provider's answer is too large.", retryable=False)
@@ -346,6 +366,10 @@ def _check_head(message: RawResponseMessage, limit: int) -> None:
     length = message.headers.get("Content-Length", "0")
     if len(length) > 15 or int(length) > limit:
         raise failed("The provider's answer is too large.", retryable=False)
+
+
+def _closed() -> UpstreamError:
+    return failed("The provider closed the connection.", retryable=True)
 
 
 def _expire(waiting: ResponseHandler | StreamReader) -> None:

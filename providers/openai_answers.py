@@ -55,12 +55,12 @@ class _Sight(Struct, eq=False):
             event,
             tuple(self.kinds),
             tuple(self.echoes),
-            model=model if isinstance(model, str) else None,
-            usage=self.usage,
-            finishes=tuple(self.finishes),
-            response_id=identifier if isinstance(identifier, str) else None,
-            terminal=terminal,
-            error=self.error,
+            model if isinstance(model, str) else None,
+            self.usage,
+            tuple(self.finishes),
+            identifier if isinstance(identifier, str) else None,
+            terminal,
+            self.error,
         )
 
     def finish(self, reason: Value) -> None:

@@ -114,6 +114,8 @@ class _Finder:
                 if key not in self._known:
                     self._add(Slot((*path, key), key, Kind.KEY))
                 below = type(member)
+                if below is Opaque:
+                    continue
                 if below is str:
                     self._text(member, (*path, key))  # type: ignore[arg-type]
                 elif below is dict or below is list or isinstance(member, str):
@@ -130,7 +132,11 @@ class _Finder:
             kind = type(value)
             if kind is str or kind is dict or kind is list or isinstance(value, str):
                 self.visit(value, (*path, index))
-            part = (*path, index) if kind is str else (*path, index, "text") if kind is dict else None
+            part: Path | None = None
+            if kind is str:
+                part = (*path, index)
+            elif kind is dict and "text" in value:  # type: ignore[operator]  # it is a mapping
+                part = (*path, index, "text")
             if part is not None:
                 run.extend(
                     at

@@ -38,6 +38,7 @@ FLOORS: dict[str, int] = {
     "gateway.change": 3,
     "gateway.collectors": 3,
     "gateway.config": 3,
+    "gateway.connection": 3,
     "gateway.delivery": 3,
     "gateway.disclosure": 3,
     "gateway.endpoints": 3,
@@ -94,8 +95,8 @@ PEERS = ("gateway.policy", "gateway.redaction", "gateway.audit")
 DOORS: dict[str, tuple[str, ...]] = {
     "aiohttp": (
         "gateway.answers",
-        "gateway.turning",
         "gateway.canary.round",
+        "gateway.connection",
         "gateway.endpoints",
         "gateway.erasing",
         "gateway.intake",

@@ -43,9 +43,8 @@ def row_line(record: Record) -> str:
     body = canonical(record).decode("ascii")
     if isinstance(record, Operator):
         return line(record.time, "operator", None, 0, body)
-    if isinstance(record, Refusal):
-        return line(record.time, "refusal", record.call, 0, body)
-    return line(record.time, record.KIND, record.call, record.attempt, body)
+    attempt = 0 if isinstance(record, Refusal) else record.attempt
+    return line(record.time, record.KIND, record.call, attempt, body)
 
 
 def indeterminate(time: int, call: Id, attempt: int, tenant: Tenant) -> Outcome:

@@ -396,19 +396,22 @@ def _pair(key: Domain, count: Domain) -> Domain:
 
 
 class Codec:
-    """How one record type is checked, written and read: its fields by name, in canonical order."""
+    """How one record type is checked, written and read: its fields by name, in canonical order.
+
+    `marks` are members that every record of this type has, always the same.
+    """
 
     __slots__ = ("domains", "encode", "kind", "known_in_json", "required", "required_in_json")
 
-    def __init__(self, kind: type[Struct]) -> None:
+    def __init__(self, kind: type[Struct], marks: Mapping[str, str | int]) -> None:
         hints = typing.get_type_hints(kind, include_extras=True)
         self.kind = kind
         self.domains = {name: domain_of(hints[name]) for name in sorted(kind.__struct_fields__)}
         self.required = frozenset(name for name in self.domains if not _optional(hints[name]))
-        self.required_in_json = self.required | {"kind", "v"}
-        self.known_in_json = self.domains.keys() | {"kind", "v"}
-        self.encode = _compiled(self.domains, self.required)
-        """Adds the fields of a record to a mapping, in order; absent values are left out.
+        self.required_in_json = self.required | marks.keys()
+        self.known_in_json = self.domains.keys() | marks.keys()
+        self.encode = _compiled(self.domains, self.required, marks)
+        """The fields of a record and its marks by name, in canonical order; absent values are left out.
 
         Raises NotRecordable where a value is outside its domain, or a required one is absent.
         """
@@ -442,13 +445,19 @@ def _optional(hint: object) -> bool:
     return type(None) in typing.get_args(hint)
 
 
-def _compiled(domains: Mapping[str, Domain], required: frozenset[str]) -> Callable[[object, dict[str, object]], None]:
+def _compiled(
+    domains: Mapping[str, Domain], required: frozenset[str], marks: Mapping[str, str | int]
+) -> Callable[[object], dict[str, object]]:
     """One function that checks and writes every field, as `dataclasses` makes its methods: twice for each call, on the
     way to the disk, a loop over domains costs three times this. Field names are our own; nothing else is in the source.
     """
     names: dict[str, object] = {"NotRecordable": NotRecordable}
-    lines = ["def encode(record, into):"]
-    for index, (field, domain) in enumerate(domains.items()):
+    lines = ["def encode(record):", "  into = {}"]
+    for index, field in enumerate(sorted([*domains, *marks])):
+        if field in marks:
+            lines.append(f"  into[{field!r}] = {marks[field]!r}")
+            continue
+        domain = domains[field]
         names[f"encode_{index}"], names[f"sealed_{index}"] = domain.encode, domain.sealed
         optional = field not in required
         lines.append(f"  value = record.{field}")
@@ -465,5 +474,6 @@ def _compiled(domains: Mapping[str, Domain], required: frozenset[str]) -> Callab
             lines.append("    try:")
             lines.append(f"      into[{field!r}] = encode_{index}(value)")
             lines.append(f"    except ValueError: raise NotRecordable({field!r}) from None")
+    lines.append("  return into")
     exec("\n".join(lines), names)  # noqa: S102
-    return cast(Callable[[object, dict[str, object]], None], names["encode"])
+    return cast(Callable[[object], dict[str, object]], names["encode"])

@@ -39,7 +39,7 @@ class TenantHead(Struct, frozen=True, kw_only=True):
     day: Total
 
 
-_HEAD = Codec(TenantHead)
+_HEAD = Codec(TenantHead, {"kind": "tenant_head", "v": VERSION})
 
 
 def commitment(salt: bytes, canonical: bytes) -> bytes:
@@ -75,6 +75,4 @@ def head(record: TenantHead) -> bytes:
     Raises:
         NotRecordable: a value is outside its domain.
     """
-    values: dict[str, object] = {"kind": "tenant_head", "v": VERSION}
-    _HEAD.encode(record, values)
-    return orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(_HEAD.encode(record))

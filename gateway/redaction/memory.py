@@ -6,10 +6,10 @@ is kept is bounded in number and in time, and lies in no file.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
 from typing import TypeAlias
 
 from gateway.redaction.findings import Finding
@@ -31,19 +31,19 @@ class Memory:
         clock: seconds, of any origin.
     """
 
-    __slots__ = ("_clock", "_found", "_key", "_limit", "_seconds", "_weight")
+    __slots__ = ("_clock", "_found", "_keyed", "_limit", "_seconds", "_weight")
 
     def __init__(self, limit: int, seconds: float = _SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
         self._seconds = seconds
         self._clock = clock
-        self._key = secrets.token_bytes(32)
+        self._keyed = _new_key()
         self._found: dict[bytes, tuple[float, int, Known]] = {}
         self._weight = 0
 
     def name(self, block: bytes) -> bytes:
         """The keyed digest under which what was found in a block is kept. Equal blocks are equal texts."""
-        return hashlib.blake2b(block, key=self._key, digest_size=_DIGEST).digest()
+        return _named(self._keyed, block)
 
     def recall(self, name: bytes) -> Known | None:
         """What is kept under a name; None if there is nothing, which is not the same as no findings."""
@@ -74,21 +74,38 @@ class Memory:
 class Words:
     """Words of answers in which nothing was found: kinds, models, names of tools, which most answers repeat.
 
-    A container of words; as in `Memory`, only their keyed digests are kept.
+    A container of words; as in `Memory`, only their keyed digests are kept. The one that was learnt first goes first.
     """
 
-    __slots__ = ("_memory",)
+    __slots__ = ("_clock", "_keyed", "_limit", "_until")
 
-    def __init__(self, limit: int = _WORDS) -> None:
-        self._memory = Memory(limit)
+    def __init__(self, limit: int = _WORDS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._keyed = _new_key()
+        self._until: dict[bytes, float] = {}
 
     def __contains__(self, word: object) -> bool:
-        return isinstance(word, str) and self._memory.recall(self._name(word)) is not None
+        if not isinstance(word, str):
+            return False
+        return self._until.get(_named(self._keyed, word.encode("utf-8", "surrogatepass")), 0.0) > self._clock()
 
     def add(self, words: Iterable[str]) -> None:
         """Words that were looked at."""
         for word in words:
-            self._memory.keep(self._name(word), ())
+            name = _named(self._keyed, word.encode("utf-8", "surrogatepass"))
+            self._until.pop(name, None)
+            self._until[name] = self._clock() + _SECONDS
+            if len(self._until) > self._limit:
+                del self._until[next(iter(self._until))]
 
-    def _name(self, word: str) -> bytes:
-        return self._memory.name(word.encode("utf-8", "surrogatepass"))
+
+def _new_key() -> blake2b:
+    """What begins a digest under a key of its own, which is hashed once."""
+    return blake2b(key=secrets.token_bytes(32), digest_size=_DIGEST)
+
+
+def _named(keyed: blake2b, text: bytes) -> bytes:
+    digest = keyed.copy()
+    digest.update(text)
+    return digest.digest()

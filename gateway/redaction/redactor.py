@@ -21,7 +21,7 @@ from gateway.redaction.memory import Words
 from gateway.redaction.personal import placeholder as stand_in
 from gateway.redaction.segments import REACH
 from gateway.redaction.stream import Channels, Settles
-from gateway.redaction.treatment import Treatment, sentences
+from gateway.redaction.treatment import USUAL, Treatment, sentences
 from providers.document import Document
 from providers.text import Kind, Path, Slot, Strings, TooMany, replace, strings
 
@@ -73,7 +73,6 @@ def untyped(_category: Category) -> str:
     return PLACEHOLDER
 
 
-_USUAL = Treatment()
 _NO_FIELDS = Fields()
 _Wholes: TypeAlias = "dict[int, dict[int, str]]"
 _NONE: Mapping[int, str] = {}
@@ -96,7 +95,7 @@ class Redactor:
         detector: Finds,
         known_keys: frozenset[str] = frozenset(),
         placeholder: Callable[[Category], str] = untyped,
-        treatment: Treatment = _USUAL,
+        treatment: Treatment = USUAL,
         fields: Fields = _NO_FIELDS,
         words: Words | None = None,
     ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from gateway.categories import Scope
 from gateway.redaction.findings import Finding, add
@@ -27,6 +28,10 @@ class Treatment:
     scope: Scope = Scope.SPAN
     pseudonym: Pseudonym | None = None
     restore: bool = False
+
+
+USUAL: Final = Treatment()
+"""What nobody asked anything else of."""
 
 
 def sentences(text: str, findings: Sequence[Finding]) -> list[Finding]:

@@ -14,11 +14,15 @@ from pathlib import Path
 import pytest
 import trustme
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 
 from gateway import listener as module
+from gateway.answers import CLOSE as CLOSED
+from gateway.answers import KEEP, OneWrite
+from gateway.connection import Protocol, stalled
 from gateway.errors import Refused
 from gateway.intake import check_head, invite, read_body
-from gateway.listener import Handler, Listener, ListenerError, ListenerOptions, Protocol, stalled
+from gateway.listener import Handler, Listener, ListenerError, ListenerOptions
 from gateway.logs import detached_logger
 
 from .conftest import Run
@@ -662,3 +666,97 @@ async def test_a_port_that_is_taken_is_named() -> None:
             await Listener(replace(OPTIONS, port=first.port), logger).start(strict)
     finally:
         await first.close()
+
+
+class Full(OneWrite):
+    """An answer of the door: the method that was asked with."""
+
+    def written(self, method: str, *, keeps: bool) -> bytes:
+        """See `OneWrite`."""
+        body = b"" if method == "HEAD" else b"full"
+        return b"HTTP/1.1 503 Full\r\ncontent-length: 4\r\n" + (KEEP if keeps else CLOSED) + body
+
+
+WHOLE = post(HOST, b"Content-Length: 2", body=b"{}")
+LAST = post(HOST, b"Content-Length: 2", CLOSE, body=b"{}")
+AT_THE_DOOR = {
+    "one": ((LAST,), b"door"),
+    "one after another": ((WHOLE, LAST), b"door door"),
+    "chunked": ((post(HOST, b"Transfer-Encoding: chunked", CLOSE, body=b"2\r\n{}\r\n0\r\n\r\n"),), b"door"),
+    "without its body": ((LAST[:-1], LAST[-1:]), b"handler"),
+    "in pieces": ((LAST[:20], LAST[20:]), b"door"),
+    "two at once": ((WHOLE + LAST,), b"handler handler"),
+    "malformed behind it": ((WHOLE + b"{}",), b""),
+    "of another protocol": (
+        (post(HOST, b"Upgrade: websocket", b"Connection: Upgrade", b"Content-Length: 0"),),
+        b"handler",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AT_THE_DOOR)
+def test_the_door_answers_what_comes_whole(run: Run[None], name: str) -> None:
+    """What came whole to an idle connection is answered by the door; what else is well formed goes to the handler."""
+    pieces, wanted = AT_THE_DOOR[name]
+    asked = list[bytes]()
+
+    def door(head: RawRequestMessage) -> OneWrite | None:
+        assert head.path == "/v1/x"
+        asked.append(b"door")
+        return Full()
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        asked.append(b"handler")
+        return await strict(request)
+
+    async def scenario() -> None:
+        listener = Listener(OPTIONS, detached_logger(logging.StreamHandler(io.StringIO())))
+        await listener.start(handle, door)
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        received = b""
+        for number, piece in enumerate(pieces):
+            writer.write(piece)
+            if wanted.startswith(b"door door") and number == 0:
+                received = await reader.readuntil(b"full")
+            else:
+                await asyncio.sleep(0.02)  # so that the next piece is one of its own
+        received += await reader.read()
+        writer.close()
+        await listener.close(0.1)
+
+        assert b" ".join(asked) == wanted
+        assert received.count(b" 503 ") == wanted.count(b"door")
+        assert received.endswith(b"full") == wanted.endswith(b"door")
+
+    run(scenario())
+
+
+def test_the_door_keeps_no_answers_for_who_does_not_read(run: Run[None]) -> None:
+    """A caller who asks on and on without reading is not asked in again until it has read."""
+    large = b"x" * (32 << 20)  # more than the system buffers
+    answered = 0
+
+    class Large(Full):
+        def written(self, method: str, *, keeps: bool) -> bytes:
+            return b"HTTP/1.1 503 Full\r\ncontent-length: %d\r\n" % len(large) + KEEP + large
+
+    def door(_head: RawRequestMessage) -> OneWrite:
+        nonlocal answered
+        answered += 1
+        return Large()
+
+    async def scenario() -> None:
+        listener = Listener(replace(OPTIONS, write_seconds=0.3), detached_logger(logging.StreamHandler(io.StringIO())))
+        await listener.start(strict, door)
+        _reader, writer = await asyncio.open_connection("127.0.0.1", listener.port, limit=1024)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(20):
+                writer.write(WHOLE)
+                await asyncio.sleep(0.01)  # so that each is one of its own
+            await until(lambda: not listener.connections)
+        writer.close()
+        await listener.close(0.1)
+
+        assert answered == 1
+
+    run(scenario())

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gateway.waits import Waits
+from gateway.waits import Deadlines, Waits
 
 SOON, NEVER = 0.01, 60.0
 
@@ -78,3 +78,28 @@ async def test_who_cancels_is_obeyed(seconds: float) -> None:
     task = await _cancelled(lambda waits: waits.within(seconds, forever()))
 
     assert task.cancelled()
+
+
+async def test_only_what_still_waits_is_expired() -> None:
+    """Each gets its whole time, in the order in which they began; what came in time is not expired."""
+    late = list[str]()
+    over = asyncio.Event()
+    began = asyncio.get_running_loop().time()
+
+    def expire(waiting: str) -> None:
+        late.append(waiting)
+        if waiting == "last":
+            over.set()
+
+    deadlines = Deadlines(SOON, expire)
+    for waiting in ("first", "came", "second"):
+        deadlines.begin(waiting)
+    deadlines.end("came")
+    await asyncio.sleep(SOON / 2)
+    deadlines.begin("last")
+    deadlines.end("unknown")
+    await asyncio.wait_for(over.wait(), NEVER)
+
+    assert late == ["first", "second", "last"]
+    assert asyncio.get_running_loop().time() - began >= 1.5 * SOON
+    deadlines.close()

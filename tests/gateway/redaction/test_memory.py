@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.categories import Category
 from gateway.redaction.findings import Finding
-from gateway.redaction.memory import Memory
+from gateway.redaction.memory import Memory, Words
 
 ONE = Finding(0, 3, Category.HEALTH, 0.9)
 
@@ -67,3 +67,15 @@ def test_forgets_with_time() -> None:
 def test_names_are_keyed() -> None:
     """The same text has another name in another process."""
     assert Memory(1).name(b"text") != Memory(1).name(b"text")
+
+
+def test_words_are_known_until_they_are_forgotten() -> None:
+    """What was added is known, up to the limit and for its time; the first goes first."""
+    clock = Clock()
+    words = Words(2, clock)
+    words.add(["stop", "assistant", "stop", "tool"])
+
+    assert [word in words for word in ("stop", "assistant", "tool", "other")] == [True, False, True, False]
+    clock.now = 6 * 3600.0
+    assert "tool" not in words
+    assert 7 not in words
