@@ -36,6 +36,7 @@ from gateway.audit.retention.erasure import Erasing
 from gateway.audit.retention.restoring import reapply
 from gateway.audit.silence import heard_before
 from gateway.audit.store import FILE_NAME, StoreFault
+from gateway.audit.tail import Tail
 from gateway.audit.totals import Taken
 from gateway.audit.words import Act, Processor
 from gateway.canary.canary import Canary
@@ -456,7 +457,8 @@ class Application:
         copies = await self._copies(joined, replicas.carriage)
         joined.start()
         spool = Spool(state / self._part.journal, self._keyring.journal_key())
-        carrier = joined.carry(name, OnDisk(spool, self._forget_signed), copies)
+        tail = self._journal.tail = Tail()
+        carrier = joined.carry(name, OnDisk(spool, self._forget_signed, tail), copies)
         if copies is not None:
             self._ledger.copied = carrier.copied
         await joined.look(_LOOK_SECONDS)
@@ -481,7 +483,6 @@ class Application:
 
     async def _forget_signed(self, through: int) -> None:
         await self._journal.trim(through)
-        await self._journal.truncate()
 
     async def last_signed(self) -> int:
         """The key of the last row of the journal that a signed checkpoint covers; -1: none."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from gateway.errors import Code, Refused
 from providers.provider import Rate
@@ -54,16 +55,15 @@ UNBOUNDED = Quota()
 
 
 class Claim(Struct, frozen=True):
-    """One of those whom a call counts for. `scope` is `caller`, `tenant` or `processor`."""
+    """One of those whom a call counts for. `scope` is `caller`, `tenant` or `processor`; `key`: where it is counted."""
 
     scope: str
     name: str
     quota: Quota
+    key: str = ""
 
-    @property
-    def key(self) -> str:
-        """What it is counted under."""
-        return f"{self.scope}:{self.name}"
+    def __post_init__(self) -> None:
+        force_setattr(self, "key", f"{self.scope}:{self.name}")  # read many times a call
 
 
 class OverQuota(Refused):

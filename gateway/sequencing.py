@@ -124,7 +124,9 @@ class Sequencing:
                         self._end(process)
                 async for line in process.stdout:
                     if line.startswith(b"claim ") and self._claim is not None:
-                        process.stdin.write(await self._granted(line, self._claim))
+                        answer = await self._granted(line, self._claim)
+                        with contextlib.suppress(RuntimeError):  # uvloop's, where the process was killed meanwhile
+                            process.stdin.write(answer)
                     else:
                         self._hear(line)
             well = await process.wait() == 0

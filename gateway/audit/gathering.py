@@ -13,25 +13,27 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Container, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias, cast
 
+import msgspec
 import orjson
+from msgspec import Struct
 
 from gateway.audit.journal import Journal
-from gateway.audit.language import Id, NotRecordable
+from gateway.audit.language import NotRecordable
 from gateway.audit.lost import Left
 from gateway.audit.record import glimpse
 from gateway.audit.silence import Said, Silences
 from gateway.audit.store import (
     FILE_NAME,
     KIND_LETTERS,
+    LINE,
     RSEQ_BITS,
+    Carried,
     Cipher,
     StoreFault,
     identity_of,
-    line_of,
     reading,
     translated,
 )
@@ -50,19 +52,14 @@ Attempt: TypeAlias = "tuple[str, int]"
 """A call's id in hex digits, and the number of the attempt."""
 
 _RSEQ: Final = (1 << RSEQ_BITS) - 1
-_ROWS: Final = "SELECT seq, time, kind, hex(call), attempt, body FROM record WHERE seq > ? ORDER BY seq LIMIT ?"
+_ROWS: Final = f"SELECT seq, {LINE} FROM record WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608  # of constants
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
-    """A row as it stands in its own journal. `kind` is the store's letter, `call` hex digits or empty."""
+class _Whose(Struct):
+    tenant: str
 
-    seq: int
-    time: int
-    kind: str
-    call: str
-    attempt: int
-    body: str
+
+_whose: Final = msgspec.json.Decoder(_Whose).decode
 
 
 class OutOfTurn(StoreFault):
@@ -89,7 +86,7 @@ class Spool:
         """
         with translated(self._path):
             rows = self._connection.execute(_ROWS, (seq, most)).fetchall()
-        return [Carried(*row) for row in cast("list[tuple[int, int, str, str, int, str]]", rows)]
+        return [Carried(*row) for row in cast("list[tuple[int, str]]", rows)]
 
     def started(self, number: int) -> str | None:
         """The id of a boot, if its first row is still there.
@@ -186,21 +183,24 @@ class Turn:
             if writer is None:
                 raise OutOfTurn(f"journal {self.name}: boot {number} does not begin with its boot record")
             seq = row.seq
-            values = orjson.loads(row.body)
-            values["writer"], values["wseq"] = Id(writer), rseq
-            body = orjson.dumps(values, option=orjson.OPT_SORT_KEYS).decode("ascii")
-            lines.append(line_of(row.time, row.kind, row.call, row.attempt, body))
-            attempt = row.call.lower(), row.attempt
+            lines.append(_placed(row.line, writer, rseq))
             if row.kind == KIND_LETTERS["operator"]:
+                values = orjson.loads(row.body)
                 said.append(Said(writer, rseq, row.time, values.get("act"), values.get("previous")))
             elif row.kind == KIND_LETTERS["intent"]:
-                opened[attempt] = str(values["tenant"])
+                opened[row.attempt] = _whose(row.body).tenant
             elif row.kind == KIND_LETTERS["outcome"]:
-                opened.pop(attempt, None)
+                opened.pop(row.attempt, None)
         if lines and writer is not None and rows[-1].kind != KIND_LETTERS["operator"]:
             said.append(Said(writer, seq & _RSEQ, rows[-1].time))
         self.seq, self.writer = seq, writer
         return lines
+
+
+def _placed(line: str, writer: str, wseq: int) -> str:
+    """A row's line with the place that it has in its own journal, the last keys of a record's canonical form."""
+    record, _taken_before, _place = line.partition(',"writer":"')
+    return f'{record.removesuffix("}")},"writer":"{writer}","wseq":{wseq}}}'
 
 
 Find: TypeAlias = "Callable[[int, Container[str]], Awaitable[Left]]"

@@ -36,6 +36,7 @@ from gateway.audit.language import Id, Sha
 from gateway.audit.open_calls import Key, OpenCall, OpenCalls
 from gateway.audit.record import Intent, Operator, Outcome, Record, Refusal
 from gateway.audit.store import FILE_NAME, RSEQ_BITS, OutOfSpace, SqliteStore, Store, StoreFault
+from gateway.audit.tail import Tail
 from gateway.audit.words import Act, Tenant
 from gateway.audit.worker import Done, Job, Worker
 from gateway.errors import Code, Unavailable
@@ -72,6 +73,7 @@ class Settings:
 _SHORT = 0.001
 _PATIENT = frozenset({Code.RATE_LIMITED, Code.OVERLOADED})
 _JOB_SECONDS = 60.0
+_CUT_SECONDS = 25.0
 
 
 def now() -> int:
@@ -111,6 +113,7 @@ class Journal:
         boot: this start's random id.
         orphans: calls that the boot before left open, closed by this one as indeterminate.
         fault: why the journal is poisoned, for the operator; None while it is not.
+        tail: of the rows that are committed, for who carries them.
     """
 
     def __init__(
@@ -124,6 +127,7 @@ class Journal:
         self._worker: Worker | None = None
         self._loop = asyncio.get_running_loop()
         self._recovering = asyncio.Lock()
+        self.tail: Tail | None = None
         self._promised: int | None = None
         self._file: Path | None = None
         self._reset()
@@ -141,6 +145,7 @@ class Journal:
         self._outage: _Outage | None = None
         self._cut_due = self._stalled = self._given_up = self._full = self._closing = self._checking = False
         self._unchecked_pages = 0
+        self._uncut: float | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self._last_hope: asyncio.TimerHandle | None = None
         self._ticker: asyncio.TimerHandle | None = None
@@ -363,12 +368,16 @@ class Journal:
     async def trim(self, through: int) -> None:
         """Delete rows up to the key `through`, which another journal holds for good, but for what recovery needs.
 
+        What of them is in the write-ahead log goes within the next half minute: each time that it is cut, the commits
+        after it take longer until it has its length again.
+
         Raises:
             Unavailable: how far it came is unknown; do it again.
         """
         boot = self._store.boot << RSEQ_BITS
         while await self._done(partial(self._store.trim, through, [self.last_seq, *self._open.places(boot)])):
             pass
+        self._uncut = self._uncut or self._loop.time()
 
     async def open_gathered(self, since: int) -> list[tuple[str, int, str]]:
         """Attempts that other journals opened after an instant and nothing closed yet: call, attempt, tenant.
@@ -429,6 +438,8 @@ class Journal:
             worker.stop()
             raise
         self._worker = worker
+        if self.tail is not None:
+            self.tail.forget()
         self._tick_in(self._settings.check_every)
 
     def _begin(self) -> tuple[Store, int]:
@@ -578,6 +589,8 @@ class Journal:
             if not each.durable.done():
                 each.durable.set_result(rseq)
             rseq += 1
+        if self.tail is not None:
+            self.tail.add(self.last_seq + 1, [each.line for each in batch])
         self._next = rseq
         self._unchecked_pages += 4 + len(batch) // 3  # measured: 5.4 for a commit of four
         if self._outage is not None:
@@ -738,6 +751,13 @@ class Journal:
         else:
             self._checking = True
             self._do(partial(self._store.check, self._next - 1), self._checked)
+            if self._uncut is not None and self._loop.time() - self._uncut > _CUT_SECONDS:
+                self._do(self._store.truncate, self._was_cut)
+
+    def _was_cut(self, cut: object, fault: StoreFault | None) -> None:
+        if cut is True:
+            self._uncut = None
+        self._checked(None, fault)
 
     def _ballasted(self, restored: object, fault: StoreFault | None) -> None:
         if fault is None and restored is True:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 import apsw
+from msgspec import Struct
 
 LEAST_SQLITE = (3, 51, 3)
 FILE_NAME = "journal.db"
@@ -149,6 +150,38 @@ def line_of(time: int, letter: str, call: str, attempt: int, body: str) -> str:
 
 
 _NO_CALL = "-" * 32  # not hex, so that unhex() makes it NULL
+LINE = f"printf('%016d%s%x%s%s', time, kind, attempt, iif(call IS NULL, '{_NO_CALL}', lower(hex(call))), body)"
+"""SQL that makes a row a line again."""
+
+
+class Carried(Struct, frozen=True, gc=False):
+    """A row's key, and the row as a line."""
+
+    seq: int
+    line: str
+
+    @property
+    def time(self) -> int:
+        """Microseconds since 1970."""
+        return int(self.line[:16])
+
+    @property
+    def kind(self) -> str:
+        """The kind's letter."""
+        return self.line[16]
+
+    @property
+    def attempt(self) -> tuple[str, int]:
+        """The call's id in hex digits, and the number of the attempt."""
+        return self.line[18:50], int(self.line[17], 16)
+
+    @property
+    def body(self) -> str:
+        """The record in its canonical form."""
+        return self.line[_BODY:]
+
+
+_BODY = 50
 
 
 class SqliteStore:

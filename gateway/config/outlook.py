@@ -51,6 +51,8 @@ def outlook(bundle: Bundle, now: datetime) -> Iterator[str]:
     yield "The log"
     yield from vouchers(bundle, now)
     if (telemetry := bundle.settings.telemetry) is not None:
+        yield ""
+        yield "Telemetry"
         told = [*(["spans"] if telemetry.traces else []), *(["metrics"] if telemetry.metrics_seconds else [])]
         yield f"  {telemetry.url} is told {' and '.join(told) or 'nothing'}, without content"
     yield ""

@@ -16,10 +16,11 @@ from itertools import pairwise
 import numpy as np
 
 from gateway.redaction.grammar import Unread
+from gateway.redaction.machines import Pattern, machine
 from gateway.redaction.phrases import ANY, Phrases
-from gateway.redaction.tables import Graph, Lists, Numbers, Table, numbers
+from gateway.redaction.tables import Graph, Lists, Machine, Numbers, Table, numbers
 from gateway.redaction.vocabulary import vocabulary
-from gateway.redaction.wordforms import WordForms
+from gateway.redaction.wordforms import WordForms, form_pattern
 
 _ENDLESS = float("inf")
 _LOOK = 0.3
@@ -47,22 +48,24 @@ def common_words() -> dict[str, float]:
     return found
 
 
-def graph(phrases: Phrases, marked: Iterable[int] = ()) -> Graph:
-    """The phrases as tables, and the anchors among their edges.
+def graph(phrases: Phrases, marked: Iterable[int] = (), sides: Iterable[Pattern] = ()) -> Graph:
+    """The phrases as tables, and the anchors among their edges; and the machine of the sides.
 
     Args:
         phrases: the graph.
         marked: see there; it is only kept.
+        sides: of all links and vetoes.
 
     Raises:
-        Unread: any words at all may be a phrase.
+        Unread: any words at all may be a phrase; or there is too much of the sides.
     """
     edges, closed, size = phrases.edges, phrases.closed(), len(phrases.edges)
     nowhere = _endings(phrases)
     first = frozenset({0, *closed.get(0, ())})
     if not nowhere.isdisjoint(first):
         raise Unread("any words are such a phrase: it needs one that is spelled")
-    costs = _Costs(phrases, closed)
+    forms = machine([form_pattern(phrases.forms)])
+    costs = _Costs(phrases, closed, forms)
     for _ in range(_ROUNDS):
         beyond = _beyond(phrases, costs, nowhere)
         noticed, ways = _chosen(phrases, closed, first, costs, beyond)
@@ -93,8 +96,9 @@ def graph(phrases: Phrases, marked: Iterable[int] = ()) -> Graph:
         crossings=numbers(crossings),
         within=_within(following, [edges[place] for place in crossings], phrases.atoms),
         heads=numbers(np.stack([*starts, crossing], axis=1).ravel()),
-        vocabulary=vocabulary(bearing, WordForms(phrases.forms.items())),
-        forms=tuple(phrases.forms.items()),
+        vocabulary=vocabulary(bearing, WordForms(forms)),
+        sides=machine(sides),
+        forms=forms,
         marked=frozenset(marked),
     )
 
@@ -212,16 +216,16 @@ def _endings(phrases: Phrases) -> set[int]:
     return found
 
 
-def how_often(phrases: Phrases) -> dict[int, float]:
+def how_often(phrases: Phrases, forms: Machine) -> dict[int, float]:
     """By atom, how often words bear it, as in `common_words`."""
-    forms = WordForms(phrases.forms.items())
+    known = WordForms(forms)
     bearing = phrases.bearing()
     often = dict.fromkeys(phrases.forms.values(), _OF_A_FORM)
     for atoms in bearing.values():
         for atom in atoms:
             often[atom] = often.get(atom, 0.0) + _RARELY
     for word, said in common_words().items():
-        for atom in (*bearing.get(word.encode(), ()), *forms.borne(word.encode())):
+        for atom in (*bearing.get(word.encode(), ()), *known.borne(word.encode())):
             often[atom] = often.get(atom, 0.0) + said
     often[ANY] = _ENDLESS
     return often
@@ -230,8 +234,8 @@ def how_often(phrases: Phrases) -> dict[int, float]:
 class _Costs:
     """What it costs to listen to an edge: how often its word is said, and between such words as stand beside it."""
 
-    def __init__(self, phrases: Phrases, closed: Mapping[int, frozenset[int]]) -> None:
-        often = self._often = how_often(phrases)
+    def __init__(self, phrases: Phrases, closed: Mapping[int, frozenset[int]], forms: Machine) -> None:
+        often = self._often = how_often(phrases, forms)
         self._look: dict[int, float] = dict.fromkeys(often, _LOOK)
         size = len(phrases.edges)
         ahead, behind = [0.0] * size, [0.0] * size

@@ -21,7 +21,7 @@ _WORD, _MARK = 1, 2
 _ROWS = 1_024
 _LATE = 1 << 29
 _STANDS = 1 << 14
-_PLACES, _ENDS = 16, 2  # of a stand, on average
+_PLACES, _ENDS, _PASSES = 16, 2, 8  # of a stand, on average
 _FREE = 3
 _ASKED = 1 << 16
 _MET = 1 << 10
@@ -138,10 +138,11 @@ def _stands(size: int) -> Stands:
     return Stands(
         places=np.zeros(_PLACES * size, np.int32),
         ends=np.zeros(_ENDS * size, np.int32),
-        bounds=np.zeros((size, 2), np.int32),
+        bounds=np.zeros((size, 3), np.int32),
         slots=np.zeros(_FREE * size, np.int32),
         asked=np.zeros((_ASKED, 4), np.int32),
-        total=np.ones(1, np.int32),
+        passes=np.zeros(_PASSES * size, np.int32),
+        total=np.ones(2, np.int32),
     )
 
 

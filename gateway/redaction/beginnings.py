@@ -1,4 +1,4 @@
-"""Which texts are the beginning of something that links or an operator's patterns could match, letter by letter.
+"""Which texts are the beginning of something that an operator's patterns could match, letter by letter.
 
 An automaton over RE2 sources, its states made when a text first needs them. It may call a text a beginning
 that is none (word boundaries and anchors are not looked at, upper case counts as lower case), never the
@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.redaction.grammar import Tree, read
+from gateway.redaction.grammar import Tree, either_case, read
 
-_UPPER = sum(1 << code for code in range(65, 91))
 _MOST_STATES = 20_000
 
 
@@ -47,12 +46,8 @@ class Beginnings:
         self._start = self._state(frozenset(self._closed([self._place(read(source), 0) for source in sources])))
         self._dead = self._state(frozenset())
 
-    def alive(self, text: bytes, start: int) -> bool:
-        """Whether text[start:] is such a beginning, or a whole match. The text is lower-case ASCII."""
-        return self.first(text, (start,)) is not None
-
     def first(self, text: bytes, starts: Iterable[int]) -> int | None:
-        """The first of these places from which text reads on as such a beginning, to its end."""
+        """The first of these places from which a text (lower-case ASCII) reads on as such a beginning, to its end."""
         begin, dead, size = self._start, self._dead, len(text)
         for start in starts:
             state = begin
@@ -124,7 +119,7 @@ class Beginnings:
 
     def _takes(self, mask: int, lead: int) -> int:
         """A new place that takes one of these bytes."""
-        either = mask | (mask & _UPPER) << 32
+        either = either_case(mask)
         self._bytes.append(self._masks.setdefault(either, either))  # thousands are the same
         self._leads.append(lead)
         return len(self._bytes) - 1

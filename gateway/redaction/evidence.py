@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
 
 from gateway.categories import Category
 from gateway.redaction.automata import Expression
+from gateway.redaction.beside import Beside
 from gateway.redaction.grammar import Tree, read, written
 
 Path: TypeAlias = "tuple[str | int, ...]"
@@ -29,33 +30,12 @@ class Example:
     found: tuple[str, ...]
 
 
-class Beside:
-    """The text on one side of a candidate, and what was asked of it before."""
-
-    __slots__ = ("_known", "text")
-
-    def __init__(self, text: bytes) -> None:
-        self.text = text
-        self._known: dict[Expression, bool] = {}
-
-    def holds(self, sides: Iterable[Expression]) -> bool:
-        """Whether one of these stands here."""
-        known = self._known
-        for side in sides:
-            holds = known.get(side)
-            if holds is None:
-                holds = known[side] = side.holds(self.text)
-            if holds:
-                return True
-        return False
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Around:
-    """Text that must stand before (ending at) or after (starting at) a candidate: any of these."""
+    """What must stand before (ending at) or after (starting at) a candidate: any of these sides, by number."""
 
-    before: tuple[Expression, ...]
-    after: tuple[Expression, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
 
     def holds(self, before: Beside, after: Beside) -> bool:
         """Whether it stands there."""

@@ -1,8 +1,9 @@
 """Patterns of the rules read into trees, and trees written out for RE2.
 
-Two dialects of RE2's language are read. A *link* (what stands beside a candidate) is RE2 over characters. A
-*phrase* (what may be a candidate) is made of words: whatever may stand between two words of a term (a space, a
-comma, an apostrophe, a hyphen …) means any such gap, `<name>` is a macro, other marks stand for themselves.
+Dialects of RE2's language are read. A *link* (what stands beside a candidate) is RE2 over characters, and read as
+exactly as RE2 reads it. A *phrase* (what may be a candidate) is made of words: whatever may stand between two words of
+a term (a space, a comma, an apostrophe, a hyphen …) means any such gap, `<name>` is a macro, other marks stand for
+themselves. Of an operator's own pattern nothing is read but which characters may stand where.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from gateway.redaction.patterns import GAP, GAP_CHARACTERS
 
 WORD = sum(1 << code for code in b"0123456789_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _LOWER = sum(1 << code for code in b"0123456789abcdefghijklmnopqrstuvwxyz")
+_UPPER = sum(1 << code for code in b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _DIGIT = sum(1 << code for code in b"0123456789")
 _SPACE = sum(1 << code for code in b"\t\n\f\r ")
 _BETWEEN = sum(1 << ord(character) for character in GAP_CHARACTERS)
@@ -34,7 +36,8 @@ class Tree:
     """A pattern, or a part of one.
 
     `kind` is a `text`, a `gap`, a `set` of characters (a `mask`), a `seq` of parts, one `or` another, a `repeat`
-    (`least` to `most` times, None for ever), a marked `group`, a `macro` (its name in `text`), or a word's `edge`.
+    (`least` to `most` times, None for ever), a marked `group`, a `macro` (its name in `text`), a word's `edge`, or the
+    `start` or `end` of all text. A link's `text` is in either case, and its sets hold the cases that they mean.
     """
 
     kind: str
@@ -49,12 +52,24 @@ _GAP = Tree("gap")
 
 
 def read(source: str, phrase: bool = False) -> Tree:
-    """The tree of a link's RE2 source, or of a phrase.
+    """The tree of a phrase, or of an operator's own pattern.
 
     Raises:
         Unread: it is written in a way that is not known here.
     """
-    reader = _Reader(source, phrase)
+    return _read(_Reader(source, phrase))
+
+
+def read_link(source: str) -> Tree:
+    """The tree of one side of a link, its macros written out.
+
+    Raises:
+        Unread: it is written in a way that is not known here.
+    """
+    return _read(_LinkReader(source, phrase=False))
+
+
+def _read(reader: _Reader) -> Tree:
     tree = reader.alternatives()
     if reader.peek():
         raise Unread("a bracket is closed that was not opened")
@@ -332,6 +347,54 @@ class _Reader:
         if name.isalnum():
             raise Unread("an escape that is not known here (no back-reference)")
         return _bit(name)
+
+
+class _LinkReader(_Reader):
+    """Reads a link to the letter: its case, where a line ends, and where the text does."""
+
+    _folds = True
+
+    def _one(self) -> Tree | None:
+        character = self.peek()
+        if character in {"^", "$"}:
+            self._at += 1
+            return Tree("start" if character == "^" else "end")
+        if character == ".":
+            self._at += 1
+            return Tree("set", mask=_ALL & ~_bit("\n"))
+        return super()._one()
+
+    def _backslash(self, name: str) -> Tree | None:
+        return Tree("start" if name == "A" else "end") if name in "Az" else super()._backslash(name)
+
+    def _character(self, character: str) -> Tree:
+        if character.isalpha() and not self._folds:
+            return Tree("set", mask=_bit(character))
+        return super()._character(character)
+
+    def _set(self, mask: int) -> Tree:
+        return Tree("set", mask=either_case(mask) if self._folds else mask)
+
+    def _class(self) -> int:
+        negated = self.peek() == "^"
+        mask = super()._class()
+        return _ALL & ~either_case(_ALL & ~mask) if negated and self._folds else mask
+
+    def _group(self) -> Tree:
+        before = self._folds
+        flags, colon, _rest = self._source[self._at :].partition(":")
+        if flags[:1] == "?":
+            if not colon or flags not in {"?", "?i", "?-i"}:
+                raise Unread("a group with flags: a link has none but (?i:...) and (?-i:...)")
+            self._folds = before if flags == "?" else flags == "?i"
+        made = super()._group()
+        self._folds = before
+        return made
+
+
+def either_case(mask: int) -> int:
+    """A class with each of its letters in either case."""
+    return mask | (mask & _UPPER) << 32 | (mask >> 32 & _UPPER)
 
 
 def _is_gap(tree: Tree) -> bool:

@@ -13,10 +13,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gateway.categories import Category
-from gateway.redaction.automata import Expression
 from gateway.redaction.automaton import Stretch, Text
 from gateway.redaction.beginnings import Beginnings
-from gateway.redaction.evidence import Beside
+from gateway.redaction.beside import Beside
 from gateway.redaction.findings import Ends, Finding, Settled, Window, add
 from gateway.redaction.folding import fold, unsettled
 from gateway.redaction.grammar import Unread
@@ -48,7 +47,6 @@ class Horizon:
         self._compiled = compiled
         self._own = own
         self._anywhere = _beginnings([source for one in own for source in one.sources])
-        self._sides: dict[Expression, Beginnings | None] = {}
 
     def settle(self, window: Window) -> Settled:
         """What is found in a window, and up to where."""
@@ -137,7 +135,7 @@ class Horizon:
     def _best(self, cased: bytes, listed: list[Candidate], last: int, ends: Ends) -> tuple[Candidate | None, bool]:
         """The candidate that holds where a stretch ends, and whether that is so however the text goes on."""
         if ends is Ends.CLOSED or last + AFTER <= len(cased) or not self._may_turn(cased, listed):
-            return judge(cased, listed), True
+            return judge(self._compiled.links, cased, listed), True
         return max(listed, key=lambda one: one[2].score), ends is not Ends.OPEN  # rather too much
 
     def _starts(self, words: Text, lower: bytes, start: int, ends: Ends) -> Iterator[int]:
@@ -154,26 +152,15 @@ class Horizon:
         return any(self._open(cased, start, end, rule) for start, end, rule in found)
 
     def _open(self, cased: bytes, start: int, end: int, rule: Rule) -> bool:
-        before = Beside(cased[max(0, start - BEFORE) : start])
+        before = Beside(self._compiled.links, cased[max(0, start - BEFORE) : start])
         if rule.unless is not None and before.holds(rule.unless.before):
             return False
-        for around in (*rule.needs, rule.unless):
-            if around is None or not around.after:
-                continue
-            if around is not rule.unless and before.holds(around.before):
-                continue
-            after = cased[end : end + AFTER].lower()
-            for side in around.after:
-                known = self._beginnings_of(side)
-                if known is None or known.alive(after, 0):
-                    return True
-        return False
-
-    def _beginnings_of(self, side: Expression) -> Beginnings | None:
-        """Those of one side, which many rules ask for, each beside others."""
-        if side not in self._sides:
-            self._sides[side] = _beginnings([side.source])
-        return self._sides[side]
+        after = Beside(self._compiled.links, cased[end : end + AFTER])
+        return any(
+            after.goes_on(around.after)
+            for around in (*rule.needs, rule.unless)
+            if around is not None and (around is rule.unless or not before.holds(around.before))
+        )
 
     def _own_of(self, own: Linear, cased: bytes, start: int, ends: Ends) -> tuple[list[_Span], int]:
         """The spans of an operator's recogniser, which may begin anywhere."""

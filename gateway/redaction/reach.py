@@ -166,6 +166,14 @@ def _is_stop(text: Bytes, start: int, end: int, desk: Desk) -> bool:
 
 
 @native
+def _note(desk: Desk, row: int, start: int, end: int, reach: int, gap: int) -> None:
+    desk.words[row, _START] = start
+    desk.words[row, _END] = end
+    desk.words[row, _REACH] = reach
+    desk.words[row, _GAP] = gap
+
+
+@native
 def _before(text: Bytes, start: int, most: int, desk: Desk) -> int:
     """Note what stands before a finding, up to the mark that ends it, or to so many words; how many."""
     count = 0
@@ -183,10 +191,7 @@ def _before(text: Bytes, start: int, most: int, desk: Desk) -> int:
                 at -= 1
             if at == low and _in_word(text, low, desk):
                 break  # the bound cuts this word
-        desk.words[count, _START] = at
-        desk.words[count, _END] = end
-        desk.words[count, _REACH] = start - at
-        desk.words[count, _GAP] = _gap(text, end, last, desk)
+        _note(desk, count, at, end, start - at, _gap(text, end, last, desk))
         count += 1
         last = at
         if _is(text, at, _IS_HARD, desk):
@@ -218,11 +223,7 @@ def _after(text: Bytes, end: int, most: int, closed: bool, desk: Desk) -> tuple[
             break
         if not bounded and at == size and not hard:
             break  # more of it may come
-        row = _OF_SIDE + count
-        desk.words[row, _START] = start
-        desk.words[row, _END] = at
-        desk.words[row, _REACH] = at - end
-        desk.words[row, _GAP] = _gap(text, last, start, desk)
+        _note(desk, _OF_SIDE + count, start, at, at - end, _gap(text, last, start, desk))
         count += 1
         last = at
         if hard or count == most:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import re2
 
@@ -14,7 +16,7 @@ from gateway.redaction.automata import Expression
 from gateway.redaction.evidence import Around, Custom, Example, Path, Phrase, Report, Rule
 from gateway.redaction.fields import FIELDS
 from gateway.redaction.folding import fold, fold_rule
-from gateway.redaction.grammar import Tree, Unread, is_grouped, macros_of, read
+from gateway.redaction.grammar import Tree, Unread, is_grouped, macros_of, read, read_link
 from gateway.redaction.patterns import GAP, is_pattern, literals, readied
 from gateway.redaction.phrases import Macro, macro
 from gateway.redaction.plain import Plain
@@ -42,6 +44,14 @@ class Trees(dict[str, Tree]):
         return tree
 
 
+class Side(NamedTuple):
+    """One side of a link or veto: as RE2 reads it, as a tree, and whether it is what stands before a candidate."""
+
+    source: str
+    tree: Tree
+    before: bool
+
+
 @dataclass(slots=True)
 class Draft:
     report: Report
@@ -54,6 +64,10 @@ class Draft:
     trees: Trees = field(default_factory=Trees)
     phrase_macros: dict[str, Macro] = field(default_factory=dict)
     """As the phrases have them; a macro that is none is for links only."""
+    sides: list[Side] = field(default_factory=list)
+    """Of all links and vetoes, in order; not of rules that are known."""
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+    """Those of the sides."""
     around: dict[str, Around] = field(default_factory=dict)
     joined: dict[tuple[str, ...], Around] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
@@ -80,8 +94,8 @@ def read_context(draft: Draft, mapping: Plain) -> None:
         for name, value in _table(draft, (CONTEXT, kind), top.get(kind), None).items():
             sides = _table(draft, (CONTEXT, kind, name), value, frozenset({"before", "after"}))
             draft.around[name] = Around(
-                before=_side(draft, (CONTEXT, kind, name, "before"), sides.get("before"), "{0}(?:{1})?\\z"),
-                after=_side(draft, (CONTEXT, kind, name, "after"), sides.get("after"), "\\A(?:{1})?{0}"),
+                before=_side(draft, (CONTEXT, kind, name, "before"), sides.get("before"), before=True),
+                after=_side(draft, (CONTEXT, kind, name, "after"), sides.get("after"), before=False),
             )
     _read_idioms(draft, (CONTEXT, "idioms"), top.get("idioms"))
 
@@ -93,22 +107,40 @@ def _read_macro(draft: Draft, name: str, words: list[str]) -> None:
             draft.phrase_macros[name] = macro(draft.trees[name], draft.phrase_macros)
 
 
-def _side(draft: Draft, path: Path, value: Plain, form: str) -> tuple[Expression, ...]:
-    """The patterns of one side of a link or veto as one; none, if there are none or one is at fault."""
-    sources = [
-        source
-        for index, word in enumerate(_strings(draft, path, value))
-        for source in _expand(draft, (*path, index), word)
-    ]
-    if not sources:
+def _side(draft: Draft, path: Path, value: Plain, *, before: bool) -> tuple[int, ...]:
+    """The patterns of one side of a link or veto as one, by its number; none, if there are none."""
+    words = _strings(draft, path, value)
+    if not words:
         return ()
-    try:
-        # Anchored where the candidate is, so RE2 reads from there, and only as far as a pattern goes on.
-        return (Expression("(?i)" + form.format(f"(?:{'|'.join(sources)})", GAP)),)
-    except (re2.error, UnicodeEncodeError):
-        for source in sources:
-            _expression(draft, path, source)
-        return ()
+    if draft.known is None:
+        sources = [source for index, word in enumerate(words) for source in _expand(draft, (*path, index), word)]
+        try:
+            draft.sides.append(_whole(sources, before=before))
+        except (re2.error, UnicodeEncodeError, Unread):
+            for source in sources:
+                _check_link(draft, path, source)
+    return (next(draft.numbers),)
+
+
+def _whole(sources: list[str], *, before: bool) -> Side:
+    """Any of these, beside a candidate.
+
+    Raises:
+        re2.error, UnicodeEncodeError: RE2 cannot run it, so it is none.
+        Unread: it is written in a way that is not known here.
+    """
+    either = f"(?:{'|'.join(sources)})"
+    source = f"{either}(?:{GAP})?" if before else f"(?:{GAP})?{either}"
+    Expression(source)
+    return Side(rf"(?i){source}\z" if before else rf"(?i)\A{source}", read_link(source), before)
+
+
+def _check_link(draft: Draft, path: Path, source: str) -> None:
+    if _expression(draft, path, source) is not None:
+        try:
+            read_link(source)
+        except Unread as fault:
+            draft.fault(path, f"this is not a link that can be read here: {fault}")
 
 
 def _around(draft: Draft, names: tuple[str, ...]) -> Around:

@@ -3,8 +3,8 @@
 One mapping a category, and one, `context`, with what they share. A *rule* lists terms and patterns
 that may reveal a category; a candidate counts when one of the rule's `needs` (links to a person)
 holds in the text round it and none of its `unless` does. An *idiom* is a longer harmless stretch
-that swallows the term inside it. Terms and patterns are heard word by word (`automaton`), links are RE2:
-both are linear in the text, whatever the text is.
+that swallows the term inside it. Terms and patterns are heard word by word (`automaton`), links are read
+letter by letter (`machines`): both are linear in the text, whatever the text is.
 
 Both are written in RE2's language over lower-case ASCII (`folding` makes the text so, and folds the rules
 alike): a space stands for any gap between two words, fillers included; `<name>` for a macro of `context`;
@@ -23,11 +23,13 @@ from gateway.categories import PERSONAL_DATA, Category
 from gateway.redaction.anchors import graph
 from gateway.redaction.automata import linear_options
 from gateway.redaction.automaton import Automaton
+from gateway.redaction.beside import Links
 from gateway.redaction.evidence import Around, Custom, Example, Path, Phrase, Report, Rule, RulesInvalid
 from gateway.redaction.fields import FIELDS
 from gateway.redaction.grammar import Unread
 from gateway.redaction.growth import GROWTH, Growth, read_growth
 from gateway.redaction.kept import Kept
+from gateway.redaction.machines import Pattern
 from gateway.redaction.patterns import GAP, canonical, gapped
 from gateway.redaction.phrases import Phrases
 from gateway.redaction.plain import Plain
@@ -63,6 +65,7 @@ class Compiled:
     """
 
     automaton: Automaton
+    links: Links
     phrases: tuple[Phrase, ...]
     terms: dict[str, tuple[Rule | None, ...]]
     custom: tuple[Custom, ...]
@@ -135,6 +138,7 @@ def _assemble(draft: Draft, kept: Kept, growth: Growth | None) -> Compiled:
         kept.write(tables)
     return Compiled(
         automaton=Automaton(tables),
+        links=Links(tables.sides),
         phrases=tuple(phrases),
         terms=terms,
         custom=tuple(draft.custom),
@@ -156,4 +160,9 @@ def _graph(draft: Draft, terms: Mapping[str, tuple[Rule | None, ...]], numbers: 
                 draft.fault(path, str(fault))
     if draft.faults:
         raise RulesInvalid("the recognisers have faults")
-    return graph(heard, [at for at, (_path, phrase, _tree) in enumerate(draft.patterns) if phrase.exact])
+    marked = [at for at, (_path, phrase, _tree) in enumerate(draft.patterns) if phrase.exact]
+    try:
+        return graph(heard, marked, [Pattern([(side.tree, 0)], side.before) for side in draft.sides])
+    except Unread as fault:
+        draft.fault((CONTEXT,), str(fault))
+        raise RulesInvalid("the recognisers have faults") from None

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from gateway.redaction.automaton import MOST, Stretch
-from gateway.redaction.evidence import Beside, Rule
+from gateway.redaction.beside import Beside, Links
+from gateway.redaction.evidence import Rule
 from gateway.redaction.rules import Compiled
 
 BEFORE = 120
@@ -63,7 +64,7 @@ def farther(compiled: Compiled, cased: bytes, held: Candidate, stretches: Sequen
         listed = candidates(compiled, cased, stretch)
         if listed is None:
             break
-        best = judge(cased, longer(held, listed))
+        best = judge(compiled.links, cased, longer(held, listed))
         if best is not None:
             return best[1]
     return held[1]
@@ -87,7 +88,7 @@ def _found(compiled: Compiled, cased: bytes, stretches: Sequence[Stretch]) -> Ca
         listed = candidates(compiled, cased, stretch)
         if listed is None:
             return stretch.end - start
-        best = judge(cased, listed)
+        best = judge(compiled.links, cased, listed)
         if best is not None:
             return best[0] - start, best[1] - start, best[2]
     return 0
@@ -113,7 +114,7 @@ def candidates(compiled: Compiled, cased: bytes, stretch: Stretch) -> list[Candi
     return found
 
 
-def judge(cased: bytes, found: Sequence[Candidate]) -> Candidate | None:
+def judge(links: Links, cased: bytes, found: Sequence[Candidate]) -> Candidate | None:
     """The candidate of the highest score among those that hold where they stand."""
     best: Candidate | None = None
     beside: dict[tuple[int, int], tuple[Beside, Beside, Beside]] = {}
@@ -126,22 +127,22 @@ def judge(cased: bytes, found: Sequence[Candidate]) -> Candidate | None:
         if rule.needs or rule.unless is not None:
             sides = beside.get((start, end))
             if sides is None:
-                sides = beside[start, end] = _beside(cased, start, end)
+                sides = beside[start, end] = _beside(links, cased, start, end)
             if not _holds(rule, *sides):
                 continue
         best = candidate
     return best
 
 
-def _beside(cased: bytes, start: int, end: int) -> tuple[Beside, Beside, Beside]:
+def _beside(links: Links, cased: bytes, start: int, end: int) -> tuple[Beside, Beside, Beside]:
     """What stands before, after, and after within the sentence."""
     low = max(0, start - BEFORE)
     before = cased[max(low, cased.rfind(b"\x00", low, start) + 1) : start]
     high = cased.find(b"\x00", end, end + AFTER)
     after = cased[end : high if high >= 0 else end + AFTER]
     sentence = same_sentence(after)
-    held = Beside(after)
-    return Beside(before), held, held if len(sentence) == len(after) else Beside(sentence)
+    held = Beside(links, after)
+    return Beside(links, before), held, held if len(sentence) == len(after) else Beside(links, sentence)
 
 
 def same_sentence(after: bytes) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -86,6 +86,29 @@ class Vocabulary(NamedTuple):
     """The atoms of a symbol's words. Symbol 0 bears none."""
 
 
+class Machine(NamedTuple):
+    """What reads patterns letter by letter; see `machines`.
+
+    The row of place p is leads[starts[p]:starts[p + 1]]: first the number of a row in `letters`, of 26 ways, then ways.
+    A way holds the place where it leads, the number of a class in `classes` and whether anything may match at that
+    place; it is 0 where there is none. matches[match_starts[m]:match_starts[m + 1]] may match at place matching[m]: a
+    tree's number, and when.
+    """
+
+    first: Numbers
+    """By pattern, where reading it begins."""
+    backwards: Numbers
+    """By pattern, 1 where that is a text's end."""
+    starts: Numbers
+    leads: Numbers
+    matching: Numbers
+    match_starts: Numbers
+    matches: Numbers
+    letters: Numbers
+    classes: Bytes
+    """By number and character, 1 for what is in a class."""
+
+
 class Graph(NamedTuple):
     """What is walked: `Phrases`, and the anchors that were chosen among its edges.
 
@@ -121,8 +144,10 @@ class Graph(NamedTuple):
     heads: Numbers
     """See `walk.Ways`: row after row."""
     vocabulary: Vocabulary
-    forms: tuple[tuple[str, int], ...]
-    """RE2 sources, and the atom of the words that each matches."""
+    sides: Machine
+    """The sides of all links and vetoes, a pattern each."""
+    forms: Machine
+    """One pattern of all forms, each with the atom of the words that it matches."""
     marked: frozenset[int]
     """The numbers of the patterns in which a part is marked as the finding."""
 
@@ -141,7 +166,7 @@ def _starts(several: Sequence[Collection[object]]) -> Numbers:
 def packed(graph: Graph) -> bytes:
     """A graph as bytes, for this machine."""
     columns = list(arrays(graph))
-    head = orjson.dumps([[one.size for one in columns], graph.forms, sorted(graph.marked)])
+    head = orjson.dumps([[one.size for one in columns], sorted(graph.marked)])
     head += b" " * (-(len(head) + _SIZE.size) % _ALIGNED)
     parts = [_SIZE.pack(len(head)), head]
     for one in columns:
@@ -158,7 +183,7 @@ def unpacked(data: memoryview | bytes) -> Graph:
     """
     (size,) = _SIZE.unpack_from(data)
     at = _SIZE.size + size
-    lengths, forms, marked = orjson.loads(bytes(data[_SIZE.size : at]))
+    lengths, marked = orjson.loads(bytes(data[_SIZE.size : at]))
     read: list[NDArray[np.int32]] = []
     for length, kind in zip(lengths, _KINDS, strict=True):
         one = np.frombuffer(data, kind, length, at)
@@ -172,6 +197,12 @@ def unpacked(data: memoryview | bytes) -> Graph:
 
     def lists() -> Lists:
         return Lists(next(columns), next(columns))
+
+    def machine() -> Machine:
+        first, backwards, starts, leads, matching, match_starts, matches, letters, classes = islice(columns, 9)
+        return Machine(
+            first, backwards, starts, leads, matching, match_starts, matches, letters, classes.view(np.uint8)
+        )
 
     return Graph(
         edges=table(),
@@ -190,14 +221,15 @@ def unpacked(data: memoryview | bytes) -> Graph:
         within=lists(),
         heads=next(columns),
         vocabulary=Vocabulary(next(columns).view(np.uint8), next(columns), next(columns), next(columns), lists()),
-        forms=tuple((form, atom) for form, atom in forms),
+        sides=machine(),
+        forms=machine(),
         marked=frozenset(marked),
     )
 
 
 def arrays(graph: Graph) -> Iterable[Numbers | Bytes]:
     """All arrays of a graph, in order."""
-    for part in graph[:-2]:
+    for part in graph[:-1]:
         if isinstance(part, np.ndarray):
             yield part
         else:
@@ -207,4 +239,4 @@ def arrays(graph: Graph) -> Iterable[Numbers | Bytes]:
 
 _SIZE = struct.Struct(">Q")
 _ALIGNED = 8
-_KINDS = ["i4"] * 33 + ["u1"] + ["i4"] * 5
+_KINDS = ["i4"] * 33 + ["u1"] + ["i4"] * 5 + 2 * (["i4"] * 8 + ["u1"])

@@ -120,7 +120,7 @@ class Known:
     def symbol(self, word: bytes) -> int:
         """The symbol of a word that `walk.cut` does not know; it is remembered, if there is room."""
         words = self.words
-        symbol = self._symbol((ANY, *sorted(self._forms.borne(word))))
+        symbol = self._symbol((ANY, *self._forms.borne(word)))
         if self._fresh < _MOST_WORDS and self._letters + len(word) <= _MOST_LETTERS:
             self._letters += len(word)
             self._room[self._letters - len(word) : self._letters] = word

@@ -98,9 +98,11 @@ class Stands(NamedTuple):
     """Sets of places at which walks stood, each kept once as a *stand*, and where words led; all in bounded room.
 
     Of stand s, places[bounds[s, 0]:bounds[s + 1, 0]] are its places, in order, and ends[bounds[s, 1]:bounds[s + 1, 1]]
-    the phrases that end there. Stand 0 is nowhere. A stand is found by its hash as words are, in `slots`.
-    A row of `asked` is the question that was asked last of those which have their place there, three numbers, and its
-    answer. `total` is how many stands there are.
+    the phrases that end there; bounds[s, 2] is 1 if phrases begin at one of them. Stand 0 is nowhere. A stand is found
+    by its hash as words are, in `slots`. A row of `asked` is the question that was asked last of those which have their
+    place there, three numbers, and its answer. `passes` holds, one list after the other, the places on the way to what
+    is noticed at a word behind another, each with a number of `Ways.within`, and how many these are before them.
+    `total` is how many stands there are, and how much of `passes` is used.
     """
 
     places: Numbers
@@ -108,13 +110,16 @@ class Stands(NamedTuple):
     bounds: Numbers
     slots: Numbers
     asked: Numbers
+    passes: Numbers
     total: Numbers
 
 
 BEGUN, PASSED = 1, 2
 """What is noticed at a word; see `Words.hearing`."""
-_LED, _BEGUN, _KNOWN, _FARTHER, _OPENED = range(1, 6)
-"""What is asked of two numbers. Of three, the last is below zero."""
+_LED, _BEGUN, _PASSED, _FARTHER, _OPENED = range(1, 6)
+"""What is asked of two numbers."""
+_ANYTHING = -1
+"""Instead of a number of `Ways.within`: whatever comes, or nothing, will do."""
 _FULL = -1
 """Instead of a stand: there is no room for one more. Whoever asked must begin again, with more."""
 
@@ -229,6 +234,7 @@ def _given(table: Addresses) -> tuple[Words, Ways, Room, Stands]:
             numbers_at(table, 50),
             pairs_at(table, 51),
             numbers_at(table, 52),
+            numbers_at(table, 53),
         ),
     )
 
@@ -431,9 +437,11 @@ def _kept(places: Numbers, count: int, table: Addresses) -> int:
     first, end = stands.bounds[stand, 0], stands.bounds[stand, 1]
     if stand + 2 > len(stands.bounds) or first + count > len(stands.places):
         return _FULL
+    begins = 0
     for number in range(count):
         place = places[number]
         stands.places[first + number] = place
+        begins |= ways.first[place]
         for at in range(ways.heads[place, 1], ways.heads[place + 1, 1]):
             if end == len(stands.ends):
                 return _FULL
@@ -441,6 +449,7 @@ def _kept(places: Numbers, count: int, table: Addresses) -> int:
             end += 1
     stands.bounds[stand + 1, 0] = first + count
     stands.bounds[stand + 1, 1] = end
+    stands.bounds[stand, 2] = begins
     stands.slots[slot] = stand
     stands.total[0] = stand + 1
     return int(stand)
@@ -500,10 +509,16 @@ def _opened(symbol: int, table: Addresses) -> int:
 
 
 @native
-def _counts(anchor: int, symbol: int, room: Room, ways: Ways, words: Words) -> bool:
-    """Whether phrases may go on behind an anchor with a word, or end there."""
-    row = ways.next[anchor]
-    return ways.next_starts[row] == ways.next_starts[row + 1] or _meets(row, symbol, room, ways, words)
+def _wanted(anchor: int, ways: Ways) -> int:
+    """The number of `within` of the words with which phrases may go on behind an anchor; `_ANYTHING` if some end."""
+    row = int(ways.next[anchor])
+    return row if ways.next_starts[row] < ways.next_starts[row + 1] else _ANYTHING
+
+
+@native
+def _counts(wanted: int, symbol: int, room: Room, ways: Ways, words: Words) -> bool:
+    """Whether phrases may go on with a word."""
+    return wanted == _ANYTHING or _meets(wanted, symbol, room, ways, words)
 
 
 @apart
@@ -520,23 +535,23 @@ def _begun(symbol: int, after: int, table: Addresses) -> int:
         atom = words.heard[one]
         for number in range(ways.starting_starts[atom], ways.starting_starts[atom + 1]):
             anchor = ways.starting[number]
-            if _counts(anchor, after, room, ways, words):
+            if _counts(_wanted(anchor, ways), after, room, ways, words):
                 count = _lead(anchor, ways.anchor_offsets, ways.anchor_targets, room.there, count, now, room, ways)
     return _answered(symbol, after, _BEGUN, _kept(room.there, count, table), stands)
 
 
 @apart
-def _passed(before: int, symbol: int, after: int, table: Addresses) -> int:
-    """Where phrases stand before a word, between two others, that are noticed at it and do not begin with it."""
-    words, ways, room, stands = _given(table)
-    if _recalled(before, symbol, _KNOWN, stands) == 0:
-        return 0
-    known = _recalled(before, symbol, -after - 1, stands)
+def _passing(before: int, symbol: int, table: Addresses) -> int:
+    """Where in `passes` the places between two words are from which something is noticed at the second.
+
+    What begins with the second is not meant. 0 if there are none.
+    """
+    words, ways, _room, stands = _given(table)
+    known = _recalled(before, symbol, _PASSED, stands)
     if known >= 0:
         return known
-    room.clock[0] += 1
-    now = room.clock[0]
-    any_place = count = 0
+    start = int(stands.total[1])
+    end = start + 1
     for one in range(words.heard_starts[symbol], words.heard_starts[symbol + 1]):
         atom = words.heard[one]
         low, high = ways.passing_starts[atom], ways.passing_starts[atom + 1]
@@ -546,16 +561,36 @@ def _passed(before: int, symbol: int, after: int, table: Addresses) -> int:
             key = _index(ways.passing_atoms, low, high, words.atoms[other])
             if key < 0:
                 continue
-            any_place = 1
             for at in range(ways.passing_offsets[key], ways.passing_offsets[key + 1]):
-                place = ways.passing[at]
-                if room.seen[place] != now and _counts(ways.passing_anchors[at], after, room, ways, words):
-                    room.seen[place] = now
-                    room.there[count] = place
-                    count += 1
-    if _answered(before, symbol, _KNOWN, any_place, stands) == 0:
-        return 0
-    return _answered(before, symbol, -after - 1, _kept(room.there, count, table), stands)
+                if end + 2 > len(stands.passes):
+                    return _FULL
+                stands.passes[end] = ways.passing[at]
+                stands.passes[end + 1] = _wanted(ways.passing_anchors[at], ways)
+                end += 2
+    if end == start + 1:
+        return _answered(before, symbol, _PASSED, 0, stands)
+    stands.passes[start] = (end - start) // 2
+    stands.total[1] = end
+    return _answered(before, symbol, _PASSED, start, stands)
+
+
+@apart
+def _passed(before: int, symbol: int, after: int, table: Addresses) -> int:
+    """Where phrases stand before a word, between two others, that are noticed at it and do not begin with it."""
+    start = _passing(before, symbol, table)
+    if start <= 0:
+        return start
+    words, ways, room, stands = _given(table)
+    room.clock[0] += 1
+    now = room.clock[0]
+    count = 0
+    for at in range(start + 1, start + 1 + 2 * stands.passes[start], 2):
+        place = stands.passes[at]
+        if room.seen[place] != now and _counts(stands.passes[at + 1], after, room, ways, words):
+            room.seen[place] = now
+            room.there[count] = place
+            count += 1
+    return _kept(room.there, count, table)
 
 
 @apart
@@ -665,7 +700,7 @@ def _follow(
 
 @apart
 def _approach(stand: int, symbols: Numbers, at: int, depth: int, table: Addresses) -> int:
-    """Where one stands behind a word who began, so many words before it, at a stand from which the word is noticed."""
+    """Where one stands behind a word who began, so many words before it, at a stand where some begin who notice it."""
     words, ways, room, stands = _given(table)
     here, there = room.here, room.there
     count = 0
@@ -673,8 +708,6 @@ def _approach(stand: int, symbols: Numbers, at: int, depth: int, table: Addresse
         if ways.first[stands.places[number]]:
             here[count] = stands.places[number]
             count += 1
-    if count == 0:
-        return 0
     for step in range(depth - 1, -1, -1):
         count = _within(symbols[at - step - 1], here, count, room.depths[step], there, room, ways, words, stands)
         here, there = there, here
@@ -696,7 +729,7 @@ def hear(symbols: Numbers, found: Numbers, so_far: Numbers, most: int, table: Ad
     Returns:
         Whether it came to the end; else there is no room for one stand more.
     """
-    words, _ways, room, _stands = _given(table)
+    words, _ways, room, stands = _given(table)
     size = len(symbols)
     for at in range(so_far[0], size):
         so_far[0] = at
@@ -717,7 +750,7 @@ def hear(symbols: Numbers, found: Numbers, so_far: Numbers, most: int, table: Ad
             room.depths[depth] = trail
             depth += 1
             trail = _farther(trail, symbols[at - depth], table)
-            if trail > 0:
+            if trail > 0 and stands.bounds[trail, 2]:
                 reached = _approach(trail, symbols, at, depth, table)
                 total = _follow(symbols, at - depth, at, reached, most, found, total, table)
                 if total == _FULL:

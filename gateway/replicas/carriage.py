@@ -2,8 +2,9 @@
 
 Redis only carries. A row is durable on its own host before anything leaves, it is sent again until the log's host says
 how far it has gathered, and it is forgotten only once a signed checkpoint covers it; so a Redis that is lost, wiped or
-failed over costs nothing but time. Rows go in order, several to an entry, compressed and sealed under the master key
-that all hosts have: Redis and its files hold nothing that can be read.
+failed over costs nothing but time. Rows go in order, many to an entry, sealed under the master key that all hosts have:
+Redis and its files hold nothing that can be read. They are not compressed: most of a row is keyed hashes, and to press
+them took more than all else about carriage.
 
 Keys, all under the region's tag: `carriage` the stream; `head`, what was claimed last (see `audit.sequencing`), and
 `home`, by whom: whoever signs claims first, by compare and set, so of two sequencers with the same log one is refused.
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -28,7 +30,8 @@ from typing import Final, Protocol, cast
 import orjson
 from redis.exceptions import RedisError
 
-from gateway.audit.gathering import LOST, Carried
+from gateway.audit.gathering import AT_ONCE, LOST
+from gateway.audit.store import Carried
 from gateway.errors import Code, Unavailable
 from gateway.keys import KeyFault, Keyring
 from gateway.replicas.door import Away, Client, DoorOptions, connect, hang_up
@@ -44,15 +47,43 @@ QUEUED: Final = 64
 LOOK_SECONDS: Final = 0.1
 PACE_SECONDS: Final = 0.1
 """Between two entries of one journal that is not behind. What was not sent yet is lost with its disk, so not long."""
+TAKE_SECONDS: Final = 0.2
+"""Between two looks of the log's host: what came meanwhile is committed at once."""
 GRACE_SECONDS: Final = 2.0
+TOLD_SECONDS: Final = 1.0
+"""Between two looks at what is signed, and tellings of what was told before: Redis may have been wiped."""
 COPIED_SECONDS: Final = 3.0
 """Redis writes its file out once a second unless it is told `appendfsync always`."""
 _WAITAOF_MILLISECONDS: Final = 1500
 _PAUSES: Final = (0.1, 0.2, 0.5, 1.0)
-_BLOCK_MILLISECONDS: Final = 200
 _ENTRIES: Final = 32
-_RESIDENCE: Final = 3600
 _LONGEST: Final = 16 * 2**20
+_SAID: Final = {2: "taken", 3: "signed"}
+"""What the log's host says of a journal, by the number of its key in `_TAKE`."""
+
+_LOOK: Final = """
+local queued = redis.call('XLEN', KEYS[3])
+local home = redis.call('GET', KEYS[2])
+local added = home and ARGV[2] ~= '' and queued < tonumber(ARGV[3])
+if added then redis.call('XADD', KEYS[3], '*', 'n', ARGV[1], 'd', ARGV[2]) end
+local reply = {redis.call('GET', KEYS[1]), home, queued, added and 1 or 0}
+for place = 4, 5 do reply[place + 1] = redis.call('HGET', KEYS[place], ARGV[1]) end
+return reply
+"""
+"""KEYS: `head`, `home`, the stream, and where the log's host says what it has taken and signed. ARGV: the journal, an
+entry or nothing, and how many entries may be queued before it. The reply: what is claimed and by whom, the entries that
+were queued, whether ours was added, and what is taken and signed of the journal."""
+
+_TAKE: Final = """
+local done = 3 + 3 * tonumber(ARGV[2])
+for at = 3, done - 1, 3 do redis.call('HSET', KEYS[tonumber(ARGV[at])], ARGV[at + 1], ARGV[at + 2]) end
+for at = done, #ARGV do redis.call('XDEL', KEYS[1], ARGV[at]) end
+redis.call('EXPIRE', KEYS[1], 3600) -- what nobody takes must not stay in Redis' files
+return redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', ARGV[1])
+"""
+"""KEYS: the stream, and where it is said what is taken and signed. ARGV: the most entries to give; of how many journals
+something is said, and for each by which key, its name and the word; then the entries that are done with. The reply: the
+next entries."""
 
 _CLAIM: Final = """
 local head = redis.call('GET', KEYS[1])
@@ -90,6 +121,8 @@ class Line:
         Raises:
             Away: whether they were carried out is unknown.
         """
+        if len(commands) == 1:  # a pipeline costs several times as much
+            return [await self.run(*commands[0])]
         pipe = self._client.pipeline(transaction=False)
         for command in commands:
             pipe.execute_command(*command)
@@ -166,6 +199,7 @@ class Carrier:
         self._moved = monotonic()
         self._head: bytes | None = None
         self._home = ""
+        self._places: dict[str, tuple[tuple[str, bytes], int | None]] = {}
         self._may_send = False
         self._full = False
         self.heard = -1e9
@@ -219,70 +253,83 @@ class Carrier:
         self._progress = asyncio.Event()
 
     async def step(self) -> bool:
-        """Hear how far the log is, and send what comes next; whether there was anything to send.
+        """Send what comes next, and hear how far the log is; whether anything was sent.
 
         Raises:
             Away: nothing is lost; do it again.
         """
         self._full = False
-        await self._hear()
+        if not self._may_send:
+            await self._look()
         if self.older or not self._may_send:
             return False
         begin = max(self._sent, self.taken)
         if begin > self.taken and monotonic() - self._moved > RESEND_SECONDS:
             begin = self.taken  # lost on the way, or out of turn: from where the log is
         rows = await self._source.after(begin, ROWS)
-        if not rows or await self._far_ahead(rows):
+        if not rows or self._far_ahead(rows):
+            await self._look()
             return False
         writer = await self._source.writer(rows[0].seq)
         # What was signed may be gone from here, so whoever has less than that must not take this for all there was.
         entry = sealed(self._keyring, self._name, max(begin, self.signed), writer, rows)
+        waits = begin > self.taken and self._sent > self.taken
+        taken = self.taken
         # An entry that is sent twice is taken once. It stays until it was gathered, and no entry stays for ever.
-        adding = ("XADD", self._line.key("carriage"), "*", "n", self._name, "d", entry)
-        if self._copies is None:
-            await self._line.run(*adding)
-        else:
-            await self._copy(adding, rows[-1].seq)
-        if self._sent <= self.taken or begin == self.taken:
+        if not await self._look(entry, rows[-1].seq):
+            return False
+        if not waits:
             self._moved = monotonic()
-        self._sent = rows[-1].seq
+        if self.taken >= taken:  # else another host makes the log now, and has less
+            self._sent = rows[-1].seq
         self._full = len(rows) == ROWS
         return True
 
-    async def _copy(self, adding: Sequence[str | bytes | int], last: int) -> None:
-        """Send, and wait by the same connection until the files have it: `WAITAOF` is about what its connection wrote.
+    async def _look(self, entry: bytes = b"", last: int = -1) -> bool:
+        """Hear how far the log is, and send an entry whose last row is of the key `last`; whether it was added.
 
         Raises:
             Away: it may be there or not; sent again it is taken once.
         """
-        assert self._copies is not None  # noqa: S101  # or nobody asks
-        _id, held = await self._line.run_all(adding, ("WAITAOF", 1, self._copies, _WAITAOF_MILLISECONDS))
+        key, whose = self._line.key, self._home
+        keys = key("head"), key("home"), key("carriage"), key(f"taken:{whose}"), key(f"signed:{whose}")
+        looking = ("EVAL", _LOOK, len(keys), *keys, self._name, entry, QUEUED)
+        copying = self._copies is not None and entry
+        # By the same connection: `WAITAOF` is about what its connection wrote.
+        after = (("WAITAOF", 1, self._copies, _WAITAOF_MILLISECONDS),) if copying else ()
+        reply, *held = await self._line.run_all(looking, *after)
+        head, home, queued, added, *places = cast("list[object]", reply)
+        self._may_send = isinstance(home, bytes) and isinstance(queued, int) and queued < QUEUED
+        await self._hear(head, home, places)
+        if copying and added:
+            self._copied(held, last)
+        return added == 1
+
+    def _copied(self, held: Sequence[object], last: int) -> None:
         match held:
-            case [int(own), int(others)] if own >= 1 and others >= self._copies:
+            case [[int(own), int(others)]] if own >= 1 and others >= (self._copies or 0):
                 self._safe = last
                 self._moved_on()
             case _:
                 raise Away("NotCopied")
 
-    async def _far_ahead(self, rows: Sequence[Carried]) -> bool:
+    def _far_ahead(self, rows: Sequence[Carried]) -> bool:
         """Whether enough is under way: Redis is no store, and a slow log must not fill it."""
         return rows[0].seq - self.taken > WINDOW and self.taken >> 40 == rows[0].seq >> 40
 
-    async def _hear(self) -> None:
-        key, whose = self._line.key, self._home
-        head, home, queued, *places = await self._line.run_all(
-            ("GET", key("head")), ("GET", key("home")), ("XLEN", key("carriage")), *self._asked(whose)
-        )
-        self._may_send = isinstance(home, bytes) and isinstance(queued, int) and queued < QUEUED
+    async def _hear(self, head: object, home: object, places: Sequence[object]) -> None:
         if isinstance(head, bytes):
             self._head = head
         elif self._head is not None:
-            await self._line.run("SET", key("head"), self._head, "NX")
+            await self._line.run("SET", self._line.key("head"), self._head, "NX")
         if not isinstance(home, bytes):
             return
-        self._home = home.decode("ascii", "replace")
+        whose = home.decode("ascii", "replace")
         if self._home != whose:
-            whose, places = self._home, await self._line.run_all(*self._asked(self._home))
+            self._home = whose
+            places = await self._line.run_all(
+                *(("HGET", self._line.key(f"{what}:{whose}"), self._name) for what in ("taken", "signed"))
+            )
         taken, signed = places
         self.heard = monotonic()
         moved = self._place("taken", whose, taken)
@@ -296,18 +343,18 @@ class Carrier:
             self.signed = through
             await self._source.forget(through)
 
-    def _asked(self, whose: str) -> list[tuple[str, str, str]]:
-        """How a host that makes the log is asked how far it is."""
-        return [("HGET", self._line.key(f"{what}:{whose}"), self._name) for what in ("taken", "signed")]
-
     def _place(self, what: str, whose: str, value: object) -> int | None:
         """What the log's host said; None if it said nothing, or somebody else did."""
         if not isinstance(value, bytes):
             return None
-        try:
-            return int(self._keyring.unseal(_purpose(what, whose, self._name), value))
-        except (KeyFault, ValueError):
-            return None
+        known, place = self._places.get(what, (None, None))
+        if (whose, value) != known:
+            try:
+                place = int(self._keyring.unseal(_purpose(what, whose, self._name), value))
+            except (KeyFault, ValueError):
+                place = None
+            self._places[what] = (whose, value), place
+        return place
 
 
 async def publish(line: Line, keyring: Keyring, digest: str, preimage: bytes) -> None:
@@ -350,6 +397,12 @@ class Entry:
     writer: str | None
     rows: list[Carried]
 
+    def joined(self, following: Entry) -> Entry | None:
+        """This with what follows it: a commit costs the same for few rows and for many. None: it does not follow."""
+        if self.rows[-1].seq != following.after or len(self.rows) + len(following.rows) > AT_ONCE:
+            return None
+        return Entry(self.after, self.writer, [*self.rows, *following.rows])
+
 
 Take = Callable[[str, Entry], Awaitable[int]]
 """Gathers rows of the journal of a name. Gives the key up to which it has them now."""
@@ -380,6 +433,9 @@ class Receiver:
         self._take = take
         self._signed = signed
         self._taken: dict[str, int] = {}
+        self._signs: Mapping[str, int] = {}
+        self._known: dict[tuple[int, str], int] = {}
+        self._done: list[bytes] = []
         self._told = -1e9
         self.foreign = 0
 
@@ -392,48 +448,61 @@ class Receiver:
         tries = 0
         while True:
             try:
-                await self.step()
+                if await self.step() < _ENTRIES:  # entries gather meanwhile
+                    await asyncio.sleep(TAKE_SECONDS)
                 tries = 0
             except Away:
                 await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)] * random.uniform(0.5, 1.5))  # noqa: S311
                 tries += 1
 
-    async def step(self) -> None:
-        """Take what is there, waiting a moment for it, and tell how far that brings each journal.
+    async def step(self) -> int:
+        """Tell how far what was taken brings each journal, and take what is there by now; how many entries that was.
 
         Raises:
             Away: what was taken and not told is told the next time.
         """
         if not self._heads.held:
-            await asyncio.sleep(LOOK_SECONDS)
-            return
-        stream = self._line.key("carriage")
-        reply = await self._line.run("XREAD", "COUNT", _ENTRIES, "BLOCK", _BLOCK_MILLISECONDS, "STREAMS", stream, "0")
-        done: list[bytes] = []
-        for number, name, entry in _entries(reply):
+            return 0
+        if monotonic() - self._told > TOLD_SECONDS:
+            self._signs = await self._signed()
+            self._known.clear()  # Redis may have been wiped
+            self._told = monotonic()
+        home, key = self._heads.name, self._line.key
+        news = {
+            (place, name): seq
+            for place, places in ((2, self._taken), (3, self._signs))
+            for name, seq in places.items()
+            if self._known.get((place, name)) != seq
+        }
+        words: list[str | bytes | int] = [_ENTRIES, len(news)]
+        for (place, journal), seq in news.items():
+            words += [place, journal, self._keyring.seal(_purpose(_SAID[place], home, journal), b"%d" % seq)]
+        keys = key("carriage"), key(f"taken:{home}"), key(f"signed:{home}")
+        reply = await self._line.run("EVAL", _TAKE, len(keys), *keys, *words, *self._done)
+        self._known |= news
+        self._done.clear()
+        entries = _entries(reply)
+        together: dict[str, tuple[Entry, list[bytes]]] = {}
+        for number, name, entry in entries:
             opened = None if name is None else unsealed(self._keyring, name, entry)
             if opened is None or name is None:
                 self.foreign += 1
-            else:
-                self._taken[name] = await self._take(name, opened)
-            done.append(number)
-        if done or monotonic() - self._told > 1.0:
-            await self._tell(stream, done)
+                self._done.append(number)
+                continue
+            before, numbers = together.pop(name, (None, []))
+            if before is not None and (joined := before.joined(opened)) is not None:
+                opened = joined
+            elif before is not None:
+                await self._take_in(name, before, numbers)
+                numbers = []
+            together[name] = opened, [*numbers, number]
+        for name, (opened, numbers) in together.items():
+            await self._take_in(name, opened, numbers)
+        return len(entries)
 
-    async def _tell(self, stream: str, done: Sequence[bytes]) -> None:
-        commands: list[Sequence[str | bytes | int]] = []
-        home = self._heads.name
-        for what, places in (("taken", self._taken), ("signed", await self._signed())):
-            words: list[str | bytes] = []
-            for name, seq in places.items():
-                words += [name, self._keyring.seal(_purpose(what, home, name), b"%d" % seq)]
-            if words:
-                commands.append(("HSET", self._line.key(f"{what}:{home}"), *words))
-        if done:
-            commands.append(("XDEL", stream, *done))
-        commands.append(("EXPIRE", stream, _RESIDENCE))  # what nobody takes must not stay in Redis' files
-        await self._line.run_all(*commands)
-        self._told = monotonic()
+    async def _take_in(self, name: str, entry: Entry, numbers: Sequence[bytes]) -> None:
+        self._taken[name] = await self._take(name, entry)
+        self._done += numbers
 
 
 class Heads:
@@ -477,39 +546,41 @@ class Heads:
 
 
 def sealed(keyring: Keyring, name: str, after: int, writer: str | None, rows: Sequence[Carried]) -> bytes:
-    """An `Entry` as it travels. Only who has the master key can read it, or make one."""
-    plain = [after, writer, [(row.seq, row.time, row.kind, row.call, row.attempt, row.body) for row in rows]]
-    return keyring.seal(f"carriage/{name}", zlib.compress(orjson.dumps(plain), 1))
+    """An `Entry` as it travels. Only who has the master key can read it, or make one.
+
+    A line of JSON with what the rows follow, whose the first is, and runs of them, each by its first key and how many
+    follow each other; then the rows, a line each.
+    """
+    runs: list[list[int]] = []
+    for row in rows:
+        if runs and row.seq == sum(runs[-1]):
+            runs[-1][1] += 1
+        else:
+            runs.append([row.seq, 1])
+    head = orjson.dumps([after, writer, runs]).decode()
+    plain = "\n".join([head, *(row.line for row in rows)]).encode()
+    return keyring.seal(f"carriage/{name}", plain)
 
 
 def unsealed(keyring: Keyring, name: str, entry: bytes) -> Entry | None:
     """What travelled; None if nobody of ours made it."""
     try:
-        packed = zlib.decompressobj()
-        plain = packed.decompress(keyring.unseal(f"carriage/{name}", entry), _LONGEST)
-        after, writer, rows = orjson.loads(plain)
-        return Entry(int(after), writer, [Carried(*row) for row in rows])
-    except (KeyFault, zlib.error, orjson.JSONDecodeError, ValueError, TypeError):
+        head, *lines = keyring.unseal(f"carriage/{name}", entry).decode().split("\n")
+        after, writer, runs = orjson.loads(head)
+        seqs = itertools.chain.from_iterable(range(first, first + count) for first, count in runs)
+        return Entry(int(after), writer, [Carried(*row) for row in zip(seqs, lines, strict=True)])
+    except (KeyFault, ValueError, TypeError):
         return None
 
 
 def _entries(reply: object) -> list[tuple[bytes, str | None, bytes]]:
-    """What XREAD gives, in protocol 3 a mapping: each entry's id, the journal's name, and the payload."""
+    """Each entry's id, the journal's name, and the payload."""
     found: list[tuple[bytes, str | None, bytes]] = []
-    if not isinstance(reply, dict):
-        return found
-    for entries in reply.values():
-        for number, fields in _flat(entries):
-            pairs = dict(zip(fields[::2], fields[1::2], strict=False)) if isinstance(fields, list) else fields
-            name = pairs.get(b"n")
-            found.append((number, name.decode("ascii", "replace") if name else None, pairs.get(b"d", b"")))
+    for number, fields in cast("list[tuple[bytes, list[bytes]]]", reply):
+        pairs = dict(zip(fields[::2], fields[1::2], strict=False))
+        name = pairs.get(b"n")
+        found.append((number, name.decode("ascii", "replace") if name else None, pairs.get(b"d", b"")))
     return found
-
-
-def _flat(entries: list[object]) -> list[tuple[bytes, list[bytes] | dict[bytes, bytes]]]:
-    if entries and isinstance(entries[0], list) and entries[0] and isinstance(entries[0][0], list | tuple):
-        return [item for each in entries for item in cast("list[tuple[bytes, list[bytes]]]", each)]
-    return cast("list[tuple[bytes, list[bytes] | dict[bytes, bytes]]]", entries)
 
 
 def _seen(task: asyncio.Future[object]) -> None:

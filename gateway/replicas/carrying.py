@@ -13,8 +13,9 @@ from typing import Final, TypeVar
 import orjson
 
 from gateway.audit.configurations import keep_configuration, kept_configuration, kept_digests
-from gateway.audit.gathering import LOST, Carried, Gatherer, OutOfTurn, Spool
-from gateway.audit.store import KIND_LETTERS, RSEQ_BITS, StoreFault
+from gateway.audit.gathering import LOST, Gatherer, OutOfTurn, Spool
+from gateway.audit.store import KIND_LETTERS, RSEQ_BITS, Carried, StoreFault
+from gateway.audit.tail import Tail
 from gateway.errors import Unavailable
 from gateway.keys import KeyFault, Keyring
 from gateway.replicas.carriage import Carrier, Entry, Heads, Line, Receiver, publish, published
@@ -37,10 +38,12 @@ class OnDisk:
     Args:
         spool: the journal, for reading.
         forget: deletes its rows up to a key.
+        tail: its last rows, where it is this process's own.
     """
 
-    def __init__(self, spool: Spool, forget: Callable[[int], Awaitable[None]]) -> None:
+    def __init__(self, spool: Spool, forget: Callable[[int], Awaitable[None]], tail: Tail | None = None) -> None:
         self._spool = spool
+        self._tail = tail
         self._forget = forget
         self._turn = asyncio.Lock()
         self._writer: tuple[int, str | None] = -1, None
@@ -48,7 +51,8 @@ class OnDisk:
 
     async def after(self, seq: int, most: int) -> list[Carried]:
         """See `Source`."""
-        return await self._read(lambda: self._spool.after(seq, most))
+        rows = None if self._tail is None else self._tail.after(seq, most)
+        return await self._read(lambda: self._spool.after(seq, most)) if rows is None else rows
 
     async def writer(self, seq: int) -> str | None:
         """See `Source`."""

@@ -5,7 +5,8 @@ trip then (`ahead`). A call whose reply is lost was perhaps counted; it is not a
 what was counted there is given back, since it is counted here (`scripts.SETTLE`), and what was not never is. Without:
 `Quota.share` of each bound, never none and never nothing, and of the day's tokens the part of what Redis last said was
 left. What calls really used, what is in flight, and what of a block was not used is told afterwards, gathered, and told
-again until it is heard; each telling counts once.
+again until it is heard; each telling counts once. What was acknowledged within the last seconds is said again to a
+Redis that comes back, which may be another that never got it (`lately`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Mapping, Sequence
+from functools import partial
 from time import monotonic
 from typing import Final, cast
 
@@ -21,7 +23,8 @@ from gateway.quotas import Claim, Counters, Held, OverQuota, Quota, parted, refu
 from gateway.replicas.ahead import FEWEST, Ahead, part
 from gateway.replicas.ahead import KEPT_SECONDS as AHEAD_SECONDS
 from gateway.replicas.door import Away, Door, Reply, Word
-from gateway.replicas.scripts import KEPT_SECONDS, KINDS, MARKED_SECONDS, MARKS, SETTLE, TAKE, TELL
+from gateway.replicas.lately import Lately
+from gateway.replicas.scripts import COUNT, KEPT_SECONDS, KINDS, MARKED_SECONDS, MARKS, SETTLE, TAKE, TELL
 from providers.provider import Rate
 
 LEASE_SECONDS: Final = 15.0
@@ -34,6 +37,8 @@ _AGAIN_SECONDS: Final = 0.25
 
 _UsedUp = tuple[float, float, tuple[Rate, ...]]
 """Until when nobody is asked again, when there is a call again, and the rates that were told."""
+_Batch = dict[str, tuple[int, int]]
+"""Of each key: tokens to count, and calls to give back."""
 _NEVER: Final[_UsedUp] = 0.0, 0.0, ()
 
 
@@ -62,7 +67,8 @@ class SharedQuotas:
         self._unused: dict[str, int] = {}
         self._changed: set[str] = set()
         self._doubtful: dict[int, tuple[list[str], int]] = {}
-        self._unheard: tuple[int, dict[str, tuple[int, int]]] | None = None
+        self._unheard: tuple[int, _Batch] | None = None
+        self._lately = Lately(monotonic, MARKED_SECONDS / 2)
         self._left_today: dict[str, int] = {}
         self._stirred = asyncio.Event()
         self._along: asyncio.Future[Reply] | None = None
@@ -167,6 +173,8 @@ class SharedQuotas:
             if reply[0] != 1:
                 raise self._refused(asked[reply[1] - 1], KINDS[reply[2] - 1], reply[3] / 1000, tightest(asked, left))
             granted = reply[1 + 3 * len(asked) :]
+            taken = [(1 + granted[at], tokens + granted[at + 1]) for at in range(0, len(granted), 3)]
+            self._lately.heard(turn, partial(self._count, turn, keys[:-1], taken))
         except (Away, asyncio.CancelledError):
             self._doubt(turn, asked, tokens, ahead=any(map(any, wants)))  # perhaps it was counted
             raise
@@ -284,7 +292,11 @@ class SharedQuotas:
         return bool(self._doubtful) or self._unheard is not None or not self._changed <= self._asking
 
     def came_back(self) -> None:
-        """Redis is there again: it knows nothing of what is in flight, and counts the day from now on."""
+        """Redis is there again: it knows nothing of what is in flight, and counts the day from now on.
+
+        Before any call is claimed there: a primary that lacks what was said last must not count what follows first.
+        """
+        self._lately.again()
         self._counters.forget_used()
         self.end()  # what was charged may be forgotten there
         self._tell_in_flight()
@@ -318,14 +330,14 @@ class SharedQuotas:
             Away: it was perhaps not heard.
         """
         for turn, (keys, tokens) in tuple(self._doubtful.items()):
-            marks, mark = self._mark(turn)
-            await self._door.run(SETTLE, [marks, *keys], [tokens, mark, MARKED_SECONDS, turn, self._replica])
+            await self._settle(turn, keys, tokens)
             del self._doubtful[turn]
+            self._lately.heard(turn, partial(self._settle, turn, keys, tokens))
         if self._along is not None:
             await asyncio.wait([self._along])
         if (said := self._say()) is not None:
             await said
-            self._unheard = None
+            self._told()
 
     def _tell_along(self) -> None:
         """Tell what there is just before the claim that is sent next, in its round trip."""
@@ -338,7 +350,13 @@ class SharedQuotas:
         if said.cancelled() or said.exception() is not None:
             self._stirred.set()  # told again, under its number
         else:
+            self._told()
+
+    def _told(self) -> None:
+        if self._unheard is not None:
+            turn, batch = self._unheard
             self._unheard = None
+            self._lately.heard(turn, partial(self._tell, turn, batch))
 
     def _say(self) -> asyncio.Future[Reply] | None:
         """Send one batch, or again what was perhaps not heard; None if there is nothing.
@@ -353,7 +371,21 @@ class SharedQuotas:
             batch = {key: (self._used.pop(key, 0), self._unused.pop(key, 0)) for key in told}
             self._changed.difference_update(batch)
             self._unheard = next(self._turns), batch
-        turn, batch = self._unheard
+        return self._tell(*self._unheard)
+
+    # what may be said twice, each by its number; all raise Away where Redis is down
+
+    def _count(self, turn: int, keys: Sequence[str], taken: Sequence[tuple[int, int]]) -> asyncio.Future[Reply]:
+        """What a call took, block and all, in calls and tokens of each key."""
+        marks, mark = self._mark(turn)
+        return self._door.ask(COUNT, [marks, *keys], [mark, MARKED_SECONDS, KEPT_SECONDS, *itertools.chain(*taken)])
+
+    def _settle(self, turn: int, keys: Sequence[str], tokens: int) -> asyncio.Future[Reply]:
+        marks, mark = self._mark(turn)
+        return self._door.ask(SETTLE, [marks, *keys], [tokens, mark, MARKED_SECONDS, turn, self._replica])
+
+    def _tell(self, turn: int, batch: _Batch) -> asyncio.Future[Reply]:
+        """With what is in flight now, whenever the rest was."""
         keys = [self._door.key(f"told:{self._replica}"), *(self._door.key(f"quota:{key}") for key in batch)]
         words: list[Word] = [self._replica, turn, round(LEASE_SECONDS * 1000), KEPT_SECONDS]
         for key, (tokens, unused) in batch.items():

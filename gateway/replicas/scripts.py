@@ -53,6 +53,15 @@ local function told(key, replica, calls, streams, turn, lease)
   redis.call('HSET', key, field,
     whole(calls) .. ' ' .. whole(streams) .. ' ' .. whole(turn) .. ' ' .. whole(now / 1000 + lease))
 end
+local function counted(key, calls, tokens)
+  local held = redis.call('HMGET', key, 'r', 't', 'u', 'd')
+  if calls ~= 0 and held[1] then redis.call('HSET', key, 'r', whole(held[1] - calls * 1000000)) end
+  if tokens == 0 then return end
+  if held[2] then redis.call('HSET', key, 't', whole(held[2] - tokens * 1000000)) end
+  local today = math.max(day, number(held[4], day))
+  local used = (number(held[4], -1) == today) and number(held[3], 0) or 0
+  redis.call('HSET', key, 'u', whole(math.max(0, used + tokens)), 'd', whole(today))
+end
 """
 
 TAKE: Final = (
@@ -169,6 +178,22 @@ it never will be. KEYS: the replica's marks, then a hash for each claim. ARGV: t
 keep the marks, the call's turn, and the replica. It may come before `TAKE`, which another connection holds up, and it
 may come twice."""
 
+COUNT: Final = (
+    _COMMON
+    + """
+if redis.call('SETBIT', KEYS[1], ARGV[1], 1) == 1 then return 0 end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+for i = 2, #KEYS do
+  counted(KEYS[i], tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1]))
+  redis.call('EXPIRE', KEYS[i], ARGV[3])
+end
+return 1
+"""
+)
+"""Of a call that another primary counted: count it, if nobody did here. KEYS: the replica's marks, then a hash for each
+claim. ARGV: the call's place, seconds to keep the marks, seconds to keep; then for each claim the calls and the tokens
+that it took, those ahead with them."""
+
 TELL: Final = (
     _COMMON
     + """
@@ -177,18 +202,7 @@ local again = number(redis.call('GET', KEYS[1]), -1) >= turn
 if not again then redis.call('SET', KEYS[1], whole(turn), 'EX', kept) end
 for i = 2, #KEYS do
   local key, base = KEYS[i], 4 + (i - 2) * 4
-  local tokens, unused = tonumber(ARGV[base + 1]), tonumber(ARGV[base + 2])
-  if unused ~= 0 and not again then
-    local held = redis.call('HGET', key, 'r')
-    if held then redis.call('HSET', key, 'r', whole(held + unused * 1000000)) end
-  end
-  if tokens ~= 0 and not again then
-    local held = redis.call('HGET', key, 't')
-    if held then redis.call('HSET', key, 't', whole(held - tokens * 1000000)) end
-    local today = math.max(day, number(redis.call('HGET', key, 'd'), day))
-    local used = (number(redis.call('HGET', key, 'd'), -1) == today) and number(redis.call('HGET', key, 'u'), 0) or 0
-    redis.call('HSET', key, 'u', whole(math.max(0, used + tokens)), 'd', whole(today))
-  end
+  if not again then counted(key, -tonumber(ARGV[base + 2]), tonumber(ARGV[base + 1])) end
   told(key, replica, tonumber(ARGV[base + 3]), tonumber(ARGV[base + 4]), turn, lease)
   redis.call('EXPIRE', key, kept)
 end

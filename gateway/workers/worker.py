@@ -115,8 +115,7 @@ class Worker:
                 return
             try:
                 await self.application.journal.trim(through)
-                if await self.application.journal.truncate():
-                    self._forgotten = through
+                self._forgotten = through
             except Unavailable:
                 return
 

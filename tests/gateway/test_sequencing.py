@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+import uvloop
+
 from gateway.audit.evidence import open_evidence
 from gateway.audit.log_store import LogReader
+from gateway.audit.sequencing import Plan
 from gateway.audit.verify import Policy, conclude, verify
 from gateway.keys import Keyring
+from gateway.sequencing import Sequencing
 from gateway.simulator import Simulator
 from tests.conftest import Gateway
 from tests.houses import UNSCANNED, client, house, settings
@@ -46,3 +51,42 @@ async def test_a_stop_waits_for_a_process_that_is_just_starting_again(simulator:
     assert dict(run.facts()["totals"])["calls"] == 4
     with LogReader.read(state / "log", keyring.log_key()) as log:
         assert log.size > 8
+
+
+def test_a_process_that_is_killed_while_its_claim_waits_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody takes the answer any more; on the loop that serves, writing to a process that is gone is an error."""
+    program = tmp_path / "claims"
+    program.write_text("#!/bin/sh\nread plan\necho claim 1 aa 0 bb\nexec sleep 60\n")
+    program.chmod(0o700)
+    monkeypatch.setattr("gateway.sequencing.sys.executable", str(program))
+    claims = 0
+
+    async def killed_twice() -> None:
+        again = asyncio.Event()
+
+        async def claim(_old: str, _new: str) -> None:
+            nonlocal claims
+            claims += 1
+            process = sequencing._process
+            assert process is not None
+            assert process.stdin is not None
+            process.kill()
+            while not process.stdin.transport.is_closing():
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)  # closed it is in a turn after that
+            if claims == 2:
+                again.set()
+
+        sequencing = Sequencing(Plan("", "", "", "", "", fenced=True), lambda _event: None, claim)
+        sequencing.start()
+        async with asyncio.timeout(20):
+            await again.wait()
+        sequencing.forbid()
+        await sequencing.stop()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(killed_twice())
+
+    assert claims == 2

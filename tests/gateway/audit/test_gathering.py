@@ -16,10 +16,10 @@ import pytest
 from gateway.audit import verify as verifier
 from gateway.audit.boot import row_line
 from gateway.audit.evidence import Evidence as StateEvidence
-from gateway.audit.gathering import Carried, Gatherer, OutOfTurn, Spool, started_by
+from gateway.audit.gathering import Gatherer, OutOfTurn, Spool, started_by
 from gateway.audit.journal import Journal, Settings
 from gateway.audit.log_store import Signed
-from gateway.audit.store import FILE_NAME, OutOfSpace, reading
+from gateway.audit.store import FILE_NAME, Carried, OutOfSpace, reading
 from gateway.errors import Unavailable
 from tests.gateway.audit.forgeries import POLICY, Evidence, Leaf, failed
 from tests.gateway.audit.logs import KEY, House

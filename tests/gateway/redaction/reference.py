@@ -13,7 +13,9 @@ import re2
 from gateway.redaction.automaton import MOST
 from gateway.redaction.evidence import Around, Rule
 from gateway.redaction.patterns import GAP, canonical
-from gateway.redaction.rules import Compiled, linear_options
+from gateway.redaction.plain import Plain
+from gateway.redaction.reading import Draft, read_context
+from gateway.redaction.rules import Compiled, ignore, linear_options
 from gateway.redaction.scanner import is_broken, same_sentence
 
 _WORD = re.compile(rb"\w+")
@@ -22,10 +24,13 @@ _AFTER = 72
 
 
 class Reference:
-    """Compiled rules, asked all at once."""
+    """Compiled rules, asked all at once; and what `context.yaml` holds, for RE2 to read."""
 
-    def __init__(self, compiled: Compiled) -> None:
+    def __init__(self, compiled: Compiled, context: Plain) -> None:
         self._compiled = compiled
+        draft = Draft(ignore)
+        read_context(draft, context)
+        self._sides = [re2.compile(side.source.encode("ascii"), linear_options()) for side in draft.sides]
         options = linear_options()
         options.max_mem = 2 << 30
         options.longest_match = True
@@ -117,7 +122,7 @@ class Reference:
 
     def _stands(self, around: Around, before: bytes, after: bytes) -> bool:
         return any(
-            re2.compile(side.source.encode("ascii"), linear_options()).search(text) is not None
+            self._sides[side].search(text) is not None
             for sides, text in ((around.before, before), (around.after, after))
             for side in sides
         )

@@ -99,6 +99,12 @@ FAULTS: dict[str, tuple[str, Plain, tuple[str | int, ...]]] = {
         ("HEALTH", "presidio", 0, "patterns", 0),
     ),
     "custom recogniser of nothing": ("HEALTH", {"presidio": [{"name": "x"}]}, ("HEALTH", "presidio", 0)),
+    "link that cannot be read": (
+        CONTEXT,
+        {"links": {"his": {"before": ["his ", "(?s:a.b)"]}}},
+        (CONTEXT, "links", "his", "before"),
+    ),
+    "link with look-around": (CONTEXT, {"links": {"his": {"after": ["(?=a)b"]}}}, (CONTEXT, "links", "his", "after")),
     "unknown key of the context": (CONTEXT, {"macro": {}}, (CONTEXT, "macro")),
 }
 

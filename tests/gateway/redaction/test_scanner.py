@@ -50,7 +50,7 @@ def engine() -> Engine:
 @pytest.fixture(scope="module")
 def reference(engine: Engine) -> Reference:
     """All that these rules name, as one expression."""
-    return Reference(engine.compiled)
+    return Reference(engine.compiled, rules()["context"])
 
 
 def difference(compiled: Compiled, reference: Reference, text: str) -> list[tuple[str, str, str]]:

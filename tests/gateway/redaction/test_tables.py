@@ -33,7 +33,7 @@ def made() -> Graph:
 
 def told(one: Graph) -> list[object]:
     """All that a graph holds."""
-    return [one.forms, one.marked, *(column.tolist() for column in arrays(one))]
+    return [one.marked, *(column.tolist() for column in arrays(one))]
 
 
 def test_a_graph_goes_through_bytes() -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.redaction.wordforms import ANY_WORD, WordForms, plainest
+from gateway.redaction.machines import machine
+from gateway.redaction.wordforms import ANY_WORD, WordForms, form_pattern, plainest
 
 _FORMS = (
     r"grand(?:\w){1,}",
@@ -54,7 +55,7 @@ def test_forms_that_say_the_same_are_written_the_same(form: str, written: str) -
 )
 def test_a_word_has_the_forms_that_match_it(word: str) -> None:
     """Whichever way a form is looked up, it is borne exactly where its source matches the whole word."""
-    forms = WordForms((form, number) for number, form in enumerate(_FORMS))
+    forms = WordForms(machine([form_pattern({form: number for number, form in enumerate(_FORMS)})]))
 
     borne = sorted(forms.borne(word.encode()))
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from gateway.audit.gathering import Carried
+from gateway.audit.store import Carried
 from gateway.replicas.carriage import Line
 from gateway.replicas.carrying import OnDisk
 from gateway.replicas.door import Away, DoorOptions

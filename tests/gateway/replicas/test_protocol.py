@@ -12,14 +12,15 @@ import copy
 import random
 from collections import defaultdict
 from collections.abc import Awaitable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from gateway.audit.gathering import Carried, Gatherer, Spool, name_of
+from gateway.audit.gathering import Gatherer, Spool, name_of
 from gateway.audit.journal import Journal, Settings
-from gateway.audit.store import FILE_NAME, RSEQ_BITS, reading
+from gateway.audit.store import FILE_NAME, RSEQ_BITS, Carried, reading
 from gateway.keys import Keyring
 from gateway.replicas import carriage
 from gateway.replicas.carriage import Carrier, Heads, Line, Receiver
@@ -52,11 +53,18 @@ class Redis:
         failing = self.chance.random() < self.doubt
         carried_out = self.chance.randint(0, len(commands)) if failing else len(commands)
         await asyncio.sleep(0)
-        replies = [self._one(*command) for command in commands[:carried_out]]
+        replies = [self._answer(*command) for command in commands[:carried_out]]
         await asyncio.sleep(0)
         if failing:
             raise Away("ConnectionError")
         return replies
+
+    def _answer(self, name: Word, key: Word, *rest: Word) -> object:
+        if name == "EVAL" and key == carriage._LOOK:
+            return self._look(*map(str, rest[1:7]), *rest[7:])  # type: ignore[arg-type]
+        if name == "EVAL" and key == carriage._TAKE:
+            return self._take([str(each) for each in rest[1:4]], rest[4:])
+        return self._one(name, key, *rest)
 
     def _one(self, name: Word, key: Word, *rest: Word) -> object:
         place = str(key)
@@ -78,9 +86,9 @@ class Redis:
                 self.number += 1
                 fields = [_bytes(each) for each in rest[1:]]
                 self.stream[b"%d" % self.number] = dict(zip(fields[::2], fields[1::2], strict=True))
-            case "XREAD":
-                found = [(number, dict(fields)) for number, fields in list(self.stream.items())[: carriage._ENTRIES]]
-                return {b"carriage": found} if found else None
+            case "XRANGE":
+                found = [(number, list(chain(*fields.items()))) for number, fields in self.stream.items()]
+                return found[: int(_bytes(rest[-1]))]
             case "XDEL":
                 for number in rest:
                     self.stream.pop(_bytes(number), None)
@@ -89,6 +97,26 @@ class Redis:
             case _:
                 raise AssertionError(name)
         return None
+
+    def _look(
+        self, head: str, home: str, stream: str, taken: str, signed: str, name: str, entry: Word, most: Word
+    ) -> object:
+        """As the script of the same name."""
+        makes, queued = self._one("GET", home), self._one("XLEN", stream)
+        added = bool(makes and entry and cast("int", queued) < int(most))
+        if added:
+            self._one("XADD", stream, "*", "n", name, "d", entry)
+        places = [self._one("HGET", each, name) for each in (taken, signed)]
+        return [self._one("GET", head), makes, queued, int(added), *places]
+
+    def _take(self, keys: Sequence[str], words: Sequence[Word]) -> object:
+        """As the script of the same name."""
+        most, says, *rest = words
+        done = 3 * int(says)
+        for place, name, word in zip(rest[0:done:3], rest[1:done:3], rest[2:done:3], strict=True):
+            self._one("HSET", keys[int(place) - 1], name, word)
+        self._one("XDEL", keys[0], *rest[done:])
+        return self._one("XRANGE", keys[0], "-", "+", "COUNT", most)
 
     def forget(self, past: Redis | None) -> None:
         """Be wiped, or as some time ago."""
@@ -388,7 +416,7 @@ async def test_a_log_made_elsewhere_is_sent_all_there_is(tmp_path: Path) -> None
     region = Region(tmp_path, 1)
     await region.start_home()
     region.outposts[0].calls(5)
-    for _ in range(2):
+    for _ in range(3):
         await region.carriers[0].step()
         await region.receiver.step()
     assert region.carriers[0].taken == region.sources[0].spool.last()
@@ -400,7 +428,7 @@ async def test_a_log_made_elsewhere_is_sent_all_there_is(tmp_path: Path) -> None
     region.receiver._heads.name = "another"
     await region.carriers[0].step()
     region.outposts[0].calls(1)
-    for _ in range(4):
+    for _ in range(6):
         await region.carriers[0].step()
         await region.receiver.step()
     region.count(0)
@@ -409,6 +437,37 @@ async def test_a_log_made_elsewhere_is_sent_all_there_is(tmp_path: Path) -> None
     region.close()
 
     assert list(rows.values()) == [list(range(region.outposts[0]._next))]
+
+
+@pytest.mark.parametrize("lost", [None, 0, 1], ids=["all came", "the first is lost", "one between is lost"])
+async def test_entries_that_came_together_are_one_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: int | None
+) -> None:
+    """Of each journal as many as follow each other; none is taken across one that is missing."""
+    monkeypatch.setattr(carriage, "ROWS", 3)
+    region = Region(tmp_path, 1)
+    await region.start_home()
+    region.outposts[0].calls(5)
+    region.outposts[1].calls(5)
+    for _ in range(3):
+        for carrier in region.carriers:
+            await carrier.step()
+    ours = [number for number, fields in region.redis.stream.items() if fields[b"n"].startswith(b"outpost0")]
+    if lost is not None:
+        del region.redis.stream[ours[lost]]
+    commits: list[int] = []
+    gather = region.journal.gather
+
+    async def counted(lines: Sequence[str], name: str, seq: int) -> int:
+        commits.append(len(lines))
+        return await gather(lines, name, seq)
+
+    monkeypatch.setattr(region.journal, "gather", counted)
+    assert await region.receiver.step() == 6 - (lost is not None)
+    await region.end_home(cleanly=True)
+    region.close()
+
+    assert sorted(commits) == ([9, 9] if lost is None else [9] if lost == 0 else [3, 9])
 
 
 @pytest.mark.soak

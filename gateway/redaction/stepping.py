@@ -1,0 +1,111 @@
+"""One step of a machine of `machines`, compiled to machine code by Numba.
+
+Time is linear in what is read, whatever that is. Nothing here is checked against the bounds of an array: only what
+`machines` made may be run.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gateway.redaction.machines import CLASS_BITS, KINDS
+from gateway.redaction.native import Addresses, addresses, bytes_at, native, numbers_at
+from gateway.redaction.tables import Machine, Numbers
+
+_LATE = 1 << 29
+_CLASSES = (1 << CLASS_BITS) - 1
+_LETTERS = 26
+
+
+class Room(NamedTuple):
+    """Where a machine keeps its places, and when it was last at each; `clock` is the time.
+
+    A place is kept twice its number, and one more where something may match.
+    """
+
+    here: Numbers
+    there: Numbers
+    seen: Numbers
+    clock: Numbers
+
+    @classmethod
+    def of(cls, machine: Machine) -> Room:
+        """Enough for a machine."""
+        here, there, seen = (np.zeros(len(machine.starts), np.int32) for _ in range(3))
+        return cls(here, there, seen, np.zeros(1, np.int32))
+
+
+def run_with(machine: Machine, room: Room) -> Addresses:
+    """Both as one argument. What was given must be held as long as it is used."""
+    return addresses([*machine, *room])
+
+
+@native
+def given(table: Addresses) -> tuple[Machine, Room]:
+    """What `run_with` was given."""
+    return (
+        Machine(
+            numbers_at(table, 0),
+            numbers_at(table, 1),
+            numbers_at(table, 2),
+            numbers_at(table, 3),
+            numbers_at(table, 4),
+            numbers_at(table, 5),
+            numbers_at(table, 6),
+            numbers_at(table, 7),
+            bytes_at(table, 8),
+        ),
+        Room(numbers_at(table, 9), numbers_at(table, 10), numbers_at(table, 11), numbers_at(table, 12)),
+    )
+
+
+@native
+def _now(room: Room) -> int:
+    """A time at which it was nowhere yet."""
+    if room.clock[0] > _LATE:
+        room.clock[0] = 0
+        for place in range(len(room.seen)):
+            room.seen[place] = 0
+    room.clock[0] += 1
+    return int(room.clock[0])
+
+
+@native
+def led(machine: Machine, room: Room, here: Numbers, there: Numbers, count: int, byte: int) -> int:
+    """Where a character leads from the first `count` of `here`: how many places, which are in `there`."""
+    clock = _now(room)
+    letter = (byte | 32) - 97 if byte > 64 else -1
+    found = 0
+    for number in range(count):
+        at = machine.starts[here[number] >> 1]
+        stop = machine.starts[(here[number] >> 1) + 1]
+        row = machine.leads[at]
+        way = machine.letters[row * _LETTERS + letter] if row and 0 <= letter < _LETTERS else 0
+        while True:
+            place = way >> (CLASS_BITS + 1)
+            if place and room.seen[place] != clock:
+                room.seen[place] = clock
+                there[found] = place << 1 | way & 1
+                found += 1
+            at += 1
+            if at == stop:
+                break
+            way = machine.leads[at]
+            if not machine.classes[(way >> 1 & _CLASSES) * KINDS + byte]:
+                way = 0
+    return found
+
+
+@native
+def row_of(machine: Machine, place: int) -> int:
+    """Where in `matching` a place stands; at its end, if it does not."""
+    low, high = 0, len(machine.matching)
+    while low < high:
+        middle = (low + high) // 2
+        if machine.matching[middle] < place:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < len(machine.matching) and machine.matching[low] == place else len(machine.matching)
