@@ -32,7 +32,7 @@ from tests.scores import Score, Span, score  # noqa: E402
 from tests.training.passages import Passage, passages  # noqa: E402
 
 LEFT, RIGHT = 3, 8
-EAGERNESS = 1.0
+EAGERNESS = 1.5
 _TARGET = ROOT / "config/recognizers/growth.yaml"
 
 _PARTS = 6  # of each labelled span, as if the rules had found only them
@@ -157,7 +157,7 @@ def validate(learned: Sequence[Passage], taught: Lesson, folds: int) -> None:
     ]
     print(f"{len(rows)} passages, {sum(len(learned[number].found) for number in fresh)} findings of the rules")
     print(f"rules alone        {_line(score(rows, plain))}")
-    for eagerness in (-0.5, 0.0, 0.5, EAGERNESS):
+    for eagerness in (0.0, 0.5, 1.0, EAGERNESS):
         made = [Growth(weights, eagerness, LEFT, RIGHT) for weights in models]
         spans = [grown(made[fold_of[number]], learned[number]) for number in fresh]
         extra = 0
