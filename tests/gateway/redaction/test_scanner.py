@@ -64,7 +64,7 @@ def difference(compiled: Compiled, reference: Reference, text: str) -> list[tupl
         words = [
             (rule.category.value, [match.span() for match in _WORD.finditer(text, start, end)])
             for start, end, rule in found
-            if text[end - 1] != "+"  # the reference wants a word's end at the end
+            if "+" not in text[end - 1 : end + 1]  # the reference wants a word's end at the end
         ]
         return {(who, name, text[spans[0][0] : spans[-1][1]], spans[0][0]) for name, spans in words}
 
