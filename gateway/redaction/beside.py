@@ -8,8 +8,8 @@ import numpy as np
 
 from gateway.redaction.grammar import WORD
 from gateway.redaction.machines import EDGE, END, KINDS, WHEN_BITS
-from gateway.redaction.native import Addresses, native
-from gateway.redaction.stepping import Room, given, led, row_of, run_with
+from gateway.redaction.native import Addresses, index_of, native
+from gateway.redaction.stepping import Room, given, led, run_with
 from gateway.redaction.tables import Bytes, Machine
 
 _HOLDS, _GOES_ON = 1, 2
@@ -38,10 +38,9 @@ class Links:
 class Beside:
     """The text on one side of a candidate, and what was asked of it before."""
 
-    __slots__ = ("_known", "_links", "_text", "text")
+    __slots__ = ("_known", "_links", "_text")
 
     def __init__(self, links: Links, text: bytes) -> None:
-        self.text = text
         self._links = links
         self._text = np.frombuffer(text, np.uint8)
         self._known: dict[int, bool] = {}
@@ -65,8 +64,8 @@ class Beside:
 @native
 def _matches(machine: Machine, place: int, edge: bool, end: bool) -> bool:
     """Whether the pattern matches at a place where it may."""
-    row = row_of(machine, place)
-    if row == len(machine.matching):
+    row = index_of(machine.matching, 0, len(machine.matching), place)
+    if row < 0:
         return False
     for number in range(machine.match_starts[row], machine.match_starts[row + 1]):
         when = machine.matches[number] & _WHEN

@@ -55,6 +55,21 @@ def _compiled(function: _F, **options: bool) -> _F:
         return made(_nrt=False, **options)(function)
 
 
+@native
+def index_of(keys: Numbers, low: int, high: int, wanted: int) -> int:
+    """Where in keys[low:high], which are in order, one stands; -1 if it does not."""
+    while low < high:
+        middle = (low + high) >> 1
+        key = keys[middle]
+        if key == wanted:
+            return middle
+        if key < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return -1
+
+
 def _place() -> tempfile.TemporaryDirectory[str] | None:
     """Say where it is kept; the temporary folder, if that is one."""
     home = folder()

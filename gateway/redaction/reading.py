@@ -131,8 +131,9 @@ def _whole(sources: list[str], *, before: bool) -> Side:
     """
     either = f"(?:{'|'.join(sources)})"
     source = f"{either}(?:{GAP})?" if before else f"(?:{GAP})?{either}"
-    Expression(source)
-    return Side(rf"(?i){source}\z" if before else rf"(?i)\A{source}", read_link(source), before)
+    side = Side(rf"(?i){source}\z" if before else rf"(?i)\A{source}", read_link(source), before)
+    Expression(side.source)
+    return side
 
 
 def _check_link(draft: Draft, path: Path, source: str) -> None:

@@ -96,16 +96,3 @@ def led(machine: Machine, room: Room, here: Numbers, there: Numbers, count: int,
             if not machine.classes[(way >> 1 & _CLASSES) * KINDS + byte]:
                 way = 0
     return found
-
-
-@native
-def row_of(machine: Machine, place: int) -> int:
-    """Where in `matching` a place stands; at its end, if it does not."""
-    low, high = 0, len(machine.matching)
-    while low < high:
-        middle = (low + high) // 2
-        if machine.matching[middle] < place:
-            low = middle + 1
-        else:
-            high = middle
-    return low if low < len(machine.matching) and machine.matching[low] == place else len(machine.matching)

@@ -11,7 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gateway.redaction.native import Addresses, addresses, apart, bits_at, bytes_at, native, numbers_at, pairs_at
+from gateway.redaction.native import (
+    Addresses,
+    addresses,
+    apart,
+    bits_at,
+    bytes_at,
+    index_of,
+    native,
+    numbers_at,
+    pairs_at,
+)
 from gateway.redaction.phrases import ANY
 from gateway.redaction.tables import Bytes, Numbers
 
@@ -284,21 +294,6 @@ def cut(
 
 
 @native
-def _index(keys: Numbers, low: int, high: int, wanted: int) -> int:
-    """Where in keys[low:high], which are in order, one stands; -1 if it does not."""
-    while low < high:
-        middle = (low + high) >> 1
-        key = keys[middle]
-        if key == wanted:
-            return middle
-        if key < wanted:
-            low = middle + 1
-        else:
-            high = middle
-    return -1
-
-
-@native
 def _bear(symbol: int, room: Room, words: Words) -> int:
     """Mark the atoms of a word in `borne`; the mark."""
     room.clock[0] += 1
@@ -475,7 +470,7 @@ def _step(symbol: int, here: Numbers, low: int, high: int, there: Numbers, room:
                 edge += 1
         else:
             for one in range(first, last):
-                at = _index(ways.edge_atoms, edge, end, words.atoms[one])
+                at = index_of(ways.edge_atoms, edge, end, words.atoms[one])
                 if at >= 0:
                     found = _lead(at, ways.edge_offsets, ways.edge_targets, there, found, now, room, ways)
     return found
@@ -558,7 +553,7 @@ def _passing(before: int, symbol: int, table: Addresses) -> int:
         if low == high:
             continue
         for other in range(words.atom_starts[before], words.atom_starts[before + 1]):
-            key = _index(ways.passing_atoms, low, high, words.atoms[other])
+            key = index_of(ways.passing_atoms, low, high, words.atoms[other])
             if key < 0:
                 continue
             for at in range(ways.passing_offsets[key], ways.passing_offsets[key + 1]):

@@ -9,8 +9,8 @@ import numpy as np
 
 from gateway.redaction.grammar import WORD, Tree, members, read
 from gateway.redaction.machines import WHEN_BITS, Pattern
-from gateway.redaction.native import Addresses, native
-from gateway.redaction.stepping import Room, given, led, row_of, run_with
+from gateway.redaction.native import Addresses, index_of, native
+from gateway.redaction.stepping import Room, given, led, run_with
 from gateway.redaction.tables import Bytes, Machine, Numbers
 
 ANY_WORD = r"(?:\w){1,}"
@@ -112,7 +112,7 @@ def _borne(word: Bytes, found: Numbers, table: Addresses) -> int:
     total = 0
     for number in range(count):
         if here[number] & 1:
-            row = row_of(machine, here[number] >> 1)
+            row = index_of(machine.matching, 0, len(machine.matching), here[number] >> 1)
             for match in range(machine.match_starts[row], machine.match_starts[row + 1]):
                 atom = machine.matches[match] >> WHEN_BITS
                 known = 0
