@@ -599,6 +599,8 @@ class Application:
             for listener in (self._listener, self._operations):
                 listener.renew()  # one that this part has not started has nothing to renew
             keep_configuration((self._state or bundle.state) / "log", bundle.digest, bundle.preimage)
+            if self._part.keeps:
+                await self._noting.changes()  # before the first call is made under it
             self._upstream.replace(endpoints(bundle))
         except (ConfigurationError, StoreFault, KeyFault, Unavailable, ValueError, OSError) as fault:
             if detector is not None and detector is not self._detector:
@@ -616,7 +618,6 @@ class Application:
         if retired is not None and retired is not detector:
             self._tasks.append(asyncio.get_running_loop().create_task(_retire(retired), name="retire"))
         if self._part.keeps:
-            await self._noting.changes()
             await self._noting.tenants(bundle.tenants)
         if parent != force.digest:
             with contextlib.suppress(Unavailable):
