@@ -11,19 +11,19 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 import orjson
 
 from gateway.errors import Code, Unavailable
-from gateway.redaction.blocks import Block, blocks, encoded, items
+from gateway.redaction.blocks import Block, Cut, asked, blocks, encoded, items
 from gateway.redaction.crew import Crew
 from gateway.redaction.findings import Finding, Settled, Window
 from gateway.redaction.memory import Memory
 from gateway.redaction.patience import USUAL, Patience
 from gateway.redaction.plain import Plain
-from gateway.redaction.segments import Piece, join
+from gateway.redaction.segments import join
 from gateway.redaction.waiting import Answer, Job, Waiting, chunks
 from gateway.redaction.workers import Worker
 
@@ -106,7 +106,7 @@ class Detector:
         Raises:
             Unavailable: nobody could look (`redaction_unavailable`), or too much waits (`overloaded`).
         """
-        listed, cut = items(texts)
+        listed, cuts = items(texts)
         found: list[list[Finding]] = [[] for _item in listed]
         missing: dict[bytes, Block] = {}
         wanted: list[tuple[bytes, int]] = []
@@ -119,12 +119,12 @@ class Detector:
             for index, remembered in known or ():
                 found[block.first + index] = list(remembered)
         if missing:
-            answers = await self._look(listed, missing)
+            answers = await self._look(listed, cuts.values(), missing)
             for name, first in wanted:
                 for index, findings in enumerate(answers[name], first):
                     if findings:
                         found[index] = list(findings)
-        return _joined(found, cut, len(texts)) if cut else found
+        return _joined(found, cuts, len(texts)) if cuts else found
 
     async def settle(self, windows: Sequence[Window]) -> list[Settled]:
         """What is found in windows of texts that go on, and up to where it is final. Nothing is kept.
@@ -144,33 +144,31 @@ class Detector:
             raise _unavailable()
         self._waiting.check_room(size)
 
-    async def _look(self, listed: Sequence[str], missing: Mapping[bytes, Block]) -> dict[bytes, list[list[Finding]]]:
+    async def _look(
+        self, listed: Sequence[str], cuts: Iterable[Cut], missing: Mapping[bytes, Block]
+    ) -> dict[bytes, Sequence[list[Finding]]]:
         """What the workers find in blocks that are not remembered, by their names."""
         self._check(sum(block.size for block in missing.values()))
         loop = asyncio.get_running_loop()
         names = {block.first: name for name, block in missing.items()}
-        parts = chunks(list(missing.values()))
+        parts = [asked(part, listed, cuts) for part in chunks(list(missing.values()))]
         jobs = [
-            Job(
-                [block.json for block in part],
-                [item for block in part for item in listed[block.first : block.last]],
-                loop.create_future(),
-            )
+            Job([one.json for one in part], [item for one in part for item in one.items], loop.create_future())
             for part in parts
         ]
         self._waiting.add(jobs)
         self._pump_soon()
-        answers: dict[bytes, list[list[Finding]]] = {}
+        answers: dict[bytes, Sequence[list[Finding]]] = {}
         try:
             for part, job in zip(parts, jobs, strict=True):
                 answer = cast("list[list[Finding]]", await job.done)
                 at = 0
-                for block in part:
-                    count = block.last - block.first
-                    name = names[block.first]
-                    answers[name] = answer[at : at + count]
-                    self._memory.keep(name, answers[name])
-                    at += count
+                for one in part:
+                    for block, found in one.by_block(answer[at : at + len(one.items)]):
+                        name = names[block.first]
+                        answers[name] = found
+                        self._memory.keep(name, found)
+                    at += len(one.items)
         finally:
             for job in jobs:
                 if not job.done.done():
@@ -300,18 +298,18 @@ class Detector:
                 job.done.set_exception(_unavailable())
 
 
-def _joined(found: Sequence[list[Finding]], cut: Mapping[int, list[Piece]], count: int) -> list[list[Finding]]:
+def _joined(found: Sequence[list[Finding]], cuts: Mapping[int, Cut], count: int) -> list[list[Finding]]:
     """The findings of whole texts from those of items."""
     whole: list[list[Finding]] = []
     at = 0
     for index in range(count):
-        parts = cut.get(index)
-        if parts is None:
+        cut = cuts.get(index)
+        if cut is None:
             whole.append(found[at])
             at += 1
         else:
-            whole.append(join(parts, found[at : at + len(parts)]))
-            at += len(parts)
+            whole.append(join(cut.parts, found[at : at + len(cut.parts)]))
+            at += len(cut.parts)
     return whole
 
 

@@ -18,6 +18,8 @@ from functools import lru_cache
 import numpy as np
 
 from gateway.redaction.automata import Expression
+from gateway.redaction.native import native
+from gateway.redaction.tables import Bytes
 
 _UNKNOWN_LETTER = "_"  # a word character that occurs in no rule: it blocks a match, and cannot make one
 
@@ -33,10 +35,13 @@ _ODD = Expression(
     r"[\x00-\x08\x0b-\x1f\x7f]"
     r"|\b[A-Za-z](?:(?: [A-Za-z]){2,}|(?:\.[A-Za-z]){2,}\.?|(?:-[A-Za-z]){2,}|(?: \. ?[A-Za-z]){2,}"
     r"|(?:_[A-Za-z]){2,}|(?:\. [A-Za-z]){2,}\.?)\b"
-    r"|[ ,](?:[Uu]hm?|[Uu]m|[Ee]rm|[Ee]uh|[Hh]eu)(?:$|,|[^0-9A-Za-z'-])"
 )
-"""A control character, a word that is spelled out, or a filler; only the last begins with a space or a comma."""
-_OFTEN = (b" uh ", b" uh,", b" um ", b" um,", b" Uh,", b" Um,")
+"""A control character, or a word that is spelled out."""
+_APART = 3
+"""Characters between the letters of a word that is spelled out, at most."""
+_TAKEN = 0xFF
+"""Stands for a character of a filler that is to be taken out; no text holds it that is ASCII."""
+_OUT = re.compile(rb"[ ,]*\xff+")
 _BETWEEN = re.compile(r"[^A-Za-z]+")
 _TABLED = 1 << 16
 _SEVERAL, _UNSEEN = 0x80, 0xFF
@@ -121,38 +126,87 @@ def fold(text: str, fillers: bool = False) -> Folded:
     """
     edits: list[_Edits] = []
     plain = text.isascii()
-    shadow = text if plain else _to_ascii(text, edits)
-    data = shadow.encode("ascii")
-    if _ODD.find(data)[0] >= 0:
-        shadow = _without_odd(data, edits, fillers)
+    data = np.frombuffer((text if plain else _to_ascii(text, edits)).encode("ascii"), np.uint8).copy()
+    odd = _blank(data, _TAKEN if fillers else ord(" "))
+    pieces = _odd(data.tobytes(), odd) if odd >= 0 else []
+    if fillers:
+        pieces = sorted(pieces + [found.span() for found in _OUT.finditer(data.tobytes())])
+    shadow = data.tobytes().decode("ascii", "replace")
+    if pieces:
+        shadow = _close_up(shadow, pieces, edits)
     return Folded(shadow.replace("_", " ") if plain else shadow, tuple(edits))
 
 
-def _without_odd(data: bytes, edits: list[_Edits], fillers: bool) -> str:
-    """Spelled words closed up, controls gone, and blanks, which are a gap, where fillers were."""
-    for often in () if fillers else _OFTEN:
-        data = data.replace(often, b"    ")
+@native
+def _blank(data: Bytes, blank: int) -> int:
+    """Write a byte over all fillers, with the space or comma before each and the comma behind it.
+
+    Returns:
+        Where the first that is `_ODD` may begin; -1 if there is none.
+    """
+    size = len(data)
+    odd = -1
+    first = last = spelled = at = 0
+    while at < size:
+        start = at
+        while at < size and _is_letter(data[at]):
+            at += 1
+        if start == at:
+            if (data[at] < 32 and data[at] != 9 and data[at] != 10) or data[at] == 127:
+                odd = at if odd < 0 else odd
+            at += 1
+        elif at - start == 1:
+            if spelled == 0 or start - last > _APART:
+                spelled = 0
+                first = start
+            spelled += 1
+            last = at
+            if spelled == 3 and odd < 0:
+                odd = first
+        else:
+            spelled = 0
+            if start and (data[start - 1] in (32, 44, blank)) and _is_filler(data, start, at):
+                end = at + 1 if at < size and data[at] == 44 else at
+                for one in range(start - 1, end):
+                    data[one] = blank
+                at = end - 1 if end > at else at
+    return odd
+
+
+@native
+def _is_letter(character: int) -> bool:
+    return 97 <= character | 32 <= 122
+
+
+@native
+def _is_filler(data: Bytes, start: int, end: int) -> bool:
+    """Whether a word is `uh`, `uhm`, `um`, `erm`, `euh` or `heu`, and nothing else."""
+    a, b = data[start] | 32, data[start + 1]
+    if end - start == 2:
+        said = a == 117 and b in (104, 109)
+    elif end - start == 3:
+        c = data[start + 2]
+        said = (
+            (a == 117 and b == 104 and c == 109)
+            or (a == 101 and ((b == 114 and c == 109) or (b == 117 and c == 104)))
+            or (a == 104 and b == 101 and c == 117)
+        )
+    else:
+        return False
+    return said and (end == len(data) or not (48 <= data[end] <= 57 or data[end] == 39 or data[end] == 45))
+
+
+def _odd(data: bytes, start: int) -> list[tuple[int, int]]:
+    """What is to be closed up, from a place on: spelled words and controls."""
     pieces: list[tuple[int, int]] = []
-    blanked: bytearray | None = None
-    start, end = _ODD.find(data)
+    start, end = _ODD.find(data, start)
     while start >= 0:
-        if data[start] in b" ,":
-            if data[end - 1 : end] != b"," and not data[end - 1 : end].isalpha():
-                end -= 1  # what follows stays, and may begin the next filler
-            if fillers:
-                done = pieces[-1][1] if pieces else 0
-                pieces.append((done + len(data[done:start].rstrip(b" ,")), end))
-                start, end = _ODD.find(data, end)
-                continue
-            blanked = bytearray(data) if blanked is None else blanked
-            blanked[start:end] = b" " * (end - start)
-        elif data[max(0, start - 1) : start] == b"'" and data[start] in b"mstdMSTD":
+        if data[max(0, start - 1) : start] == b"'" and data[start] in b"mstdMSTD":
             end = start + 1  # what ends `I'm` begins no spelled word
         else:
             pieces.append(_spelled(data, start, end))
         start, end = _ODD.find(data, end)
-    shadow = (data if blanked is None else blanked).decode("ascii")
-    return _close_up(shadow, pieces, edits) if pieces else shadow
+    return pieces
 
 
 def fold_rule(pattern: str) -> str:
@@ -281,7 +335,7 @@ _KNOWN = {
 _SEPARATOR = r"(?: \. ?| |\. ?|[-_])"
 _MAY_CHANGE = re.compile(
     rf"(?:\b[A-Za-z](?:{_SEPARATOR}[A-Za-z])*{_SEPARATOR}?"
-    r"|(?<= )(?:[uU]|[uU]h,?|uhm,?|[uU]m,?|[eE]|er|erm,?|[eE]u|[eE]uh,?|h|he|heu,?)"
+    r"|(?<=[ ,])(?:[uU]|[uU]h,?|uhm,?|[uU]m,?|[eE]|er|erm,?|[eE]u|[eE]uh,?|h|he|heu,?)"
     r")\Z"
 )
 _TAIL = 64

@@ -24,7 +24,7 @@ from gateway.redaction.home import folder
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gateway.redaction.tables import Bytes, Numbers
+    from gateway.redaction.tables import Bytes, Longs, Numbers
 
 Addresses: TypeAlias = "NDArray[np.int64]"
 """A row is an array's address, and how many rows and columns it has (no columns: 0)."""
@@ -103,7 +103,7 @@ def loaded() -> None:
         _copy.cleanup()
 
 
-def addresses(arrays: Iterable[Bytes | Numbers]) -> Addresses:
+def addresses(arrays: Iterable[Bytes | Numbers | Longs]) -> Addresses:
     """One argument for many: it takes Numba a microsecond for each array that a function is given.
 
     Whoever has made it must hold the arrays as long as it is used.
@@ -144,6 +144,8 @@ numbers_at = cast("_Reader", _reader(types.Array(types.int32, 1, "C"), 4))
 """The array of a row of `addresses`."""
 pairs_at = cast("_Reader", _reader(types.Array(types.int32, 2, "C"), 4))
 """The same, of one that has columns."""
+longs_at = cast("Callable[[Addresses, int], Longs]", _reader(types.Array(types.int64, 2, "C"), 8))
+"""The same, of 64 bits each."""
 bytes_at = cast("Callable[[Addresses, int], Bytes]", _reader(types.Array(types.uint8, 1, "C"), 1))
 """The same, of bytes."""
 bits_at = cast("Callable[[Addresses, int], Bytes]", _reader(types.Array(types.uint8, 2, "C"), 1))

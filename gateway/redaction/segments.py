@@ -53,6 +53,23 @@ def _cut(text: str, start: int) -> int:
     return longest
 
 
+def united(parts: Sequence[Piece]) -> Piece:
+    """Neighbouring pieces as one: what two of them see is looked at once."""
+    return Piece(parts[0].start, parts[-1].end, parts[0].first, parts[-1].last)
+
+
+def apart(whole: Piece, parts: Sequence[Piece], found: Sequence[Finding]) -> list[list[Finding]]:
+    """What was found in a united piece, by piece, in its own offsets: what that answers for."""
+    by_piece: list[list[Finding]] = []
+    for part in parts:
+        moved = whole.start - part.start
+        low, high = part.first - whole.start, part.last - whole.start
+        by_piece.append(
+            [one._replace(start=one.start + moved, end=one.end + moved) for one in found if low <= one.start < high]
+        )
+    return by_piece
+
+
 def join(parts: Sequence[Piece], found: Iterable[Sequence[Finding]]) -> list[Finding]:
     """The findings of the whole text from those of its pieces, in order and apart."""
     whole: list[Finding] = []

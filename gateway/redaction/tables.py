@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 Numbers: TypeAlias = "NDArray[np.int32]"
 Bytes: TypeAlias = "NDArray[np.uint8]"
+Longs: TypeAlias = "NDArray[np.int64]"
 
 Leads: TypeAlias = "Mapping[int, Collection[int]]"
 """By atom, the places where one comes from a place."""

@@ -24,6 +24,7 @@ _MOST_LETTERS = 1 << 20
 _MOST_FURTHER = 256
 _ROOM = 4_096
 _FREE = 3
+_LATELY = 1 << 13
 
 
 def vocabulary(bearing: Mapping[bytes, tuple[int, ...]], forms: WordForms) -> Vocabulary:
@@ -108,6 +109,7 @@ class Known:
             hearing=_longer(
                 np.bitwise_or.reduceat(np.append(hearing, np.uint8(0)), starts[:-1]) * (np.diff(starts) > 0)
             ),
+            lately=np.zeros((_LATELY, 4), np.int64),
         )
 
     def ready(self) -> bool:

@@ -18,12 +18,13 @@ from gateway.redaction.native import (
     bits_at,
     bytes_at,
     index_of,
+    longs_at,
     native,
     numbers_at,
     pairs_at,
 )
 from gateway.redaction.phrases import ANY
-from gateway.redaction.tables import Bytes, Numbers
+from gateway.redaction.tables import Bytes, Longs, Numbers
 
 
 class Words(NamedTuple):
@@ -46,6 +47,8 @@ class Words(NamedTuple):
     """Those of its atoms at which something is noticed."""
     hearing: Bytes
     """By symbol, what is noticed at it: 1 for what begins with it, 2 for what does not, 3 for both."""
+    lately: Longs
+    """Words that were looked up last, each where its letters say: those, eight to a number, and its symbol."""
 
 
 class Ways(NamedTuple):
@@ -128,6 +131,8 @@ BEGUN, PASSED = 1, 2
 """What is noticed at a word; see `Words.hearing`."""
 _LED, _BEGUN, _PASSED, _FARTHER, _OPENED = range(1, 6)
 """What is asked of two numbers."""
+_FEW = 16
+"""Letters of a word that has a place in `Words.lately`, at most."""
 _ANYTHING = -1
 """Instead of a number of `Ways.within`: whatever comes, or nothing, will do."""
 _FULL = -1
@@ -198,10 +203,10 @@ def _given(table: Addresses) -> tuple[Words, Ways, Room, Stands]:
             numbers_at(table, 10),
             numbers_at(table, 11),
             bytes_at(table, 12),
+            longs_at(table, 13),
         ),
         Ways(
-            pairs_at(table, 13),
-            numbers_at(table, 14),
+            pairs_at(table, 14),
             numbers_at(table, 15),
             numbers_at(table, 16),
             numbers_at(table, 17),
@@ -225,28 +230,64 @@ def _given(table: Addresses) -> tuple[Words, Ways, Room, Stands]:
             numbers_at(table, 35),
             numbers_at(table, 36),
             numbers_at(table, 37),
-            bytes_at(table, 38),
+            numbers_at(table, 38),
+            bytes_at(table, 39),
         ),
         Room(
-            numbers_at(table, 39),
             numbers_at(table, 40),
             numbers_at(table, 41),
             numbers_at(table, 42),
             numbers_at(table, 43),
             numbers_at(table, 44),
-            bits_at(table, 45),
-            numbers_at(table, 46),
+            numbers_at(table, 45),
+            bits_at(table, 46),
+            numbers_at(table, 47),
         ),
         Stands(
-            numbers_at(table, 47),
             numbers_at(table, 48),
-            pairs_at(table, 49),
-            numbers_at(table, 50),
-            pairs_at(table, 51),
-            numbers_at(table, 52),
+            numbers_at(table, 49),
+            pairs_at(table, 50),
+            numbers_at(table, 51),
+            pairs_at(table, 52),
             numbers_at(table, 53),
+            numbers_at(table, 54),
         ),
     )
+
+
+@native
+def _symbol(text: Bytes, start: int, end: int, lately: Longs, table: Addresses) -> int:
+    """The symbol of a word; -1 if it is not known."""
+    if end - start > _FEW:
+        return _sought(text, start, end, table)
+    first = np.uint64(0)
+    for at in range(start, min(end, start + 8)):
+        first = (first << np.uint64(8)) | np.uint64(text[at])
+    second = np.uint64(0)
+    for at in range(start + 8, end):
+        second = (second << np.uint64(8)) | np.uint64(text[at])
+    mixed = (first ^ (second * np.uint64(0xC2B2AE3D27D4EB4F))) * np.uint64(0x9E3779B97F4A7C15)
+    row = np.int64(mixed >> np.uint64(32)) & (len(lately) - 1)
+    if lately[row, 0] == np.int64(first) and lately[row, 1] == np.int64(second):
+        return int(lately[row, 2])
+    symbol = _sought(text, start, end, table)
+    if symbol >= 0:
+        lately[row, 0] = np.int64(first)
+        lately[row, 1] = np.int64(second)
+        lately[row, 2] = symbol
+    return symbol
+
+
+@apart
+def _sought(text: Bytes, start: int, end: int, table: Addresses) -> int:
+    """The same, in all that is known."""
+    words, _ways, _room, _stands = _given(table)
+    key = hashed(text, start, end)
+    word = looked_up(words.letters, words.starts, words.slots, text, start, end, key)
+    if word >= 0:
+        return int(words.symbols[word])
+    word = looked_up(words.fresh_letters, words.fresh_starts, words.fresh_slots, text, start, end, key)
+    return int(words.fresh_symbols[word]) if word >= 0 else -1
 
 
 @native
@@ -280,13 +321,7 @@ def cut(
         else:
             while at < size and kinds[text[at]] == 1:
                 at += 1
-            key = hashed(text, start, at)
-            word = looked_up(words.letters, words.starts, words.slots, text, start, at, key)
-            if word >= 0:
-                symbols[count] = words.symbols[word]
-            else:
-                word = looked_up(words.fresh_letters, words.fresh_starts, words.fresh_slots, text, start, at, key)
-                symbols[count] = words.fresh_symbols[word] if word >= 0 else -1
+            symbols[count] = _symbol(text, start, at, words.lately, table)
         starts[count] = start
         ends[count] = at
         count += 1
