@@ -32,7 +32,7 @@ class Stretch(NamedTuple):
 
     start: int
     end: int
-    phrases: tuple[int, ...]
+    phrases: list[int]
 
 
 class Automaton:
@@ -96,8 +96,8 @@ class Automaton:
             symbols[at] = symbol
         return Text(self, text, starts[:count], ends[:count], symbols)
 
-    def phrases(self, symbols: Numbers) -> list[tuple[int, int, int]]:
-        """(first word, last word, number) of each phrase, in order."""
+    def phrases(self, symbols: Numbers) -> Numbers:
+        """(first word, last word, number) of each phrase a row, in order."""
         while True:
             so_far = np.zeros(2, np.int32)
             at = -1
@@ -106,7 +106,7 @@ class Automaton:
                 at = int(so_far[0])
             total = int(so_far[1])
             if total <= len(self._rows):
-                return sorted(set(map(tuple, self._rows[:total].tolist())))
+                return _in_order(self._rows[:total])
             self._rows = np.zeros((2 * total, 3), np.int32)
 
     def under_way(self, symbols: Numbers, low: int, piece: bytes) -> NDArray[np.int64]:
@@ -131,6 +131,13 @@ class Automaton:
             self._words = words
             self._table = given(words, self._ways, self._room, self._stands)
         return self._table
+
+
+def _in_order(rows: Numbers) -> Numbers:
+    """Rows of three numbers, each once; the second is little more than the first."""
+    first, last, number = rows.astype(np.int64).T
+    order = np.unique(first << 36 | (last - first) << 24 | number, return_index=True)[1]
+    return rows[order]
 
 
 def _stands(size: int) -> Stands:
@@ -167,19 +174,18 @@ class Text:
 
     def stretches(self) -> Iterator[list[Stretch]]:
         """For each place where something begins, in order, all that it may be, the longest last."""
-        starts, ends = self._starts, self._ends
+        first, last, numbers = self._automaton.phrases(self._symbols).T
+        starts, ends = self._starts[first], self._ends[last]
+        short = self._starts[last] - starts <= MOST
         several: list[Stretch] = []
-        for first, last, phrase in self._automaton.phrases(self._symbols):
-            if starts[last] - starts[first] > MOST:
-                continue
-            start, end = int(starts[first]), int(ends[last])
+        for start, end, number in zip(*(column[short].tolist() for column in (starts, ends, numbers)), strict=True):
             if several and several[-1].start != start:
                 yield several
                 several = []
             if several and several[-1].end == end:
-                several[-1] = Stretch(start, end, tuple(sorted((*several[-1].phrases, phrase))))
+                several[-1].phrases.append(number)
             else:
-                several.append(Stretch(start, end, (phrase,)))
+                several.append(Stretch(start, end, [number]))
         if several:
             yield several
 

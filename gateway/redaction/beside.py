@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from gateway.redaction.grammar import WORD
 from gateway.redaction.machines import EDGE, END, KINDS, WHEN_BITS
 from gateway.redaction.native import Addresses, index_of, native
 from gateway.redaction.stepping import Room, given, led, run_with
-from gateway.redaction.tables import Bytes, Machine
+from gateway.redaction.tables import Bytes, Machine, Numbers
 
 _HOLDS, _GOES_ON = 1, 2
 _WHEN = (1 << WHEN_BITS) - 1
@@ -24,41 +22,25 @@ class Links:
     def __init__(self, sides: Machine) -> None:
         self._sides = sides
         self._room = Room.of(sides)
-        self._table = run_with(sides, self._room)
-
-    def holds(self, side: int, text: Bytes) -> bool:
-        """Whether it ends (one before a candidate) or begins (one after it) where the text does. It is ASCII."""
-        return _read(text, _WORDS, side, False, self._table) == _HOLDS
-
-    def goes_on(self, side: int, text: Bytes) -> bool:
-        """Whether more text might make it hold."""
-        return _read(text, _WORDS, side, True, self._table) == _GOES_ON
+        self.table = run_with(sides, self._room)
 
 
 class Beside:
-    """The text on one side of a candidate, and what was asked of it before."""
+    """The text on one side of a candidate."""
 
-    __slots__ = ("_known", "_links", "_text")
+    __slots__ = ("_links", "_text")
 
     def __init__(self, links: Links, text: bytes) -> None:
         self._links = links
         self._text = np.frombuffer(text, np.uint8)
-        self._known: dict[int, bool] = {}
 
-    def holds(self, sides: Iterable[int]) -> bool:
-        """Whether one of these stands here."""
-        known = self._known
-        for side in sides:
-            holds = known.get(side)
-            if holds is None:
-                holds = known[side] = self._links.holds(side, self._text)
-            if holds:
-                return True
-        return False
+    def holds(self, sides: Numbers) -> bool:
+        """Whether one of these ends (one before a candidate) or begins (one after it) where the text does."""
+        return len(sides) > 0 and _any(self._text, _WORDS, sides, _HOLDS, self._links.table)
 
-    def goes_on(self, sides: Iterable[int]) -> bool:
+    def goes_on(self, sides: Numbers) -> bool:
         """Whether more text might make one of these stand here."""
-        return any(self._links.goes_on(side, self._text) for side in sides)
+        return len(sides) > 0 and _any(self._text, _WORDS, sides, _GOES_ON, self._links.table)
 
 
 @native
@@ -101,3 +83,12 @@ def _read(text: Bytes, words: Bytes, side: int, wholly: bool, table: Addresses) 
                 if here[number] & 1 and _matches(machine, here[number] >> 1, word != follows, at == stop):
                     return _HOLDS
     return _GOES_ON if count else 0
+
+
+@native
+def _any(text: Bytes, words: Bytes, sides: Numbers, wanted: int, table: Addresses) -> bool:
+    """Whether reading the text comes to what is wanted for one of these sides."""
+    for number in range(len(sides)):  # noqa: SIM110  # machine code, not a generator
+        if _read(text, words, sides[number], wanted == _GOES_ON, table) == wanted:
+            return True
+    return False

@@ -11,6 +11,7 @@ from gateway.categories import Category
 from gateway.redaction.automata import Expression
 from gateway.redaction.beside import Beside
 from gateway.redaction.grammar import Tree, read, written
+from gateway.redaction.tables import Numbers
 
 Path: TypeAlias = "tuple[str | int, ...]"
 Report: TypeAlias = Callable[[Path, str], None]
@@ -34,8 +35,8 @@ class Example:
 class Around:
     """What must stand before (ending at) or after (starting at) a candidate: any of these sides, by number."""
 
-    before: tuple[int, ...]
-    after: tuple[int, ...]
+    before: Numbers
+    after: Numbers
 
     def holds(self, before: Beside, after: Beside) -> bool:
         """Whether it stands there."""

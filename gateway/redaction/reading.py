@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
 import re2
 
 from gateway.categories import Category
@@ -20,7 +21,7 @@ from gateway.redaction.grammar import Tree, Unread, is_grouped, macros_of, read,
 from gateway.redaction.patterns import GAP, is_pattern, literals, readied
 from gateway.redaction.phrases import Macro, macro
 from gateway.redaction.plain import Plain
-from gateway.redaction.tables import Graph
+from gateway.redaction.tables import Graph, Numbers, numbers
 
 CONTEXT = "context"
 _MACRO = re.compile(r"<([a-z_]+)>")
@@ -107,11 +108,11 @@ def _read_macro(draft: Draft, name: str, words: list[str]) -> None:
             draft.phrase_macros[name] = macro(draft.trees[name], draft.phrase_macros)
 
 
-def _side(draft: Draft, path: Path, value: Plain, *, before: bool) -> tuple[int, ...]:
+def _side(draft: Draft, path: Path, value: Plain, *, before: bool) -> Numbers:
     """The patterns of one side of a link or veto as one, by its number; none, if there are none."""
     words = _strings(draft, path, value)
     if not words:
-        return ()
+        return numbers([])
     if draft.known is None:
         sources = [source for index, word in enumerate(words) for source in _expand(draft, (*path, index), word)]
         try:
@@ -119,7 +120,7 @@ def _side(draft: Draft, path: Path, value: Plain, *, before: bool) -> tuple[int,
         except (re2.error, UnicodeEncodeError, Unread):
             for source in sources:
                 _check_link(draft, path, source)
-    return (next(draft.numbers),)
+    return numbers([next(draft.numbers)])
 
 
 def _whole(sources: list[str], *, before: bool) -> Side:
@@ -150,8 +151,8 @@ def _around(draft: Draft, names: tuple[str, ...]) -> Around:
     if joined is None:
         sides = [draft.around[name] for name in names]
         joined = draft.joined[names] = Around(
-            before=tuple(side for around in sides for side in around.before),
-            after=tuple(side for around in sides for side in around.after),
+            before=numbers(np.concatenate([around.before for around in sides])),
+            after=numbers(np.concatenate([around.after for around in sides])),
         )
     return joined
 

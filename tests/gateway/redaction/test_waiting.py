@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.categories import Category
 from gateway.errors import Code, Unavailable
 from gateway.redaction import waiting as room
-from gateway.redaction.blocks import blocks, encoded, items
+from gateway.redaction.blocks import asked, blocks, encoded, items
+from gateway.redaction.findings import Finding
 from gateway.redaction.segments import SIZE
 from gateway.redaction.waiting import CHUNK, Job, Waiting, chunks
 
@@ -82,11 +84,37 @@ async def test_refuses_beyond_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_blocks_hold_every_text_once_and_keep_their_beginning(sizes: list[int]) -> None:
     """Blocks follow on one another; what is appended changes none but the last."""
     texts = ["x " * (size // 2) for size in sizes]
-    listed, _cut = items(texts)
+    listed, _cuts = items(texts)
     made = list(blocks(listed))
 
     assert [index for block in made for index in range(block.first, block.last)] == list(range(len(listed)))
     assert all(block.json == encoded(listed[block.first : block.last]) for block in made)
-    more, _cut = items([*texts, "and more"])
+    more, _cuts = items([*texts, "and more"])
     assert list(blocks(more))[: len(made) - 1] == made[:-1]
     assert [block for chunk in chunks(made) for block in chunk] == made
+
+
+@given(st.lists(st.integers(0, 5 * SIZE), max_size=12), st.data())
+def test_neighbouring_pieces_are_asked_as_one(sizes: list[int], data: st.DataObject) -> None:
+    """Whatever is remembered: each block gets what it answers for, in its own offsets, as if it had been asked alone."""
+    texts = ["".join(f"{number:07d} " for number in range(size // 8)) for size in sizes]
+    listed, cuts = items(texts)
+    wanted = [block for block in blocks(listed) if data.draw(st.booleans())]
+
+    told = asked(wanted, listed, cuts.values())
+
+    places = [found for one in told for found in one.by_block([_each(text) for text in one.items])]
+    assert [block for block, _found in places] == wanted
+    parts = {cut.first + number: part for cut in cuts.values() for number, part in enumerate(cut.parts)}
+    for block, found in places:
+        for number, findings in enumerate(found, block.first):
+            text, part = listed[number], parts.get(number)
+            seen = [one for one in _each(text) if part is None or part.first <= part.start + one.start < part.last]
+            among = [one for one in findings if part is None or part.first <= part.start + one.start < part.last]
+            assert among == seen
+    assert sum(len(one.items) for one in told) <= sum(block.last - block.first for block in wanted)
+
+
+def _each(text: str) -> list[Finding]:
+    """A finding for each eight characters of a text; they say where in it they stand."""
+    return [Finding(at, at + 7, Category.HEALTH, 0.5) for at in range(len(text)) if text[at : at + 8].strip().isdigit()]
