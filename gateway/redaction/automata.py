@@ -6,7 +6,7 @@ thousands, so questions go to the layer below, which answers with spans.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias, cast
 
 import re2
@@ -52,6 +52,13 @@ class Expression:
     def find(self, text: bytes, start: int = 0, end: int | None = None) -> Span:
         """The first match from `start` on."""
         return self._match(self._anchors.UNANCHORED, text, start, len(text) if end is None else end)[0]
+
+    def all(self, text: bytes) -> Iterator[Span]:
+        """Every match, in order and apart. It must match no empty text."""
+        start, end = self.find(text)
+        while start >= 0:
+            yield start, end
+            start, end = self.find(text, end)
 
     def at(self, text: bytes, start: int, end: int) -> Span:
         """The match that begins at `start`, in the text up to `end`."""

@@ -20,8 +20,7 @@ from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 from urllib.parse import unquote_to_bytes
 
-import re2
-
+from gateway.redaction.automata import NOWHERE, Expression
 from gateway.redaction.folding import fold
 from gateway.redaction.plain import Plain
 
@@ -57,8 +56,8 @@ _HINTS = {
     "base64": r"[a-z0-9][A-Z][A-Za-z0-9]|[a-z][0-9][A-Za-z]|[A-Z][A-Z0-9][a-z]|[A-Za-z0-9+/_-]{2}=",
 }
 """Whether a form of a kind may be here. Speech recognition's `<inaudible>` and the like are none."""
-_GATES = {kind: re2.compile(hint.encode("ascii", "replace")) for kind, hint in _HINTS.items()}
-_GATE = re2.compile("|".join(_HINTS.values()).encode("ascii", "replace"))
+_GATES = {kind: Expression(hint) for kind, hint in _HINTS.items()}
+_GATE = Expression("|".join(_HINTS.values()))
 _MARKUP = (
     r"(?=[<&%\\`~*\[\]+-])(?:"
     r"(?P<comment><!--[^<>]{0,300}-->)"
@@ -78,10 +77,8 @@ _SPELT = (
     rf"(?P<spelt>(?<![\w'\u2019]){_LETTER}(?:(?: {_LETTER}(?!\w)){{3,}}|(?:\.{_LETTER}(?!\w)){{3,}}"
     rf"|(?:-{_LETTER}(?!\w)){{3,}}|(?:\. {_LETTER}(?!\w)){{3,}}))"
 )
-_SPOKEN = re2.compile(rf"(?i)\b(?:{_DIGIT})(?:[ ,-]{{1,3}}(?:{_DIGIT})\b)+".encode("ascii", "replace"))
-_BASE64 = re2.compile(
-    rf"[A-Za-z0-9+/_-]*(?:{_HINTS['base64']})[A-Za-z0-9+/_-]*(?:\r?\n[A-Za-z0-9+/_-]{{4,}})*={{0,2}}".encode()
-)
+_SPOKEN = Expression(rf"(?i)\b(?:{_DIGIT})(?:[ ,-]{{1,3}}(?:{_DIGIT})\b)+")
+_BASE64 = Expression(rf"[A-Za-z0-9+/_-]*(?:{_HINTS['base64']})[A-Za-z0-9+/_-]*(?:\r?\n[A-Za-z0-9+/_-]{{4,}})*={{0,2}}")
 _FLAGS = re.DOTALL | re.IGNORECASE
 _FORMS = {
     frozenset({"markup"}): re.compile(_MARKUP, _FLAGS),
@@ -240,10 +237,10 @@ class Forms:
                     said.append((*match.span(), read))
         data = text.encode("ascii", "replace")
         if "spoken" in kinds:
-            said += ((*found.span(), _spoken(text[slice(*found.span())])) for found in _SPOKEN.finditer(data))
+            said += ((start, end, _spoken(text[start:end])) for start, end in _SPOKEN.all(data))
         if "base64" in kinds:
-            for found in _BASE64.finditer(data):
-                start, end = found.span()
+            for start, last in _BASE64.all(data):
+                end = last
                 read = _base64(text[start:end])
                 if read is None and (first := text.find("\n", start, end)) >= 0:
                     end = first
@@ -301,22 +298,22 @@ def _stretches(text: str) -> list[tuple[int, int]]:
     data = text.encode("ascii", "replace")  # a byte a code point: offsets are the same
     stretches: list[tuple[int, int]] = []
     size = len(text)
-    match = _GATE.search(data)
-    while match is not None:
-        last = match.end() + AROUND  # whatever begins up to here is read along, unsought
-        start, end = max(0, match.start() - AROUND), min(size, last + AROUND)
+    begin, last = _GATE.find(data)
+    while begin >= 0:
+        last += AROUND  # whatever begins up to here is read along, unsought
+        start, end = max(0, begin - AROUND), min(size, last + AROUND)
         if stretches and start <= stretches[-1][1]:
             stretches[-1] = stretches[-1][0], end
         else:
             stretches.append((start, end))
-        match = _GATE.search(data, last) if last < size else None
+        begin, last = _GATE.find(data, last) if last < size else NOWHERE
     return stretches
 
 
 def _kinds(text: str) -> frozenset[str]:
     """The kinds of forms that may be in a stretch."""
     data = text.encode("ascii", "replace")
-    return frozenset(kind for kind, gate in _GATES.items() if gate.search(data))
+    return frozenset([kind for kind, gate in _GATES.items() if gate.holds(data)])
 
 
 def _spoken(token: str) -> str:
