@@ -148,12 +148,11 @@ class Detector:
         """What the workers find in blocks that are not remembered, by their names."""
         self._check(sum(block.size for block in missing.values()))
         loop = asyncio.get_running_loop()
-        names = {block.first: name for name, block in missing.items()}
-        parts = chunks(list(missing.values()))
+        parts = chunks(missing.items())
         jobs = [
             Job(
-                [block.json for block in part],
-                [item for block in part for item in listed[block.first : block.last]],
+                [block.json for _name, block in part],
+                [item for _name, block in part for item in listed[block.first : block.last]],
                 loop.create_future(),
             )
             for part in parts
@@ -165,9 +164,8 @@ class Detector:
             for part, job in zip(parts, jobs, strict=True):
                 answer = cast("list[list[Finding]]", await job.done)
                 at = 0
-                for block in part:
+                for name, block in part:
                     count = block.last - block.first
-                    name = names[block.first]
                     answers[name] = answer[at : at + count]
                     self._memory.keep(name, answers[name])
                     at += count

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from gateway.errors import Code, Unavailable
@@ -109,14 +109,14 @@ class Waiting:
         return jobs
 
 
-def chunks(blocks: Sequence[Block]) -> list[list[Block]]:
-    """Blocks in frames' worths, in order."""
-    made: list[list[Block]] = [[]]
+def chunks(blocks: Iterable[tuple[bytes, Block]]) -> list[list[tuple[bytes, Block]]]:
+    """Blocks with their names, in frames' worths, in order."""
+    made: list[list[tuple[bytes, Block]]] = [[]]
     size = 0
-    for block in blocks:
+    for name, block in blocks:
         if made[-1] and size + block.size > CHUNK:
             made.append([])
             size = 0
-        made[-1].append(block)
+        made[-1].append((name, block))
         size += block.size
     return made

@@ -89,4 +89,5 @@ def test_blocks_hold_every_text_once_and_keep_their_beginning(sizes: list[int]) 
     assert all(block.json == encoded(listed[block.first : block.last]) for block in made)
     more, _cut = items([*texts, "and more"])
     assert list(blocks(more))[: len(made) - 1] == made[:-1]
-    assert [block for chunk in chunks(made) for block in chunk] == made
+    named = [(block.json, block) for block in made]
+    assert [pair for chunk in chunks(named) for pair in chunk] == named
