@@ -64,14 +64,20 @@ def blocks(listed: Sequence[str]) -> Iterator[Block]:
         yield Block(first, len(listed), size, encoded(listed[first:]))
 
 
-def encoded(listed: Sequence[Item]) -> bytes:
-    """Items as a JSON list. A lone surrogate, which UTF-8 cannot say, is told as one other character: offsets stay."""
-    # A window is a tuple of its own kind, which the library does not take for a list.
-    plain = [item if isinstance(item, str) else (item.text, item.start, int(item.ends)) for item in listed]
+def encoded(texts: Sequence[str]) -> bytes:
+    """Texts as a JSON list. A lone surrogate, which UTF-8 cannot say, is told as one other character: offsets stay."""
     try:
-        return orjson.dumps(plain)
+        return orjson.dumps(texts)
     except orjson.JSONEncodeError:
-        return orjson.dumps([_said(item) if isinstance(item, str) else (_said(item[0]), *item[1:]) for item in plain])
+        return orjson.dumps([_said(text) for text in texts])
+
+
+def encoded_windows(windows: Sequence[Window]) -> bytes:
+    """Windows as a JSON list, each as a list; see `encoded`."""
+    try:
+        return orjson.dumps([(text, start, int(ends)) for text, start, ends in windows])
+    except orjson.JSONEncodeError:
+        return orjson.dumps([(_said(text), start, int(ends)) for text, start, ends in windows])
 
 
 def _said(text: str) -> str:

@@ -17,7 +17,7 @@ from typing import cast
 import orjson
 
 from gateway.errors import Code, Unavailable
-from gateway.redaction.blocks import Block, blocks, encoded, items
+from gateway.redaction.blocks import Block, blocks, encoded_windows, items
 from gateway.redaction.crew import Crew
 from gateway.redaction.findings import Finding, Settled, Window
 from gateway.redaction.memory import Memory
@@ -132,8 +132,9 @@ class Detector:
         Raises:
             Unavailable: as `find`.
         """
-        job = Job([encoded(windows)], windows, asyncio.get_running_loop().create_future())
-        self._check(job.size)
+        size = sum([len(window.text) for window in windows])
+        self._check(size)
+        job = Job([encoded_windows(windows)], windows, size, asyncio.get_running_loop().create_future())
         self._waiting.add_answer(job)
         self._pump_soon()
         return cast("list[Settled]", await job.done)
@@ -146,13 +147,14 @@ class Detector:
 
     async def _look(self, listed: Sequence[str], missing: Mapping[bytes, Block]) -> dict[bytes, list[list[Finding]]]:
         """What the workers find in blocks that are not remembered, by their names."""
-        self._check(sum(block.size for block in missing.values()))
+        self._check(sum([block.size for block in missing.values()]))
         loop = asyncio.get_running_loop()
         parts = chunks(missing.items())
         jobs = [
             Job(
                 [block.json for _name, block in part],
                 [item for _name, block in part for item in listed[block.first : block.last]],
+                sum([block.size for _name, block in part]),
                 loop.create_future(),
             )
             for part in parts

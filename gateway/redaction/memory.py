@@ -59,8 +59,8 @@ class Memory:
 
     def keep(self, name: bytes, found: Sequence[Sequence[Finding]]) -> None:
         """Remember what was found in each text of a block, and forget the oldest beyond the limit."""
-        known = tuple((index, tuple(findings)) for index, findings in enumerate(found) if findings)
-        weight = 1 + sum(len(findings) for _index, findings in known)
+        known = tuple([(index, tuple(findings)) for index, findings in enumerate(found) if findings])
+        weight = 1 + sum([len(findings) for _index, findings in known])
         old = self._found.pop(name, None)
         self._weight += weight - (0 if old is None else old[1])
         self._found[name] = self._clock() + self._seconds, weight, known

@@ -26,15 +26,20 @@ Answer: TypeAlias = "list[Finding] | Settled"
 
 
 class Job:
-    """Some blocks of what one caller asks, as JSON lists and as items, and the future that gets the answers."""
+    """Some blocks of what one caller asks, as JSON lists and as items, and the future that gets the answers.
+
+    `size` is of all its texts, in characters.
+    """
 
     __slots__ = ("alone", "blocks", "count", "done", "items", "size")
 
-    def __init__(self, blocks: Sequence[bytes], items: Sequence[Item], done: asyncio.Future[list[Answer]]) -> None:
+    def __init__(
+        self, blocks: Sequence[bytes], items: Sequence[Item], size: int, done: asyncio.Future[list[Answer]]
+    ) -> None:
         self.blocks = blocks
         self.items = items
         self.count = len(items)
-        self.size = sum([len(item) if isinstance(item, str) else len(item.text) for item in items])
+        self.size = size
         self.done = done
         self.alone = False
 

@@ -192,7 +192,7 @@ GARBAGE = {
 @pytest.mark.parametrize("payload", GARBAGE.values(), ids=GARBAGE.keys())
 async def test_an_answer_that_cannot_be_is_no_answer(payload: bytes) -> None:
     """What is not the findings of the texts asked is not read as findings."""
-    job = waiting.Job([b'["four"]'], ["four"], asyncio.get_running_loop().create_future())
+    job = waiting.Job([b'["four"]'], ["four"], 4, asyncio.get_running_loop().create_future())
 
     assert workers.decoded(payload, [job]) is None
     assert workers.decoded(b"[[[0,4,6,0.9]]]", [job]) is not None

@@ -17,7 +17,7 @@ from gateway.redaction.waiting import CHUNK, Job, Waiting, chunks
 
 def job(text: str) -> Job:
     """A job of one text."""
-    return Job([encoded([text])], [text], asyncio.get_running_loop().create_future())
+    return Job([encoded([text])], [text], len(text), asyncio.get_running_loop().create_future())
 
 
 async def test_short_calls_go_between_the_chunks_of_a_long_one() -> None:
