@@ -273,13 +273,13 @@ def identify(
             for a header that stands twice or a subject that is too long; `model_not_allowed` for a processor
             that the registry does not have.
     """
-    _check_single(headers)
-    tenant = _tenant(caller, headers.get(TENANT), tenants)
-    purpose = _purpose(caller, headers.get(PURPOSE), tenant)
-    subject = headers.get(SUBJECT)
+    whose, why, subject, processor = map(headers.get, (TENANT, PURPOSE, SUBJECT, PROCESSOR))
+    if whose is not None or why is not None or subject is not None or processor is not None:
+        _check_single(headers)
+    tenant = _tenant(caller, whose, tenants)
+    purpose = _purpose(caller, why, tenant)
     if subject is not None and not 0 < len(subject) <= _LONGEST_SUBJECT:
         raise Refused(Code.PARAMETER_UNKNOWN, f"a subject is 1 to {_LONGEST_SUBJECT} characters", where=SUBJECT)
-    processor = headers.get(PROCESSOR)
     if processor is not None and processor not in processors:
         raise Refused(Code.MODEL_NOT_ALLOWED, "the registry has no processor of this name", where=PROCESSOR)
     return Identity(tenant, purpose, subject, processor)

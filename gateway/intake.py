@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from functools import lru_cache
 from typing import Final
 
 from aiohttp import web
@@ -93,9 +94,14 @@ def _values_fault(headers: CIMultiDictProxy[str], names: frozenset[str]) -> str 
         return "The only Transfer-Encoding accepted is chunked, without Content-Length."
     if headers.get("Expect", "100-continue").lower() != "100-continue":
         return "The only expectation accepted is 100-continue."
-    if names and _PORT.sub("", headers.get("Host", "").lower()) not in names:
+    if names and _without_port(headers.get("Host", "")) not in names:
         return "The Host header names no host that is served here."
     return None
+
+
+@lru_cache(maxsize=64)
+def _without_port(host: str) -> str:
+    return _PORT.sub("", host.lower())
 
 
 def _has_double(lines: list[bytes]) -> bool:

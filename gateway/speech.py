@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 from gateway.categories import Category
@@ -116,7 +116,7 @@ class Answer:
         self.scores_dropped = 0
 
     @property
-    def redactions(self) -> Counter[Category]:
+    def redactions(self) -> Mapping[Category, int]:
         """See the class."""
         return self._channels.redactions
 

@@ -24,6 +24,31 @@ WORD = re.compile(r"[A-Za-z0-9_.:-]{0,128}").fullmatch
 """The closed grammar of ids, kinds and other words that a wire chooses."""
 BLOB = re.compile(r"[A-Za-z0-9+/_-]*={0,2}").fullmatch
 """Base64 of either alphabet (RFC 4648 sections 4 and 5)."""
+OWN = frozenset(
+    {
+        "assistant",
+        "auto",
+        "chat.completion",
+        "completed",
+        "default",
+        "end_turn",
+        "function",
+        "function_call",
+        "length",
+        "max_tokens",
+        "message",
+        "output_text",
+        "reasoning",
+        "response",
+        "standard",
+        "stop",
+        "text",
+        "thinking",
+        "tool_calls",
+        "tool_use",
+    }
+)
+"""Words that wires have of their own and nearly every answer repeats; nobody chose them, so they tell nothing."""
 
 
 class Form(enum.Enum):
@@ -93,8 +118,8 @@ class Vocabulary:
     trees: frozenset[str] = frozenset()
     apart: frozenset[str] = frozenset({"logprobs"})
 
-    def gather(self, value: Value, into: list[Said], known: Container[str] = ()) -> None:
-        """All that is said in a tree, in document order, less the words that are known."""
+    def gather(self, value: Value, into: list[Said], known: Container[str] = (), under: str = "") -> None:
+        """All that is said in a tree, in document order, less the words that are known; a list stands `under` a key."""
         if type(value) is dict:
             for key, member in value.items():
                 kind = type(member)
@@ -104,20 +129,14 @@ class Vocabulary:
                     if member:
                         into.append(Said(value, key, form=Form.TREE))
                 elif (kind is dict or kind is list) and key not in self.apart:
-                    self._below(member, key, into, known)
+                    self.gather(member, into, known, key)
         elif type(value) is list:
-            self._below(value, "", into, known)
-
-    def _below(self, value: Value, key: str, into: list[Said], known: Container[str]) -> None:
-        if type(value) is list:
             for index, item in enumerate(value):
                 kind = type(item)
                 if kind is str:
-                    self.string(value, index, key, into, known)
+                    self.string(value, index, under, into, known)
                 elif kind is dict or kind is list:
-                    self._below(item, key, into, known)
-        else:
-            self.gather(value, into, known)
+                    self.gather(item, into, known, under)
 
     def string(
         self,

@@ -9,7 +9,7 @@ a worker as one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 import orjson
@@ -77,55 +77,63 @@ def blocks(listed: Sequence[str]) -> Iterator[Block]:
 class Asked(NamedTuple):
     """What a worker is asked in one go: the items of a block, or of blocks that are neighbouring pieces of one text."""
 
-    blocks: Sequence[Block]
+    names: Sequence[bytes]
+    """Those of the blocks."""
     items: Sequence[str]
+    size: int
     json: bytes
     parts: Sequence[Piece]
     """Those pieces."""
 
-    def by_block(self, found: Sequence[list[Finding]]) -> Iterator[tuple[Block, Sequence[list[Finding]]]]:
+    def by_name(self, found: Sequence[list[Finding]]) -> Iterable[tuple[bytes, Sequence[list[Finding]]]]:
         """What was found in the items, by block."""
         if not self.parts:
-            yield self.blocks[0], found
-            return
-        for block, findings in zip(self.blocks, apart(united(self.parts), self.parts, found[0]), strict=True):
-            yield block, [findings]
+            return ((self.names[0], found),)
+        each = apart(united(self.parts), self.parts, found[0])
+        return zip(self.names, [[findings] for findings in each], strict=True)
 
 
-def asked(wanted: Sequence[Block], listed: Sequence[str], cuts: Iterable[Cut]) -> list[Asked]:
-    """What to ask for some blocks, which are in order."""
+def asked(wanted: Sequence[tuple[bytes, Block]], listed: Sequence[str], cuts: Iterable[Cut]) -> list[Asked]:
+    """What to ask for some blocks, which are in order, each with its name."""
     cut_at = {cut.first + number: cut for cut in cuts for number in range(len(cut.parts))}
-    runs: list[list[Block]] = []
+    runs: list[list[tuple[bytes, Block]]] = []
     last: Cut | None = None
-    for block in wanted:
+    for name, block in wanted:
         cut = cut_at.get(block.first) if block.last - block.first == 1 else None
-        if cut is not None and cut is last and runs[-1][-1].last == block.first:
-            runs[-1].append(block)
+        if cut is not None and cut is last and runs[-1][-1][1].last == block.first:
+            runs[-1].append((name, block))
         else:
-            runs.append([block])
+            runs.append([(name, block)])
         last = cut
-    made: list[Asked] = []
-    for run in runs:
-        first, end = run[0].first, run[-1].last
-        if len(run) == 1:
-            made.append(Asked(run, listed[first:end], run[0].json, ()))
-        else:
-            cut = cut_at[first]
-            parts = cut.parts[first - cut.first : end - cut.first]
-            whole = united(parts)
-            texts = [cut.text[whole.start : whole.end]]
-            made.append(Asked(run, texts, encoded(texts), parts))
-    return made
+    return [_asked(run, listed, cut_at) for run in runs]
 
 
-def encoded(listed: Sequence[Item]) -> bytes:
-    """Items as a JSON list. A lone surrogate, which UTF-8 cannot say, is told as one other character: offsets stay."""
-    # A window is a tuple of its own kind, which the library does not take for a list.
-    plain = [item if isinstance(item, str) else (item.text, item.start, int(item.ends)) for item in listed]
+def _asked(run: Sequence[tuple[bytes, Block]], listed: Sequence[str], cut_at: Mapping[int, Cut]) -> Asked:
+    names = [name for name, _block in run]
+    block = run[0][1]
+    if len(run) == 1:
+        return Asked(names, listed[block.first : block.last], block.size, block.json, ())
+    cut = cut_at[block.first]
+    parts = cut.parts[block.first - cut.first : run[-1][1].last - cut.first]
+    whole = united(parts)
+    texts = [cut.text[whole.start : whole.end]]
+    return Asked(names, texts, len(texts[0]), encoded(texts), parts)
+
+
+def encoded(texts: Sequence[str]) -> bytes:
+    """Texts as a JSON list. A lone surrogate, which UTF-8 cannot say, is told as one other character: offsets stay."""
     try:
-        return orjson.dumps(plain)
+        return orjson.dumps(texts)
     except orjson.JSONEncodeError:
-        return orjson.dumps([_said(item) if isinstance(item, str) else (_said(item[0]), *item[1:]) for item in plain])
+        return orjson.dumps([_said(text) for text in texts])
+
+
+def encoded_windows(windows: Sequence[Window]) -> bytes:
+    """Windows as a JSON list, each as a list; see `encoded`."""
+    try:
+        return orjson.dumps([(text, start, int(ends)) for text, start, ends in windows])
+    except orjson.JSONEncodeError:
+        return orjson.dumps([(_said(text), start, int(ends)) for text, start, ends in windows])
 
 
 def _said(text: str) -> str:

@@ -17,7 +17,7 @@ from typing import cast
 import orjson
 
 from gateway.errors import Code, Unavailable
-from gateway.redaction.blocks import Block, Cut, asked, blocks, encoded, items
+from gateway.redaction.blocks import Block, Cut, asked, blocks, encoded_windows, items
 from gateway.redaction.crew import Crew
 from gateway.redaction.findings import Finding, Settled, Window
 from gateway.redaction.memory import Memory
@@ -132,8 +132,9 @@ class Detector:
         Raises:
             Unavailable: as `find`.
         """
-        job = Job([encoded(windows)], windows, asyncio.get_running_loop().create_future())
-        self._check(job.size)
+        size = sum([len(window.text) for window in windows])
+        self._check(size)
+        job = Job([encoded_windows(windows)], windows, size, asyncio.get_running_loop().create_future())
         self._waiting.add_answer(job)
         self._pump_soon()
         return cast("list[Settled]", await job.done)
@@ -148,12 +149,16 @@ class Detector:
         self, listed: Sequence[str], cuts: Iterable[Cut], missing: Mapping[bytes, Block]
     ) -> dict[bytes, Sequence[list[Finding]]]:
         """What the workers find in blocks that are not remembered, by their names."""
-        self._check(sum(block.size for block in missing.values()))
+        self._check(sum([block.size for block in missing.values()]))
         loop = asyncio.get_running_loop()
-        names = {block.first: name for name, block in missing.items()}
-        parts = [asked(part, listed, cuts) for part in chunks(list(missing.values()))]
+        parts = [asked(part, listed, cuts) for part in chunks(missing.items())]
         jobs = [
-            Job([one.json for one in part], [item for one in part for item in one.items], loop.create_future())
+            Job(
+                [one.json for one in part],
+                [item for one in part for item in one.items],
+                sum([one.size for one in part]),
+                loop.create_future(),
+            )
             for part in parts
         ]
         self._waiting.add(jobs)
@@ -164,8 +169,7 @@ class Detector:
                 answer = cast("list[list[Finding]]", await job.done)
                 at = 0
                 for one in part:
-                    for block, found in one.by_block(answer[at : at + len(one.items)]):
-                        name = names[block.first]
+                    for name, found in one.by_name(answer[at : at + len(one.items)]):
                         answers[name] = found
                         self._memory.keep(name, found)
                     at += len(one.items)

@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import TypeAlias
 
 from gateway.redaction.findings import Finding
+from providers.speech import OWN
 
 _DIGEST = 16
 _SECONDS = 6 * 3600.0
@@ -58,8 +59,8 @@ class Memory:
 
     def keep(self, name: bytes, found: Sequence[Sequence[Finding]]) -> None:
         """Remember what was found in each text of a block, and forget the oldest beyond the limit."""
-        known = tuple((index, tuple(findings)) for index, findings in enumerate(found) if findings)
-        weight = 1 + sum(len(findings) for _index, findings in known)
+        known = tuple([(index, tuple(findings)) for index, findings in enumerate(found) if findings])
+        weight = 1 + sum([len(findings) for _index, findings in known])
         old = self._found.pop(name, None)
         self._weight += weight - (0 if old is None else old[1])
         self._found[name] = self._clock() + self._seconds, weight, known
@@ -74,18 +75,22 @@ class Memory:
 class Words:
     """Words of answers in which nothing was found: kinds, models, names of tools, which most answers repeat.
 
-    A container of words; as in `Memory`, only their keyed digests are kept. The one that was learnt first goes first.
+    A container of words; as in `Memory`, only their keyed digests are kept, but for words that wires have of their own.
+    The one that was learnt first goes first.
     """
 
-    __slots__ = ("_clock", "_keyed", "_limit", "_until")
+    __slots__ = ("_clock", "_keyed", "_limit", "_own", "_until")
 
     def __init__(self, limit: int = _WORDS, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
         self._clock = clock
         self._keyed = _new_key()
+        self._own: set[str] = set()
         self._until: dict[bytes, float] = {}
 
     def __contains__(self, word: object) -> bool:
+        if word in self._own:
+            return True
         if not isinstance(word, str):
             return False
         return self._until.get(_named(self._keyed, word.encode("utf-8", "surrogatepass")), 0.0) > self._clock()
@@ -93,6 +98,9 @@ class Words:
     def add(self, words: Iterable[str]) -> None:
         """Words that were looked at."""
         for word in words:
+            if word in OWN:
+                self._own.add(word)
+                continue
             name = _named(self._keyed, word.encode("utf-8", "surrogatepass"))
             self._until.pop(name, None)
             self._until[name] = self._clock() + _SECONDS

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Protocol, TypeAlias
 
+from msgspec import Struct
+
 from gateway.categories import PLACEHOLDER, Category, Personal, Scope
 from gateway.errors import Code, Refused
 from gateway.redaction.fields import Fields
@@ -38,16 +40,18 @@ class Finds(Settles, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Cleaned:
+class Cleaned(Struct, frozen=True):
     """A document without findings, and how many were taken out, by category.
 
     `values` are the ordinary personal data that stood where placeholders stand now, by placeholder.
     """
 
-    document: Document = field(repr=False)
+    document: Document
     redactions: Mapping[Category | Personal, int]
-    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    values: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        return "<Cleaned>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +160,9 @@ class Redactor:
             return read, [], {}
         seams = _seams(read)
         texts = [_as_read(slot) for slot in read.slots]
-        found = await self._detector.find([*texts, *(seam.text for seam in seams)])
+        found = await self._detector.find([*texts, *[seam.text for seam in seams]])
         if self._treatment.pseudonym is None:
-            found = [_special(findings) for findings in found]
+            found = [_special(findings) if findings else findings for findings in found]
         spans = found[: len(texts)]
         wholes: _Wholes = {}
         for seam, findings in zip(seams, found[len(texts) :], strict=True):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from bisect import insort
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol, TypeAlias
@@ -326,7 +326,7 @@ class Channels:
         self._heard: dict[bytes, Channel] = {}
         self._fixed: list[Window] = []  # not looked at yet
         self.fixed = False
-        self.redactions: Counter[Category] = Counter()
+        self.redactions: dict[Category, int] = {}
 
     def channel(self, key: Key) -> Channel:
         """The open channel with this key; a new one if there is none."""
@@ -396,7 +396,8 @@ class Channels:
     def _count(self, findings: Sequence[Finding]) -> bool:
         """Count those of special categories; whether there is one."""
         special = [one.category for one in findings if isinstance(one.category, Category)]
-        self.redactions.update(special)
+        for category in special:
+            self.redactions[category] = self.redactions.get(category, 0) + 1
         return bool(special)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from gateway.errors import Code, Unavailable
@@ -26,15 +26,20 @@ Answer: TypeAlias = "list[Finding] | Settled"
 
 
 class Job:
-    """Some blocks of what one caller asks, as JSON lists and as items, and the future that gets the answers."""
+    """Some blocks of what one caller asks, as JSON lists and as items, and the future that gets the answers.
+
+    `size` is of all its texts, in characters.
+    """
 
     __slots__ = ("alone", "blocks", "count", "done", "items", "size")
 
-    def __init__(self, blocks: Sequence[bytes], items: Sequence[Item], done: asyncio.Future[list[Answer]]) -> None:
+    def __init__(
+        self, blocks: Sequence[bytes], items: Sequence[Item], size: int, done: asyncio.Future[list[Answer]]
+    ) -> None:
         self.blocks = blocks
         self.items = items
         self.count = len(items)
-        self.size = sum([len(item) if isinstance(item, str) else len(item.text) for item in items])
+        self.size = size
         self.done = done
         self.alone = False
 
@@ -109,14 +114,14 @@ class Waiting:
         return jobs
 
 
-def chunks(blocks: Sequence[Block]) -> list[list[Block]]:
-    """Blocks in frames' worths, in order."""
-    made: list[list[Block]] = [[]]
+def chunks(blocks: Iterable[tuple[bytes, Block]]) -> list[list[tuple[bytes, Block]]]:
+    """Blocks with their names, in frames' worths, in order."""
+    made: list[list[tuple[bytes, Block]]] = [[]]
     size = 0
-    for block in blocks:
+    for name, block in blocks:
         if made[-1] and size + block.size > CHUNK:
             made.append([])
             size = 0
-        made[-1].append(block)
+        made[-1].append((name, block))
         size += block.size
     return made

@@ -14,6 +14,7 @@ from gateway.categories import PERSONAL_DATA, Category
 from gateway.errors import Code, Unavailable
 from gateway.redaction import waiting, workers
 from gateway.redaction.detector import Detector
+from gateway.redaction.findings import Ends, Window
 from gateway.redaction.patience import Patience
 from gateway.redaction.plain import Plain
 
@@ -89,8 +90,10 @@ async def test_a_lone_surrogate_moves_no_offset(detector: Detector) -> None:
     text = "\ud83d\ude00 " + WORD
 
     ((finding,),) = await detector.find([text])
+    (settled,) = await detector.settle([Window(text, 0, Ends.CLOSED)])
 
     assert text[finding.start : finding.end] == WORD
+    assert settled == ([finding], len(text))
 
 
 async def test_many_callers_at_once_get_their_own(detector: Detector) -> None:
@@ -192,7 +195,7 @@ GARBAGE = {
 @pytest.mark.parametrize("payload", GARBAGE.values(), ids=GARBAGE.keys())
 async def test_an_answer_that_cannot_be_is_no_answer(payload: bytes) -> None:
     """What is not the findings of the texts asked is not read as findings."""
-    job = waiting.Job([b'["four"]'], ["four"], asyncio.get_running_loop().create_future())
+    job = waiting.Job([b'["four"]'], ["four"], 4, asyncio.get_running_loop().create_future())
 
     assert workers.decoded(payload, [job]) is None
     assert workers.decoded(b"[[[0,4,6,0.9]]]", [job]) is not None

@@ -73,9 +73,22 @@ def test_words_are_known_until_they_are_forgotten() -> None:
     """What was added is known, up to the limit and for its time; the first goes first."""
     clock = Clock()
     words = Words(2, clock)
-    words.add(["stop", "assistant", "stop", "tool"])
+    words.add(["m-1", "m-2", "m-1", "tool"])
 
-    assert [word in words for word in ("stop", "assistant", "tool", "other")] == [True, False, True, False]
+    assert [word in words for word in ("m-1", "m-2", "tool", "other")] == [True, False, True, False]
     clock.now = 6 * 3600.0
     assert "tool" not in words
     assert 7 not in words
+
+
+def test_words_of_the_wires_stay_known() -> None:
+    """They are looked at once like all, then known for good, and take no other's room."""
+    clock = Clock()
+    words = Words(1, clock)
+
+    assert "stop" not in words
+    words.add(["m-1", "stop", "assistant"])
+    clock.now = 6 * 3600.0 - 1
+    assert [word in words for word in ("m-1", "stop", "assistant", "length")] == [True, True, True, False]
+    clock.now = 6 * 3600.0
+    assert [word in words for word in ("m-1", "stop")] == [False, True]

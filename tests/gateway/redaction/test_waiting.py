@@ -19,7 +19,7 @@ from gateway.redaction.waiting import CHUNK, Job, Waiting, chunks
 
 def job(text: str) -> Job:
     """A job of one text."""
-    return Job([encoded([text])], [text], asyncio.get_running_loop().create_future())
+    return Job([encoded([text])], [text], len(text), asyncio.get_running_loop().create_future())
 
 
 async def test_short_calls_go_between_the_chunks_of_a_long_one() -> None:
@@ -91,7 +91,8 @@ def test_blocks_hold_every_text_once_and_keep_their_beginning(sizes: list[int]) 
     assert all(block.json == encoded(listed[block.first : block.last]) for block in made)
     more, _cuts = items([*texts, "and more"])
     assert list(blocks(more))[: len(made) - 1] == made[:-1]
-    assert [block for chunk in chunks(made) for block in chunk] == made
+    named = [(block.json, block) for block in made]
+    assert [pair for chunk in chunks(named) for pair in chunk] == named
 
 
 @given(st.lists(st.integers(0, 5 * SIZE), max_size=12), st.data())
@@ -99,20 +100,20 @@ def test_neighbouring_pieces_are_asked_as_one(sizes: list[int], data: st.DataObj
     """Whatever is remembered: each block gets what it answers for, in its own offsets, as if it had been asked alone."""
     texts = ["".join(f"{number:07d} " for number in range(size // 8)) for size in sizes]
     listed, cuts = items(texts)
-    wanted = [block for block in blocks(listed) if data.draw(st.booleans())]
+    wanted = [(block.json, block) for block in blocks(listed) if data.draw(st.booleans())]
 
     told = asked(wanted, listed, cuts.values())
 
-    places = [found for one in told for found in one.by_block([_each(text) for text in one.items])]
-    assert [block for block, _found in places] == wanted
+    answers = [answer for one in told for answer in one.by_name([_each(text) for text in one.items])]
+    assert [name for name, _found in answers] == [name for name, _block in wanted]
     parts = {cut.first + number: part for cut in cuts.values() for number, part in enumerate(cut.parts)}
-    for block, found in places:
+    for (_name, found), (_same, block) in zip(answers, wanted, strict=True):
         for number, findings in enumerate(found, block.first):
             text, part = listed[number], parts.get(number)
             seen = [one for one in _each(text) if part is None or part.first <= part.start + one.start < part.last]
             among = [one for one in findings if part is None or part.first <= part.start + one.start < part.last]
             assert among == seen
-    assert sum(len(one.items) for one in told) <= sum(block.last - block.first for block in wanted)
+    assert sum(len(one.items) for one in told) <= sum(block.last - block.first for _name, block in wanted)
 
 
 def _each(text: str) -> list[Finding]:
