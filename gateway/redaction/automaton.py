@@ -23,6 +23,9 @@ _LATE = 1 << 29
 _STANDS = 1 << 14
 _PLACES, _ENDS, _PASSES = 16, 2, 8  # of a stand, on average
 _FREE = 3
+_FIRST, _LAST = 36, 24
+_KEY = np.array([(1 << _FIRST) - (1 << _LAST), 1 << _LAST, 1])
+"""Makes a number of a phrase's row by which rows are in order: its first word, how many more it has, its number."""
 _ASKED = 1 << 16
 _MET = 1 << 10
 
@@ -96,8 +99,8 @@ class Automaton:
             symbols[at] = symbol
         return Text(self, text, starts[:count], ends[:count], symbols)
 
-    def phrases(self, symbols: Numbers) -> Numbers:
-        """(first word, last word, number) of each phrase a row, in order."""
+    def phrases(self, symbols: Numbers) -> Iterator[tuple[int, int, int]]:
+        """(first word, last word, number) of each phrase, in order."""
         while True:
             so_far = np.zeros(2, np.int32)
             at = -1
@@ -106,8 +109,11 @@ class Automaton:
                 at = int(so_far[0])
             total = int(so_far[1])
             if total <= len(self._rows):
-                return _in_order(self._rows[:total])
+                break
             self._rows = np.zeros((2 * total, 3), np.int32)
+        for key in sorted(set((self._rows[:total] @ _KEY).tolist())):
+            first = key >> _FIRST
+            yield first, first + (key >> _LAST & (1 << _FIRST - _LAST) - 1), key & (1 << _LAST) - 1
 
     def under_way(self, symbols: Numbers, low: int, piece: bytes) -> NDArray[np.int64]:
         """The words from `low` on with which something may begin that a text leaves open which ends with a piece."""
@@ -131,13 +137,6 @@ class Automaton:
             self._words = words
             self._table = given(words, self._ways, self._room, self._stands)
         return self._table
-
-
-def _in_order(rows: Numbers) -> Numbers:
-    """Rows of three numbers, each once; the second is little more than the first."""
-    first, last, number = rows.astype(np.int64).T
-    order = np.unique(first << 36 | (last - first) << 24 | number, return_index=True)[1]
-    return rows[order]
 
 
 def _stands(size: int) -> Stands:
@@ -174,11 +173,12 @@ class Text:
 
     def stretches(self) -> Iterator[list[Stretch]]:
         """For each place where something begins, in order, all that it may be, the longest last."""
-        first, last, numbers = self._automaton.phrases(self._symbols).T
-        starts, ends = self._starts[first], self._ends[last]
-        short = self._starts[last] - starts <= MOST
+        starts, ends = self._starts, self._ends
         several: list[Stretch] = []
-        for start, end, number in zip(*(column[short].tolist() for column in (starts, ends, numbers)), strict=True):
+        for first, last, number in self._automaton.phrases(self._symbols):
+            start, end = int(starts[first]), int(ends[last])
+            if starts[last] - start > MOST:
+                continue
             if several and several[-1].start != start:
                 yield several
                 several = []

@@ -228,13 +228,13 @@ def _to_ascii(text: str, edits: list[_Edits]) -> str:
         few = distinct < _TABLED
         _TABLE[distinct[few]] = folded[few]
         shadow = letters.tobytes()
-    if bytes([_SEVERAL]) not in shadow:
+    start = shadow.find(_SEVERAL)
+    if start < 0:
         return shadow.decode("ascii")
-    odd = np.flatnonzero(letters == _SEVERAL)
     pieces: list[tuple[int, int, int]] = []
     parts: list[bytes] = []
     done = 0
-    for start in odd.tolist():
+    while start >= 0:
         made = _fold_character(text[start]).encode()
         if start == done and pieces:
             pieces[-1] = (pieces[-1][0], start + 1, pieces[-1][2] + len(made))
@@ -243,6 +243,7 @@ def _to_ascii(text: str, edits: list[_Edits]) -> str:
             parts.append(shadow[done:start])
         parts.append(made)
         done = start + 1
+        start = shadow.find(_SEVERAL, done)
     parts.append(shadow[done:])
     edits.append(_Edits(pieces, invisible=True))
     return b"".join(parts).decode("ascii")

@@ -25,7 +25,7 @@ def automaton(*sources: str) -> Automaton:
 def told(heard: Automaton, text: str) -> list[list[tuple[str, tuple[int, ...]]]]:
     """What each stretch is, and its numbers, by where it begins."""
     return [
-        [(text[one.start : one.end], one.phrases) for one in stretches]
+        [(text[one.start : one.end], tuple(one.phrases)) for one in stretches]
         for stretches in heard.hear(text.encode()).stretches()
     ]
 

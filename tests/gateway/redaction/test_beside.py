@@ -126,7 +126,7 @@ def test_time_begins_anew() -> None:
     known._room.clock[0] = _LATE + 1
     known._room.seen[:] = np.arange(len(known._room.seen)) % 3
 
-    assert known.holds(0, np.frombuffer(b"he is", np.uint8))
+    assert Beside(known, b"he is").holds(numbers([0]))
     assert known._room.clock[0] < 10
 
 
