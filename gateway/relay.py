@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from time import perf_counter, time_ns
 
@@ -32,7 +32,7 @@ from gateway.keys import Keyring, new_call_id
 from gateway.limits import Limits
 from gateway.passage import InForce, Passage
 from gateway.policy.judge import judge
-from gateway.quotas import BYTES_A_TOKEN, OverQuota, Quotas
+from gateway.quotas import BYTES_A_TOKEN, Claim, OverQuota, Quotas
 from gateway.routes import Routes
 from gateway.steps import Opened, clean_call, open_call, read_call
 from gateway.targets import read_query
@@ -204,10 +204,10 @@ class Relay:
 
     async def _claim(self, passage: Passage, grant: Grant) -> None:
         """Take what the call needs of its caller's, tenant's and processor's quotas; of another processor's later."""
-        book, entry, caller = passage.force.book, grant.call.entry, passage.caller
-        if caller is None or (book.empty and not caller.quota.bounded):
-            return
-        claims = book.claims(caller.id, caller.quota, entry.tenant, grant.route.processor)
+        caller = passage.caller
+        assert caller is not None  # noqa: S101  # it was opened
+        tenant, processor = grant.call.entry.tenant, grant.route.processor
+        claims: Sequence[Claim] = passage.force.book.claims(caller.id, caller.quota, tenant, processor)
         if passage.attempts:
             for held in passage.held:
                 held.leave("processor")

@@ -10,7 +10,7 @@ from typing import Final
 from gateway.audit.store import Carried
 
 MOST: Final = 2048
-"""Rows; who is further behind reads the file."""
+"""Rows; who is further behind, or asks for some again, reads the file."""
 
 
 class Tail:
@@ -33,10 +33,16 @@ class Tail:
         self._last = -1
 
     def after(self, seq: int, most: int) -> list[Carried] | None:
-        """The rows after a key, in order, at most so many; None where only the file can say."""
+        """The rows after a key, in order, at most so many; None where only the file can say.
+
+        Those up to the key are let go: memory that is used again at once is memory that the processor has at hand.
+        """
         if seq == self._last >= 0:
+            self._rows.clear()
             return []
         skipped = seq + 1 - self._rows[0].seq if self._rows else -1
         if not 0 <= skipped < len(self._rows):
             return None
-        return list(islice(self._rows, skipped, skipped + most))
+        for _ in range(skipped):
+            self._rows.popleft()
+        return list(islice(self._rows, most))
