@@ -14,11 +14,11 @@ MOST: Final = 2048
 
 
 class Tail:
-    """Filled by `Journal.committed`. For the journal's loop."""
+    """Filled by `Journal.committed`, from the rows after `seq` on. For the journal's loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, seq: int = -1) -> None:
         self._rows: deque[Carried] = deque(maxlen=MOST)
-        self._last = -1
+        self._last = seq
 
     def add(self, first: int, lines: Sequence[str]) -> None:
         """Rows that are durable now, from the key `first` on."""
@@ -27,10 +27,10 @@ class Tail:
         self._rows.extend(map(Carried, range(first, first + len(lines)), lines))
         self._last = first + len(lines) - 1
 
-    def forget(self) -> None:
-        """A boot has begun, whose first rows the file has."""
+    def forget(self, seq: int) -> None:
+        """A boot has begun, whose first rows, up to this key, the file has."""
         self._rows.clear()
-        self._last = -1
+        self._last = seq
 
     def after(self, seq: int, most: int) -> list[Carried] | None:
         """The rows after a key, in order, at most so many; None where only the file can say.

@@ -15,18 +15,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeAlias, cast
+from typing import Final, cast
 
 from redis.asyncio import Redis, Sentinel
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-Word: TypeAlias = "str | bytes | int | float"
-Reply: TypeAlias = "int | bytes | str | list[Reply] | None"
-Client: TypeAlias = "Redis | RedisCluster"
+from gateway.replicas.kept import Client, Kept, Reply, Word
 
 _TOGETHER: Final = 64
 """Most scripts of one round trip."""
@@ -86,7 +84,8 @@ class Door:
         self.options = options
         self.up = False
         self._on_change = on_change
-        self._client: Client = connect(options, options.wait_seconds)
+        self._client = connect(options, options.wait_seconds)
+        self._kept = Kept(self._client)
         self._waiting: deque[_Script] = deque()
         self._sender: asyncio.Task[None] | None = None
         self._prober: asyncio.Task[None] | None = None
@@ -177,21 +176,22 @@ class Door:
             self.lost()
 
     async def _exchange(self, batch: list[_Script]) -> None:
-        replies = await self._pipeline(batch, whole=False)
+        replies = await self._ask(batch, whole=False)
         unknown = [script for script, reply in zip(batch, replies, strict=True) if isinstance(reply, NoScriptError)]
         if unknown:
-            _settle(unknown, await self._pipeline(unknown, whole=True))
+            _settle(unknown, await self._ask(unknown, whole=True))
         _settle(batch, replies)
         if any(isinstance(reply, RedisError) and not isinstance(reply, NoScriptError) for reply in replies):
             self.lost()
 
-    async def _pipeline(self, batch: list[_Script], *, whole: bool) -> list[Reply | Exception]:
-        pipe = self._client.pipeline(transaction=False)
-        for script in batch:
-            name = "EVAL" if whole else "EVALSHA"
-            text = script.text if whole else self._sha(script.text)
-            pipe.execute_command(name, text, len(script.keys), *script.keys, *script.words)
-        return cast("list[Reply | Exception]", await pipe.execute(raise_on_error=False))
+    async def _ask(self, batch: list[_Script], *, whole: bool) -> list[Reply | ResponseError]:
+        name = "EVAL" if whole else "EVALSHA"
+        return await self._kept.exchange(
+            [
+                (name, script.text if whole else self._sha(script.text), len(script.keys), *script.keys, *script.words)
+                for script in batch
+            ]
+        )
 
     def _sha(self, text: str) -> str:
         if text not in self._shas:
@@ -228,16 +228,15 @@ class Door:
         self._on_change(True)
 
 
-def connect(options: DoorOptions, wait_seconds: float, *, reading_seconds: float | None = None) -> Client:
-    """A client that never retries by itself. `reading_seconds` lets a blocking read wait longer than that."""
+def connect(options: DoorOptions, wait_seconds: float) -> Client:
+    """A client that never retries by itself; who asks it bounds it, but for what it asks itself."""
     common: dict[str, object] = {
         "username": options.user,
         "password": options.password,
         "protocol": 3,
         "retry": Retry(NoBackoff(), 0),
         "socket_connect_timeout": max(wait_seconds * 4, 0.2),
-        "socket_timeout": reading_seconds or max(wait_seconds * 4, 0.2),
-        "health_check_interval": 15,
+        "socket_timeout": max(wait_seconds * 4, 0.2),
     }
     if options.tls:
         common |= {
@@ -247,14 +246,14 @@ def connect(options: DoorOptions, wait_seconds: float, *, reading_seconds: float
         }
     if options.kind == "cluster":
         nodes = [ClusterNode(host, port) for host, port in options.hosts]
-        del common["health_check_interval"]
         return RedisCluster(startup_nodes=nodes, **common)  # type: ignore[arg-type]
+    unbounded = {**common, "socket_timeout": None}
     if options.kind == "sentinel":
         secured = {name: value for name, value in common.items() if name not in {"username", "password"}}
-        sentinel = Sentinel(list(options.hosts), sentinel_kwargs=secured, **common)  # type: ignore[no-untyped-call]
+        sentinel = Sentinel(list(options.hosts), sentinel_kwargs=secured, **unbounded)  # type: ignore[no-untyped-call]
         return cast("Redis", sentinel.master_for(options.service))
     host, port = options.hosts[0]
-    return Redis(host=host, port=port, **common)  # type: ignore[arg-type]
+    return Redis(host=host, port=port, **unbounded)  # type: ignore[arg-type]
 
 
 async def hang_up(client: Client) -> None:
@@ -266,7 +265,7 @@ async def hang_up(client: Client) -> None:
             await each.aclose()
 
 
-def _settle(batch: Sequence[_Script], replies: Sequence[Reply | Exception]) -> None:
+def _settle(batch: Sequence[_Script], replies: Sequence[Reply | ResponseError]) -> None:
     for script, reply in zip(batch, replies, strict=True):
         if script.done.done():
             continue
