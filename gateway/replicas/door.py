@@ -213,7 +213,9 @@ class Door:
             while not self._stopped:
                 try:
                     async with asyncio.timeout(self.options.wait_seconds * 4):
-                        await self._client.set(key, b"1", px=1000)
+                        (reply,) = await self._kept.exchange([("SET", key, b"1", "PX", 1000)])
+                    if isinstance(reply, ResponseError):
+                        raise reply
                     break
                 except (RedisError, OSError, TimeoutError):
                     # Spread out, or all replicas would come back in the same instant.

@@ -41,18 +41,19 @@ class Kept:
                 pipe.execute_command(*command)
             return cast("list[Reply | ResponseError]", await pipe.execute(raise_on_error=False))
         pool = self._client.connection_pool
-        connection = self._idle.pop() if self._idle else await pool.get_connection()  # type: ignore[no-untyped-call]
+        if self._idle:
+            connection = self._idle.pop()
+        else:
+            connection = await pool.get_connection()  # type: ignore[no-untyped-call]
         try:
+            await pool.ensure_connection(connection)  # the server may have hung up since
             await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-            replies = [await _reply(connection) for _ in commands]
+            return [await _reply(connection) for _ in commands]
         except BaseException:
-            idle, self._idle = self._idle, []
-            for each in (connection, *idle):  # where one is lost, the others are
-                await each.disconnect(nowait=True)
-                await pool.release(each)
+            await connection.disconnect(nowait=True)
             raise
-        self._idle.append(connection)
-        return replies
+        finally:
+            self._idle.append(connection)
 
 
 async def _reply(connection: AbstractConnection) -> Reply | ResponseError:
