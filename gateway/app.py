@@ -457,7 +457,7 @@ class Application:
         copies = await self._copies(joined, replicas.carriage)
         joined.start()
         spool = Spool(state / self._part.journal, self._keyring.journal_key())
-        tail = self._journal.tail = Tail(self._journal.last_seq)
+        tail = self._journal.tail = Tail()
         carrier = joined.carry(name, OnDisk(spool, self._forget_signed, tail), copies)
         if copies is not None:
             self._ledger.copied = carrier.copied

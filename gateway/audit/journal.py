@@ -439,7 +439,7 @@ class Journal:
             raise
         self._worker = worker
         if self.tail is not None:
-            self.tail.forget(self.last_seq)
+            self.tail.forget()
         self._tick_in(self._settings.check_every)
 
     def _begin(self) -> tuple[Store, int]:

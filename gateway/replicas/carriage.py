@@ -29,15 +29,14 @@ from time import monotonic
 from typing import Final, Protocol, cast
 
 import orjson
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from gateway.audit.configurations import kept_configuration
 from gateway.audit.gathering import AT_ONCE, LOST
 from gateway.audit.store import Carried
 from gateway.errors import Code, Unavailable
 from gateway.keys import KeyFault, Keyring
-from gateway.replicas.door import Away, DoorOptions, connect, hang_up
-from gateway.replicas.kept import Kept, Reply
+from gateway.replicas.door import Away, Client, DoorOptions, connect, hang_up
 
 WAIT_SECONDS: Final = 2.0
 """The longest that one command may take: nobody's call waits for it."""
@@ -104,8 +103,7 @@ class Line:
 
     def __init__(self, options: DoorOptions) -> None:
         self._tag = options.tag
-        self._client = connect(options, WAIT_SECONDS)
-        self._kept = Kept(self._client)
+        self._client: Client = connect(options, WAIT_SECONDS)
 
     def key(self, name: str) -> str:
         """A key under the region's hash tag."""
@@ -117,15 +115,24 @@ class Line:
         Raises:
             Away: whether it was carried out is unknown.
         """
-        return (await self.run_all(words))[0]
+        return await self._bounded(self._client.execute_command(*words))
 
     async def run_all(self, *commands: Sequence[str | bytes | int]) -> list[object]:
-        """Commands in one round trip, in a task of its own: the library may hold a cancellation up.
+        """Commands in one round trip.
 
         Raises:
             Away: whether they were carried out is unknown.
         """
-        task = asyncio.get_running_loop().create_task(self._kept.exchange(commands))
+        if len(commands) == 1:  # a pipeline costs several times as much
+            return [await self.run(*commands[0])]
+        pipe = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipe.execute_command(*command)
+        return cast("list[object]", await self._bounded(pipe.execute()))
+
+    async def _bounded(self, command: Awaitable[object]) -> object:
+        """Wait for a command, in a task of its own: the library may take a cancellation for a time-out of its own."""
+        task = asyncio.ensure_future(command)
         try:
             done, _late = await asyncio.wait([task], timeout=WAIT_SECONDS)
         finally:
@@ -135,13 +142,9 @@ class Line:
         if not done or task.cancelled():  # the library may end a command so, too; nobody asked us to end
             raise Away("TimeoutError")
         try:
-            replies = task.result()
+            return task.result()
         except (RedisError, OSError, TimeoutError) as error:
             raise Away(type(error).__name__) from None
-        for reply in replies:
-            if isinstance(reply, RedisError):
-                raise Away(type(reply).__name__)
-        return cast("list[object]", replies)
 
     async def close(self) -> None:
         """Hang up."""
@@ -586,7 +589,7 @@ def _entries(reply: object) -> list[tuple[bytes, str | None, bytes]]:
     return found
 
 
-def _seen(task: asyncio.Task[list[Reply | ResponseError]]) -> None:
+def _seen(task: asyncio.Future[object]) -> None:
     """Whatever became of what nobody waits for any more."""
     if not task.cancelled():
         task.exception()

@@ -116,10 +116,7 @@ class Outpost:
     @property
     def older(self) -> bool:
         """Whether a journal here is older than what the log has of it: nothing more may be written."""
-        for carrier in self._carriers.values():  # noqa: SIM110  # asked with each call, and `any` costs several times as much
-            if carrier.older:
-                return True
-        return False
+        return any(carrier.older for carrier in self._carriers.values())
 
     @property
     def lost(self) -> bool:
@@ -171,13 +168,12 @@ class Outpost:
             said = await self._line.run("INFO")
         except Away:
             return "Redis is away, so nobody can say whether it keeps copies"
-        lines = said.decode("ascii", "replace").splitlines() if isinstance(said, bytes) else []
-        facts = dict(line.split(":", 1) for line in lines if ":" in line)
-        version = _VERSION(facts.get("redis_version", ""))
+        facts = said if isinstance(said, dict) else {}
+        version = _VERSION(str(facts.get("redis_version", "")))
         if version is None or tuple(map(int, version.groups())) < _WAITAOF_SINCE:
             shown = "of an unknown version" if version is None else f"{version[0]}"
             return f"this Redis is {shown}; WAITAOF needs 7.2 (that of Debian 12 is 7.0)"
-        if facts.get("aof_enabled") != "1":
+        if facts.get("aof_enabled") != 1:
             return "this Redis writes no file of what it is told: set appendonly yes there"
         return None
 

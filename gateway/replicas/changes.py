@@ -14,8 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Final, cast
 
-from gateway.replicas.door import Door
-from gateway.replicas.kept import Word
+from gateway.replicas.door import Door, Word
 from gateway.replicas.scripts import CHANGES
 
 _KEPT_SECONDS: Final = 400 * 86_400

@@ -15,16 +15,18 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 from redis.asyncio import Redis, Sentinel
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError
 
-from gateway.replicas.kept import Client, Kept, Reply, Word
+Word: TypeAlias = "str | bytes | int | float"
+Reply: TypeAlias = "int | bytes | str | list[Reply] | None"
+Client: TypeAlias = "Redis | RedisCluster"
 
 _TOGETHER: Final = 64
 """Most scripts of one round trip."""
@@ -84,8 +86,7 @@ class Door:
         self.options = options
         self.up = False
         self._on_change = on_change
-        self._client = connect(options, options.wait_seconds)
-        self._kept = Kept(self._client)
+        self._client: Client = connect(options, options.wait_seconds)
         self._waiting: deque[_Script] = deque()
         self._sender: asyncio.Task[None] | None = None
         self._prober: asyncio.Task[None] | None = None
@@ -176,22 +177,21 @@ class Door:
             self.lost()
 
     async def _exchange(self, batch: list[_Script]) -> None:
-        replies = await self._ask(batch, whole=False)
+        replies = await self._pipeline(batch, whole=False)
         unknown = [script for script, reply in zip(batch, replies, strict=True) if isinstance(reply, NoScriptError)]
         if unknown:
-            _settle(unknown, await self._ask(unknown, whole=True))
+            _settle(unknown, await self._pipeline(unknown, whole=True))
         _settle(batch, replies)
         if any(isinstance(reply, RedisError) and not isinstance(reply, NoScriptError) for reply in replies):
             self.lost()
 
-    async def _ask(self, batch: list[_Script], *, whole: bool) -> list[Reply | ResponseError]:
-        name = "EVAL" if whole else "EVALSHA"
-        return await self._kept.exchange(
-            [
-                (name, script.text if whole else self._sha(script.text), len(script.keys), *script.keys, *script.words)
-                for script in batch
-            ]
-        )
+    async def _pipeline(self, batch: list[_Script], *, whole: bool) -> list[Reply | Exception]:
+        pipe = self._client.pipeline(transaction=False)
+        for script in batch:
+            name = "EVAL" if whole else "EVALSHA"
+            text = script.text if whole else self._sha(script.text)
+            pipe.execute_command(name, text, len(script.keys), *script.keys, *script.words)
+        return cast("list[Reply | Exception]", await pipe.execute(raise_on_error=False))
 
     def _sha(self, text: str) -> str:
         if text not in self._shas:
@@ -213,9 +213,7 @@ class Door:
             while not self._stopped:
                 try:
                     async with asyncio.timeout(self.options.wait_seconds * 4):
-                        (reply,) = await self._kept.exchange([("SET", key, b"1", "PX", 1000)])
-                    if isinstance(reply, ResponseError):
-                        raise reply
+                        await self._client.set(key, b"1", px=1000)
                     break
                 except (RedisError, OSError, TimeoutError):
                     # Spread out, or all replicas would come back in the same instant.
@@ -230,15 +228,16 @@ class Door:
         self._on_change(True)
 
 
-def connect(options: DoorOptions, wait_seconds: float) -> Client:
-    """A client that never retries by itself; who asks it bounds it, but for what it asks itself."""
+def connect(options: DoorOptions, wait_seconds: float, *, reading_seconds: float | None = None) -> Client:
+    """A client that never retries by itself. `reading_seconds` lets a blocking read wait longer than that."""
     common: dict[str, object] = {
         "username": options.user,
         "password": options.password,
         "protocol": 3,
         "retry": Retry(NoBackoff(), 0),
         "socket_connect_timeout": max(wait_seconds * 4, 0.2),
-        "socket_timeout": max(wait_seconds * 4, 0.2),
+        "socket_timeout": reading_seconds or max(wait_seconds * 4, 0.2),
+        "health_check_interval": 15,
     }
     if options.tls:
         common |= {
@@ -248,14 +247,14 @@ def connect(options: DoorOptions, wait_seconds: float) -> Client:
         }
     if options.kind == "cluster":
         nodes = [ClusterNode(host, port) for host, port in options.hosts]
+        del common["health_check_interval"]
         return RedisCluster(startup_nodes=nodes, **common)  # type: ignore[arg-type]
-    unbounded = {**common, "socket_timeout": None}
     if options.kind == "sentinel":
         secured = {name: value for name, value in common.items() if name not in {"username", "password"}}
-        sentinel = Sentinel(list(options.hosts), sentinel_kwargs=secured, **unbounded)  # type: ignore[no-untyped-call]
+        sentinel = Sentinel(list(options.hosts), sentinel_kwargs=secured, **common)  # type: ignore[no-untyped-call]
         return cast("Redis", sentinel.master_for(options.service))
     host, port = options.hosts[0]
-    return Redis(host=host, port=port, **unbounded)  # type: ignore[arg-type]
+    return Redis(host=host, port=port, **common)  # type: ignore[arg-type]
 
 
 async def hang_up(client: Client) -> None:
@@ -267,7 +266,7 @@ async def hang_up(client: Client) -> None:
             await each.aclose()
 
 
-def _settle(batch: Sequence[_Script], replies: Sequence[Reply | ResponseError]) -> None:
+def _settle(batch: Sequence[_Script], replies: Sequence[Reply | Exception]) -> None:
     for script, reply in zip(batch, replies, strict=True):
         if script.done.done():
             continue

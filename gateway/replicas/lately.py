@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeAlias
 
-from gateway.replicas.kept import Reply
+from gateway.replicas.door import Reply
 
 KEPT_SECONDS: Final = 2.0
 """How far a replica of Redis may lag: what was acknowledged earlier is taken to be there."""

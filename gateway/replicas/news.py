@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Final, cast
 
-from gateway.replicas.door import Door
-from gateway.replicas.kept import Word
+from gateway.replicas.door import Door, Word
 from gateway.replicas.scripts import NEWS
 
 EVERY_SECONDS: Final = 0.15

@@ -23,8 +23,7 @@ from typing import Final, cast
 from gateway.quotas import Claim, Counters, Held, OverQuota, Quota, parted, refusal, tightest
 from gateway.replicas.ahead import FEWEST, Ahead, part
 from gateway.replicas.ahead import KEPT_SECONDS as AHEAD_SECONDS
-from gateway.replicas.door import Away, Door
-from gateway.replicas.kept import Reply, Word
+from gateway.replicas.door import Away, Door, Reply, Word
 from gateway.replicas.lately import Lately
 from gateway.replicas.scripts import COUNT, KEPT_SECONDS, KINDS, MARKED_SECONDS, MARKS, SETTLE, TAKE, TELL
 from providers.provider import Rate

@@ -13,7 +13,7 @@ from typing import Final, cast
 
 from gateway.keys import KeyFault, Keyring
 from gateway.replicas.door import Door
-from gateway.replicas.kept import Word as Bit
+from gateway.replicas.door import Word as Bit
 from gateway.replicas.scripts import SUSPENDED
 from gateway.suspensions import Mark, Suspensions, SuspensionsUnreadable, Word, newer
 

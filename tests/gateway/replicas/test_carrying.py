@@ -62,15 +62,13 @@ async def test_a_journal_is_closed_once_nothing_reads_it() -> None:
     assert (spool.overlapped, spool.closed_busy) == (False, False)
 
 
-async def test_a_command_that_the_library_cancels_is_one_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_command_that_the_library_cancels_is_one_that_failed() -> None:
     """Who carries tries again; a cancellation that is not ours would end it for good, unnoticed."""
     line = Line(DoorOptions(hosts=(("127.0.0.1", 1),)))
 
-    async def cancelled(_commands: object) -> list[object]:
+    async def cancelled() -> object:
         raise asyncio.CancelledError
 
-    monkeypatch.setattr(line._kept, "exchange", cancelled)
-
     with pytest.raises(Away):
-        await line.run("PING")
+        await line._bounded(cancelled())
     await line.close()
