@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from aiohttp import web
 from aiohttp.helpers import rfc822_formatted_time
-from aiohttp.http import StreamWriter
+from aiohttp.http import RawRequestMessage, StreamWriter
 
 from gateway.intake import SERVER_NAME
 
@@ -104,6 +104,22 @@ class WholeAnswer(OneWrite):
             f"date: {rfc822_formatted_time()}\r\nserver: {SERVER_NAME}\r\ncontent-length: {len(self._body)}\r\n"
         )
         return b"".join((head.encode("ascii"), KEEP if keeps else CLOSE, b"" if method == "HEAD" else self._body))
+
+
+class Door(Protocol):
+    """Answers a request at once, before anything is made of it; None where it is to be handled. See `turning.Door`."""
+
+    def meet(self, head: RawRequestMessage) -> OneWrite | None:
+        """By its head."""
+        ...
+
+    def remember(self, data: bytes, head: RawRequestMessage) -> None:
+        """That `meet` answered it, and its connection stayed."""
+        ...
+
+    def meet_again(self, data: bytes) -> bytes | None:
+        """By its bytes, all of them."""
+        ...
 
 
 Answer: TypeAlias = "web.StreamResponse | OneWrite"

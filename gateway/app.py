@@ -305,7 +305,7 @@ class Application:
             await self._noting.everything(self._force.bundle.tenants)
         if part.serves:
             await self._attester.start()
-            await self._listener.start(self._relay.handle, self._relay.turn_away)
+            await self._listener.start(self._relay.handle, self._relay.door)
         if part.operates:
             await self._operate(state)
         if part.keeps:

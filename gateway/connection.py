@@ -21,6 +21,7 @@ from gateway.answers import Answer, OneWrite, WholeAnswer
 from gateway.errors import Code
 from gateway.intake import Request
 from gateway.keys import new_call_id
+from gateway.turning import whole_head
 
 if TYPE_CHECKING:
     from gateway.listener import Server
@@ -41,7 +42,7 @@ class Protocol(web.RequestHandler):
     A request is handled in the connection's own task, which is cancelled when the caller is gone.
     """
 
-    __slots__ = ("_head_timer", "_options", "_peer", "_server", "_write_timer", "stalled")
+    __slots__ = ("_between", "_head_timer", "_options", "_peer", "_server", "_write_timer", "stalled")
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, logger: logging.Logger) -> None:
         options = server.options
@@ -63,6 +64,7 @@ class Protocol(web.RequestHandler):
         self._server = server
         self._options = options
         self._peer: str | None = None
+        self._between = True
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self.stalled = False
@@ -91,28 +93,54 @@ class Protocol(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._met_again(data):
+            return
         before = self._request_count
         super().data_received(data)
-        if self._request_count != before:  # a whole head
-            if self._head_timer is not None:
-                self._head_timer.cancel()
-                self._head_timer = None
-            self._meet()
+        came = self._request_count - before
+        ends = came == 1 and self._messages[-1][1].is_eof() and whole_head(data) is not None
+        self._between = self._between and ends
+        if came:  # a whole head
+            self._head_came()
+            self._meet(data)
         elif self._head_timer is None and not (self._request_in_progress or self._messages or self._force_close):
             self._head_timer = self._loop.call_later(self._options.head_seconds, self._head_is_late)
 
-    def _meet(self) -> None:
+    def _head_came(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    @property
+    def _busy(self) -> bool:
+        return self._request_in_progress or self._upgraded or self._paused
+
+    def _met_again(self, data: bytes) -> bool:
+        """Let the door answer what it knows, where the parser holds nothing: between two requests; whether it did."""
+        door = self._server.door
+        if door is None or not self._between or self._busy or self._messages or self._close or self._force_close:
+            return False
+        answer = door.meet_again(data)
+        if answer is None or self.transport is None or self.transport.is_closing():
+            return False
+        self._head_came()
+        self.transport.write(answer)
+        self._stays()
+        return True
+
+    def _meet(self, data: bytes) -> None:
         """Let the door answer what came whole to an idle connection whose caller reads: nothing is made of it."""
         door = self._server.door
-        busy = self._request_in_progress or self._upgraded or self._paused
-        if door is None or busy or len(self._messages) != 1:
+        if door is None or self._busy or len(self._messages) != 1:
             return
         message, payload = self._messages[0]
-        if isinstance(message, _ErrInfo) or not payload.is_eof() or (answer := door(message)) is None:
+        if isinstance(message, _ErrInfo) or not payload.is_eof() or (answer := door.meet(message)) is None:
             return
         self._take()
         if not self._write(answer, message.method, keeps=not message.should_close):
             self.force_close()
+        elif self._between:
+            door.remember(data, message)
         self._stays()
 
     def resume_reading(self, resume_parser: bool = True) -> None:

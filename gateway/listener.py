@@ -22,13 +22,11 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpRequestParser, RawRequestMessage
 from aiohttp.streams import StreamReader
 
-from gateway.answers import Answer, OneWrite
+from gateway.answers import Answer, Door
 from gateway.connection import Protocol
 from gateway.intake import Request
 
 Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[Answer]]
-Door: TypeAlias = Callable[[RawRequestMessage], OneWrite | None]
-"""Answers a request at once, before anything is made of it; None where it is to be handled."""
 
 _CANCELLED_SECONDS = 1.0
 """How long cancelled handlers are waited for."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from msgspec import Struct
@@ -26,7 +27,7 @@ LONGEST_WAIT = 60
 """Seconds. A stock client sleeps as long as it is told, so it is never told more."""
 
 
-class Quota(Struct, frozen=True):
+class Quota(Struct, frozen=True, cache_hash=True):
     """Most of each kind; None is no bound. A minute's allowance refills evenly and may be used at once."""
 
     per_minute: int | None = None
@@ -101,7 +102,7 @@ class Quotas(Protocol):
         ...
 
 
-class Book(Struct, frozen=True):
+class Book(Struct, frozen=True, eq=False):
     """The quotas of one configuration.
 
     Attributes:
@@ -114,19 +115,19 @@ class Book(Struct, frozen=True):
     processor: Quota = UNBOUNDED
     processors: dict[str, Quota] = {}
 
-    @property
-    def empty(self) -> bool:
-        """Whether it bounds no tenant and no processor."""
-        return not (self.tenant.bounded or self.tenants or self.processor.bounded or self.processors)
-
-    def claims(self, caller: str, own: Quota, tenant: str, processor: str) -> list[Claim]:
+    def claims(self, caller: str, own: Quota, tenant: str, processor: str) -> tuple[Claim, ...]:
         """Whom a call counts for: those with any bound."""
-        found = (
-            ("caller", caller, own),
-            ("tenant", tenant, self.tenants.get(tenant, self.tenant)),
-            ("processor", processor, self.processors.get(processor, self.processor)),
-        )
-        return [Claim(scope, name, quota) for scope, name, quota in found if quota.bounded]
+        return _claims(self, caller, own, tenant, processor)
+
+
+@lru_cache(maxsize=8192)
+def _claims(book: Book, caller: str, own: Quota, tenant: str, processor: str) -> tuple[Claim, ...]:
+    found = (
+        ("caller", caller, own),
+        ("tenant", tenant, book.tenants.get(tenant, book.tenant)),
+        ("processor", processor, book.processors.get(processor, book.processor)),
+    )
+    return tuple(Claim(scope, name, quota) for scope, name, quota in found if quota.bounded)
 
 
 NO_QUOTAS = Book()
@@ -179,13 +180,12 @@ class Counters:
             self, claims, tokens, stream=stream, rates=tightest(claims, [(r.requests, r.tokens) for r in rows])
         )
 
-    def begin(self, claims: Sequence[Claim], *, stream: bool) -> list[tuple[int, int]]:
-        """Count a call in flight, whoever admitted it; (calls, streams) of each claim with it."""
-        rows = [self._row(claim.key) for claim in claims]
-        for row in rows:
+    def begin(self, claims: Sequence[Claim], *, stream: bool) -> None:
+        """Count a call in flight, whoever admitted it."""
+        for claim in claims:
+            row = self._row(claim.key)
             row.calls += 1
             row.streams += stream
-        return [(row.calls, row.streams) for row in rows]
 
     def leave(self, claims: Sequence[Claim], *, stream: bool) -> None:
         """Count it out again."""
@@ -283,19 +283,22 @@ def refusal(claim: Claim, kind: str, wait: float, rates: tuple[Rate, ...] = ()) 
 
 def tightest(claims: Sequence[Claim], left: Sequence[tuple[float, float]]) -> tuple[Rate, ...]:
     """The bounds a minute that are nearest to their end: of calls, and of tokens; `left` is for each claim."""
-    rates: list[Rate] = []
-    for kind, which in (("requests", 0), ("tokens", 1)):
-        found: Rate | None = None
-        for claim, levels in zip(claims, left, strict=True):
-            most = claim.quota.tokens_per_minute if which else claim.quota.per_minute
-            if most is None:
-                continue
-            remaining = max(0, min(most, math.floor(levels[which])))
-            if found is None or remaining / most < found.remaining / found.limit:
-                found = Rate(kind, most, remaining, (most - remaining) * 60 / most)
-        if found is not None:
-            rates.append(found)
-    return tuple(rates)
+    calls: Rate | None = None
+    tokens: Rate | None = None
+    for claim, levels in zip(claims, left, strict=True):
+        quota = claim.quota
+        if quota.per_minute is not None:
+            calls = _tighter(calls, "requests", quota.per_minute, levels[0])
+        if quota.tokens_per_minute is not None:
+            tokens = _tighter(tokens, "tokens", quota.tokens_per_minute, levels[1])
+    return tuple(rate for rate in (calls, tokens) if rate is not None)
+
+
+def _tighter(found: Rate | None, kind: str, most: int, level: float) -> Rate:
+    remaining = max(0, min(most, math.floor(level)))
+    if found is not None and found.remaining / found.limit <= remaining / most:
+        return found
+    return Rate(kind, most, remaining, (most - remaining) * 60 / most)
 
 
 _WHOSE = {"caller": "This caller", "tenant": "This tenant", "processor": "This processor"}

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from time import perf_counter, time_ns
 
 from aiohttp import web
-from aiohttp.http import RawRequestMessage
 
 from gateway.answers import Answer, StreamedAnswer, WholeAnswer
 from gateway.attempt import Attempt
@@ -27,17 +26,17 @@ from gateway.delivery import Delivery, StreamCheck, check_headers, check_whole, 
 from gateway.errors import Code, GatewayError, Refused, Unavailable, UpstreamError
 from gateway.exchange import CleanCall, Grant
 from gateway.failover import Elsewhere
-from gateway.intake import check_head, head_fault, invite, read_body
+from gateway.intake import check_head, invite, read_body
 from gateway.keys import Keyring, new_call_id
 from gateway.limits import Limits
 from gateway.passage import InForce, Passage
 from gateway.policy.judge import judge
-from gateway.quotas import BYTES_A_TOKEN, OverQuota, Quotas
+from gateway.quotas import BYTES_A_TOKEN, Claim, OverQuota, Quotas
 from gateway.routes import Routes
 from gateway.steps import Opened, clean_call, open_call, read_call
 from gateway.targets import read_query
 from gateway.telemetry.context import TRACEPARENT
-from gateway.turning import TurnedAway
+from gateway.turning import Door
 from gateway.upstream import Reply, Truncated, Upstream
 from gateway.waits import Waits
 from providers import sse
@@ -82,7 +81,7 @@ class Relay:
         self._routes = routes
         self._current = current
         self._report = report
-        self._full = full
+        self.door = Door(lambda: limits.full, in_force, full)
         self._clock = clock
         self.stopping = False
         self.streams = 0
@@ -90,7 +89,7 @@ class Relay:
 
     async def handle(self, request: web.BaseRequest) -> Answer:
         """Answer one request. Raises nothing but cancellation."""
-        if (turned := self.turn_away(request._message)) is not None:
+        if (turned := self.door.meet(request._message)) is not None:
             return turned
         force = self._in_force()
         target = force.targets.find(request.method, request.raw_path, request.headers)
@@ -104,21 +103,6 @@ class Relay:
             for held in passage.held:
                 held.release(0 if passage.attempt is None else passage.attempt.tokens)
             self._report(passage)
-
-    def turn_away(self, head: RawRequestMessage) -> TurnedAway | None:
-        """At the door: say that every place is taken, if that is so; one whose head is not in order is handled.
-
-        Nobody asks who it is, and what is counted is recorded by the minute: it must cost next to nothing, or calls
-        that are turned away would take from those that are served.
-        """
-        if not self._limits.full:
-            return None
-        force = self._in_force()
-        if head_fault(head, force.host_names) is not None:
-            return None
-        self._full()
-        wire = force.targets.wire_of(head.path, head.headers)
-        return TurnedAway(wire, new_call_id(time_ns), force.bundle.digest[:16])
 
     async def _pass(self, request: web.BaseRequest, passage: Passage) -> Answer:
         force, headers = passage.force, request.headers
@@ -204,10 +188,10 @@ class Relay:
 
     async def _claim(self, passage: Passage, grant: Grant) -> None:
         """Take what the call needs of its caller's, tenant's and processor's quotas; of another processor's later."""
-        book, entry, caller = passage.force.book, grant.call.entry, passage.caller
-        if caller is None or (book.empty and not caller.quota.bounded):
-            return
-        claims = book.claims(caller.id, caller.quota, entry.tenant, grant.route.processor)
+        caller = passage.caller
+        assert caller is not None  # noqa: S101  # it was opened
+        tenant, processor = grant.call.entry.tenant, grant.route.processor
+        claims: Sequence[Claim] = passage.force.book.claims(caller.id, caller.quota, tenant, processor)
         if passage.attempts:
             for held in passage.held:
                 held.leave("processor")

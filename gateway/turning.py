@@ -1,22 +1,100 @@
-"""The answer to a call that finds every place taken: made once, and given with another id each time.
+"""The door: a call that finds every place taken is turned away, by an answer made once, with another id each time.
 
 Turning a call away must cost next to nothing, or the calls that cannot be served take from those that can. So it
-happens before anybody asks who calls: nothing of it is read but its path, which says in whose form the answer is.
+happens before anybody asks who calls: nothing of it is read but its path, which says in whose form the answer is. And
+a caller who comes again with the same head is not read at all: what the parser made of those bytes once, it would make
+of them again.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
+from hashlib import blake2b
+from time import time_ns
 from typing import Final
+
+from aiohttp.http import RawRequestMessage
 
 from gateway.answers import CLOSE, KEEP, OneWrite, reason_of
 from gateway.errors import Code
-from gateway.intake import SERVER_NAME
+from gateway.intake import SERVER_NAME, head_fault
+from gateway.keys import new_call_id
+from gateway.passage import InForce
 from providers.provider import Provider, Refusal
 
 _REASON: Final = "The gateway has too many calls in flight."
 _MARK: Final = b"0" * 32
+_MOST_KNOWN: Final = 1024
+"""Heads; as many again are begun with anew."""
+_LENGTH: Final = re.compile(rb"\r\ncontent-length: ?([0-9]{1,9})\r\n", re.IGNORECASE).search
+
+
+class Door:
+    """Says that every place is taken, if that is so; one whose head is not in order is handled by who handles calls.
+
+    Args:
+        full: whether every place is taken.
+        in_force: the configuration in force now.
+        told: told of each call that is turned away; of such a call there is no passage.
+    """
+
+    def __init__(self, full: Callable[[], bool], in_force: Callable[[], InForce], told: Callable[[], None]) -> None:
+        self._full = full
+        self._in_force = in_force
+        self._told = told
+        self._known: dict[bytes, tuple[InForce, Provider, str]] = {}
+
+    def meet(self, head: RawRequestMessage) -> TurnedAway | None:
+        """The answer to a call; None where there is a place, or something wrong with its head."""
+        if not self._full():
+            return None
+        force = self._in_force()
+        if head_fault(head, force.host_names) is not None:
+            return None
+        return self._answer(force, force.targets.wire_of(head.path, head.headers))
+
+    def remember(self, data: bytes, head: RawRequestMessage) -> None:
+        """That `meet` answered this request, which came as `data`, and its connection stayed."""
+        known = _known_by(data)
+        if known is not None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            force = self._in_force()
+            self._known[known] = force, force.targets.wire_of(head.path, head.headers), head.method
+
+    def meet_again(self, data: bytes) -> bytes | None:
+        """The answer to a whole request whose head, but for its length, was met before; None where `meet` is to say."""
+        if not self._full() or (known := _known_by(data)) is None:
+            return None
+        force, wire, method = self._known.get(known, (None, None, ""))
+        if wire is None or force is not self._in_force():
+            return None
+        return self._answer(force, wire).written(method, keeps=True)
+
+    def _answer(self, force: InForce, wire: Provider) -> TurnedAway:
+        self._told()
+        return TurnedAway(wire, new_call_id(time_ns), force.bundle.digest[:16])
+
+
+def whole_head(data: bytes) -> bytes | None:
+    """The head of a request, without the digits of its length; None if `data` is not all of one, or is chunked.
+
+    It begins with whether it tells a length, or one that tells an empty one would be the same.
+    """
+    end = data.find(b"\r\n\r\n")
+    length = _LENGTH(data, 0, end + 2)
+    if length is None:
+        return b"\0" + data[:end] if 0 < end == len(data) - 4 else None
+    if len(data) != end + 4 + int(length[1]):
+        return None
+    return b"".join((b"\1", data[: length.start(1)], data[length.end(1) : end]))
+
+
+def _known_by(data: bytes) -> bytes | None:
+    head = whole_head(data)
+    return None if head is None else blake2b(head, digest_size=16).digest()  # it holds a key
 
 
 class TurnedAway(OneWrite):

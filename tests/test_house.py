@@ -105,6 +105,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "gateway.outside",
         "gateway.relay",
         "gateway.simulator",
+        "gateway.turning",
         "gateway.upstream",
         "gateway.web",
         "gateway.witness.serving",

@@ -153,19 +153,24 @@ async def _subject(upstream: int, limits: dict[str, object], callers: dict[str, 
 
 @pytest.mark.soak
 async def test_goodput_at_three_times_the_load() -> None:
-    """Peak and overload in turn: how much of the peak is left, and how soon the rest is told."""
+    """Peak and overload in turn: how much of the peak is left, and how soon the rest is told.
+
+    In short turns, and many: whoever else uses the machine takes from some of either. Three times the load is three
+    times the median peak so far.
+    """
     upstream = provider()
     await upstream.start(LOAD_CORE)
     limits = {"caller_per_minute": 10_000_000, "caller_in_flight": 48, "in_flight": 48}
-    parts, turned, held = list[float](), list[float](), list[float]()
+    parts, peaks, turned, held = list[float](), list[float](), list[float](), list[float]()
     try:
         async with _subject(upstream.target.port, limits, {}) as (subject, targets):
             requests = Requests(targets[0])
             await closed(targets[0], requests, 32, 3.0)
             held.append(subject.memory())
-            for _ in range(6):
-                peak = await closed(targets[0], requests, 32, 5.0)
-                flood = await opened(targets[0], requests, 3 * peak.goodput, 5.0)
+            for _ in range(20):
+                peak = await closed(targets[0], requests, 32, 2.0)
+                peaks.append(peak.goodput)
+                flood = await opened(targets[0], requests, 3 * median(peaks), 2.0)
                 parts.append(flood.goodput / peak.goodput)
                 turned.append(flood.percentile(0.99, of="turned"))
                 print(
@@ -173,13 +178,14 @@ async def test_goodput_at_three_times_the_load() -> None:
                     f"served {flood.goodput:.0f}/s p99 {flood.percentile(0.99):.0f} ms, {dict(flood.answers)}, "
                     f"refused within p50 {flood.percentile(0.5, of='turned'):.0f} p99 {turned[-1]:.0f} ms"
                 )
+                await asyncio.sleep(0.3)  # the connections of the flood are gone
             held.append(subject.memory())
     finally:
         await upstream.stop()
     print(f"goodput of peak: median {median(parts):.2f}, {min(parts):.2f} to {max(parts):.2f}; "
           f"memory {held[1] / held[0]:.2f} of before")  # fmt: skip
     assert set(flood.answers) <= {200, 429, 503}
-    assert median(parts) > 0.8
+    assert median(parts) > 0.9
 
 
 @pytest.mark.soak

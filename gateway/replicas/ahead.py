@@ -58,6 +58,11 @@ class Ahead:
         self._most = self._peak = self._used = self._used_tokens = 0
         self._until = self._since = now
 
+    @property
+    def level(self) -> tuple[int, int]:
+        """Calls and tokens that are left, in the block and beside it."""
+        return self.left[0] + self.calls, self.left[1] + self.tokens
+
     def covers(self, quota: Quota, tokens: int, now: float, *, stream: bool) -> bool:
         """Whether the block has all that a call needs."""
         return (

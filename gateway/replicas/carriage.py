@@ -24,12 +24,14 @@ import random
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 from typing import Final, Protocol, cast
 
 import orjson
 from redis.exceptions import RedisError
 
+from gateway.audit.configurations import kept_configuration
 from gateway.audit.gathering import AT_ONCE, LOST
 from gateway.audit.store import Carried
 from gateway.errors import Code, Unavailable
@@ -357,15 +359,19 @@ class Carrier:
         return place
 
 
-async def publish(line: Line, keyring: Keyring, digest: str, preimage: bytes) -> None:
-    """Have a configuration where the log's host finds it.
+async def publish(line: Line, keyring: Keyring, log: Path, digest: str) -> None:
+    """Have a configuration that is kept here where the log's host finds it.
 
     Raises:
         Away: it is perhaps not there.
     """
     if not await line.run("HEXISTS", line.key("configurations"), digest):
-        sealed_one = keyring.seal(f"configuration/{digest}", zlib.compress(preimage, 6))
-        await line.run("HSET", line.key("configurations"), digest, sealed_one)
+        packed = await asyncio.to_thread(_packed, log, digest)
+        await line.run("HSET", line.key("configurations"), digest, keyring.seal(f"configuration/{digest}", packed))
+
+
+def _packed(log: Path, digest: str) -> bytes:
+    return zlib.compress(kept_configuration(log, digest) or b"", 6)
 
 
 async def published(line: Line, keyring: Keyring, digest: str) -> bytes:

@@ -157,8 +157,7 @@ class Outpost:
         while True:
             try:
                 for digest in await asyncio.to_thread(kept_digests, self._log):
-                    preimage = await asyncio.to_thread(kept_configuration, self._log, digest)
-                    await publish(self._line, self._keyring, digest, preimage or b"")
+                    await publish(self._line, self._keyring, self._log, digest)
             except Away:
                 pass  # the log waits for it
             await asyncio.sleep(_PUBLISH_SECONDS)

@@ -14,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
 from time import monotonic
 from typing import Final, cast
@@ -58,7 +59,7 @@ class SharedQuotas:
         self._replica = replica
         self._replicas = replicas
         self._turns = itertools.count(1)
-        self._aheads: dict[str, Ahead] = {}
+        self._aheads: defaultdict[str, Ahead] = defaultdict(lambda: Ahead(monotonic()))
         self._open: set[str] = set()
         self._asking: set[str] = set()
         self._used_up: dict[str, _UsedUp] = {}
@@ -78,18 +79,18 @@ class SharedQuotas:
         if not self._door.up:
             return self._alone(claims, tokens, stream=stream)
         now = monotonic()
-        self._refuse_again(claims, now)
+        if self._used_up:
+            self._refuse_again(claims, now)
         covered, asked = self._covered(claims, tokens, now, stream=stream)
         if asked:
             self._tell_along()  # before this call counts in: it is not admitted yet
         for claim in covered:
-            self._ahead(claim).spend(claim.quota, tokens)
-        counts = self._counters.begin(claims, stream=stream)
+            self._aheads[claim.key].spend(claim.quota, tokens)
+        self._counters.begin(claims, stream=stream)
         left: dict[str, tuple[int, int]] = {}
         if asked:
-            in_flight = dict(zip((claim.key for claim in claims), counts, strict=True))
             try:
-                left = await self._take(asked, in_flight, tokens, now, stream=stream)
+                left = await self._take(asked, tokens, now, stream=stream)
             except (OverQuota, Away, asyncio.CancelledError) as error:
                 self._put_back(covered, tokens)
                 self._counters.leave(claims, stream=stream)
@@ -97,11 +98,8 @@ class SharedQuotas:
                 if isinstance(error, Away):
                     return self._alone(claims, tokens, stream=stream)
                 raise
-        for claim in covered:
-            ahead = self._ahead(claim)
-            left[claim.key] = ahead.left[0] + ahead.calls, ahead.left[1] + ahead.tokens
-        rates = tightest(claims, [left[claim.key] for claim in claims])
-        return _Shared(self, claims, tokens, stream=stream, rates=rates)
+        levels = [left.get(claim.key) or self._aheads[claim.key].level for claim in claims]
+        return _Shared(self, claims, tokens, stream=stream, rates=tightest(claims, levels))
 
     def _refused(self, claim: Claim, kind: str, wait: float, rates: tuple[Rate, ...]) -> OverQuota:
         if kind == "per_minute":
@@ -127,28 +125,15 @@ class SharedQuotas:
         covered: list[Claim] = []
         asked: list[Claim] = []
         for claim in claims:
-            ahead = self._ahead(claim)
+            ahead = self._aheads[claim.key]
             ahead.seen(tokens, self._counters.count(claim.key)[0])
             (covered if ahead.covers(claim.quota, tokens, now, stream=stream) else asked).append(claim)
         return covered, asked
 
-    def _ahead(self, claim: Claim) -> Ahead:
-        key = claim.key
-        found = self._aheads.get(key)
-        if found is None:
-            found = self._aheads[key] = Ahead(monotonic())
-        return found
-
     async def _take(
-        self,
-        asked: Sequence[Claim],
-        in_flight: Mapping[str, tuple[int, int]],
-        tokens: int,
-        now: float,
-        *,
-        stream: bool,
+        self, asked: Sequence[Claim], tokens: int, now: float, *, stream: bool
     ) -> dict[str, tuple[int, int]]:
-        """Take in Redis what is asked; the calls and tokens left there. `in_flight`: calls and streams here with it.
+        """Take in Redis, for a call that counts as in flight here, what is asked; the calls and tokens left there.
 
         Raises:
             Away: whether it was counted is unknown.
@@ -163,8 +148,8 @@ class SharedQuotas:
             part(self._replicas), FEWEST,
         ]  # fmt: skip
         for claim, want in zip(asked, wants, strict=True):
-            calls, streams = in_flight[claim.key]
-            words += [*_bounds(claim.quota), calls + self._ahead(claim).places, streams, *want]
+            calls, streams = self._counters.count(claim.key)
+            words += [*_bounds(claim.quota), calls + self._aheads[claim.key].places, streams, *want]
         granted = [0] * (3 * len(asked))
         left = [(0, 0)] * len(asked)
         try:
@@ -186,7 +171,7 @@ class SharedQuotas:
 
     def _want(self, claim: Claim, now: float) -> tuple[int, int, int]:
         """What to ask for ahead; the block before it ends."""
-        ahead = self._ahead(claim)
+        ahead = self._aheads[claim.key]
         want = ahead.want(now)
         if any(want):
             self._end(claim.key)
@@ -195,7 +180,7 @@ class SharedQuotas:
 
     def _grant(self, claim: Claim, granted: Sequence[int], left: tuple[int, int]) -> None:
         calls, tokens, places = granted
-        self._ahead(claim).grant(calls, tokens, places, left, monotonic())
+        self._aheads[claim.key].grant(calls, tokens, places, left, monotonic())
         self._asking.discard(claim.key)
         self._open.add(claim.key)
         self._tell_soon([claim], 0)
@@ -210,7 +195,7 @@ class SharedQuotas:
     def _put_back(self, covered: Sequence[Claim], tokens: int) -> None:
         """Into their blocks, of which `_end_over` gives back what is over by now."""
         for claim in covered:
-            self._ahead(claim).spend(claim.quota, tokens, -1)
+            self._aheads[claim.key].spend(claim.quota, tokens, -1)
             self._open.add(claim.key)
 
     def _end(self, key: str) -> None:
@@ -271,7 +256,7 @@ class SharedQuotas:
         self._counters.leave(claims, stream=stream)
         now = monotonic()
         for claim in claims:
-            if not self._ahead(claim).keeps(now) or stream or (tokens and claim.quota.counts_tokens):
+            if not self._aheads[claim.key].keeps(now) or stream or (tokens and claim.quota.counts_tokens):
                 self._tell_soon([claim], tokens)
 
     def adjusted(self, claims: Sequence[Claim], tokens: int) -> None:

@@ -15,7 +15,7 @@ from gateway.keys import KeyFault, Keyring
 from gateway.replicas.door import Door
 from gateway.replicas.door import Word as Bit
 from gateway.replicas.scripts import SUSPENDED
-from gateway.suspensions import Suspensions, SuspensionsUnreadable, Word, newer
+from gateway.suspensions import Mark, Suspensions, SuspensionsUnreadable, Word, newer
 
 _KEPT_SECONDS: Final = 400 * 86_400
 _AT_ONCE: Final = 500
@@ -40,7 +40,8 @@ class Suspended:
         self._suspensions = suspensions
         self._known = known
         self._keyring = keyring
-        self._told: dict[str, Word] = {}
+        self._mark: Mark = None
+        self._ours: dict[str, Word] = {}
         self.foreign = 0
 
     async def exchange(self) -> None:
@@ -49,10 +50,7 @@ class Suspended:
         Raises:
             Away: nothing was heard.
         """
-        try:
-            ours = self._suspensions.words()
-        except SuspensionsUnreadable:
-            ours = {}  # it is said elsewhere; what others suspended is heard all the same
+        ours = self._known_here()
         listed = sorted(ours.items())
         heard: dict[str, Word] = {}
         for at in range(0, max(1, len(listed)), _AT_ONCE):
@@ -66,6 +64,16 @@ class Suspended:
                 self._suspensions.hear(heard)
             except (SuspensionsUnreadable, OSError):
                 return  # heard again in a moment
+
+    def _known_here(self) -> dict[str, Word]:
+        """The words of this state; none while they cannot be read: what others suspended is heard all the same."""
+        mark = self._suspensions.mark()
+        if mark != self._mark:
+            try:
+                self._ours, self._mark = self._suspensions.words(), mark
+            except SuspensionsUnreadable:
+                return {}  # it is said elsewhere
+        return self._ours
 
     def _sealed(self, name: str, word: Word) -> str:
         if self._keyring is None:

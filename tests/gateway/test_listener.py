@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import logging
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -677,11 +678,31 @@ class Full(OneWrite):
         return b"HTTP/1.1 503 Full\r\ncontent-length: 4\r\n" + (KEEP if keeps else CLOSED) + body
 
 
+class At:
+    """A door at which each gets the same answer, and whose requests come again as they are in `known`."""
+
+    def __init__(self, answer: OneWrite) -> None:
+        self.answer = answer
+        self.known = set[bytes]()
+
+    def meet(self, _head: RawRequestMessage) -> OneWrite | None:
+        """See `answers.Door`."""
+        return self.answer
+
+    def remember(self, data: bytes, _head: RawRequestMessage) -> None:
+        """See `answers.Door`."""
+        self.known.add(data)
+
+    def meet_again(self, data: bytes) -> bytes | None:
+        """See `answers.Door`."""
+        return b"HTTP/1.1 503 Known\r\ncontent-length: 5\r\n\r\nknown" if data in self.known else None
+
+
 WHOLE = post(HOST, b"Content-Length: 2", body=b"{}")
 LAST = post(HOST, b"Content-Length: 2", CLOSE, body=b"{}")
 AT_THE_DOOR = {
     "one": ((LAST,), b"door"),
-    "one after another": ((WHOLE, LAST), b"door door"),
+    "one after another": ((post(HOST, b"Content-Length: 1", body=b"1"), LAST), b"door door"),
     "chunked": ((post(HOST, b"Transfer-Encoding: chunked", CLOSE, body=b"2\r\n{}\r\n0\r\n\r\n"),), b"door"),
     "without its body": ((LAST[:-1], LAST[-1:]), b"handler"),
     "in pieces": ((LAST[:20], LAST[20:]), b"door"),
@@ -700,10 +721,11 @@ def test_the_door_answers_what_comes_whole(run: Run[None], name: str) -> None:
     pieces, wanted = AT_THE_DOOR[name]
     asked = list[bytes]()
 
-    def door(head: RawRequestMessage) -> OneWrite | None:
-        assert head.path == "/v1/x"
-        asked.append(b"door")
-        return Full()
+    class Asked(At):
+        def meet(self, head: RawRequestMessage) -> OneWrite | None:
+            assert head.path == "/v1/x"
+            asked.append(b"door")
+            return super().meet(head)
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         asked.append(b"handler")
@@ -711,7 +733,7 @@ def test_the_door_answers_what_comes_whole(run: Run[None], name: str) -> None:
 
     async def scenario() -> None:
         listener = Listener(OPTIONS, detached_logger(logging.StreamHandler(io.StringIO())))
-        await listener.start(handle, door)
+        await listener.start(handle, Asked(Full()))
         reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
         received = b""
         for number, piece in enumerate(pieces):
@@ -740,14 +762,15 @@ def test_the_door_keeps_no_answers_for_who_does_not_read(run: Run[None]) -> None
         def written(self, method: str, *, keeps: bool) -> bytes:
             return b"HTTP/1.1 503 Full\r\ncontent-length: %d\r\n" % len(large) + KEEP + large
 
-    def door(_head: RawRequestMessage) -> OneWrite:
-        nonlocal answered
-        answered += 1
-        return Large()
+    class Asked(At):
+        def meet(self, head: RawRequestMessage) -> OneWrite | None:
+            nonlocal answered
+            answered += 1
+            return super().meet(head)
 
     async def scenario() -> None:
         listener = Listener(replace(OPTIONS, write_seconds=0.3), detached_logger(logging.StreamHandler(io.StringIO())))
-        await listener.start(strict, door)
+        await listener.start(strict, Asked(Large()))
         _reader, writer = await asyncio.open_connection("127.0.0.1", listener.port, limit=1024)
         with contextlib.suppress(ConnectionError):
             for _ in range(20):
@@ -758,5 +781,64 @@ def test_the_door_keeps_no_answers_for_who_does_not_read(run: Run[None]) -> None
         await listener.close(0.1)
 
         assert answered == 1
+
+    run(scenario())
+
+
+ENDLESS = post(HOST, b"Transfer-Encoding: chunked", body=b"")
+KNOWN = {
+    "at once": ((WHOLE,), b"known"),
+    "after another": ((post(HOST, b"Content-Length: 1", body=b"1"), WHOLE), b"full known"),
+    "with another behind it": ((WHOLE + WHOLE,), b"read read"),
+    "within a body": ((post(HOST, b"Content-Length: %d" % len(WHOLE), body=b""), WHOLE), b"read"),
+    "within a body in chunks": ((ENDLESS, b"%x\r\n" % len(WHOLE), WHOLE, b"\r\n0\r\n\r\n"), b"read"),
+    "within a head": ((b"GET /v1/x HTTP/1.1\r\nHost: a\r\nX: ", WHOLE), b""),
+    "after what came in pieces": ((WHOLE[:20], WHOLE[20:], WHOLE), b"full full"),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_what_is_known_is_answered_unread_between_two_requests_alone(run: Run[None], name: str) -> None:
+    """The same bytes within another request are part of it, and whatever the parser has begun, it ends."""
+    pieces, wanted = KNOWN[name]
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        await request.read()
+        return web.Response(text="read")
+
+    async def scenario() -> None:
+        listener = Listener(OPTIONS, detached_logger(logging.StreamHandler(io.StringIO())))
+        door = At(Full())
+        door.known.add(WHOLE)
+        await listener.start(handle, door)
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(0.02)  # so that the next piece is one of its own
+        writer.write_eof()
+        received = await reader.read()
+        writer.close()
+        await listener.close(0.1)
+
+        assert b" ".join(re.findall(rb"(?:\r\n\r\n)(known|full|read)", received)) == wanted
+
+    run(scenario())
+
+
+def test_a_known_connection_stays_and_is_not_taken_for_a_late_head(run: Run[None]) -> None:
+    """Its first request was answered, so the bound for its first head is over."""
+
+    async def scenario() -> None:
+        listener = Listener(replace(OPTIONS, head_seconds=0.1), detached_logger(logging.StreamHandler(io.StringIO())))
+        door = At(Full())
+        door.known.add(WHOLE)
+        await listener.start(strict, door)
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        for _ in range(3):
+            writer.write(WHOLE)
+            await reader.readuntil(b"known")
+            await asyncio.sleep(0.1)
+        writer.close()
+        await listener.close(0.1)
 
     run(scenario())

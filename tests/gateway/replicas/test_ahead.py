@@ -164,7 +164,7 @@ async def test_a_block_whose_reply_was_lost_is_given_back(private_redis: RedisSe
         assert number(private_redis, "u") == 30
         await asyncio.sleep(0.3)
         for _ in range(30):  # as many as ask for a block
-            one.quotas._ahead(claims[0]).seen(1, 0)
+            one.quotas._aheads[claims[0].key].seen(1, 0)
         proxy.cut = 1
         held = await one.quotas.claim(claims, 1, stream=False)
         assert number(private_redis, "u") > 31, "nothing was granted ahead"
