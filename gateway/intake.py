@@ -50,7 +50,7 @@ _SINGLE = frozenset(
     }
 )
 _FORBIDDEN = frozenset({b"content-encoding", b"upgrade", b"trailer", b"http2-settings"})
-_PORT = re.compile(r":[0-9]{1,5}")
+_PORT = re.compile(r":[0-9]{1,5}\Z")
 
 
 def check_head(request: web.BaseRequest, names: frozenset[str]) -> None:

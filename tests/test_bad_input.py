@@ -229,6 +229,7 @@ HOSTS = {
     "user": "127.0.0.1@api.example",
     "fragment": "127.0.0.1#x",
     "port that is none": "127.0.0.1:port",
+    "two ports": "127.0.0.1:80:90",
 }
 
 
