@@ -98,8 +98,7 @@ class Protocol(web.RequestHandler):
         before = self._request_count
         super().data_received(data)
         came = self._request_count - before
-        ends = came == 1 and self._messages[-1][1].is_eof() and whole_head(data) is not None
-        self._between = self._between and ends
+        self._between = self._between and came == 1 and self._messages[-1][1].is_eof() and whole_head(data) is not None
         if came:  # a whole head
             self._head_came()
             self._meet(data)

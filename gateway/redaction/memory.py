@@ -89,11 +89,12 @@ class Words:
         self._until: dict[bytes, float] = {}
 
     def __contains__(self, word: object) -> bool:
-        if word in self._own:
-            return True
         if not isinstance(word, str):
             return False
-        return self._until.get(_named(self._keyed, word.encode("utf-8", "surrogatepass")), 0.0) > self._clock()
+        return (
+            word in self._own
+            or self._until.get(_named(self._keyed, word.encode("utf-8", "surrogatepass")), 0.0) > self._clock()
+        )
 
     def add(self, words: Iterable[str]) -> None:
         """Words that were looked at."""
