@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.redaction.phrases import ANY
-from gateway.redaction.tables import Bytes, Graph, Lists, Vocabulary, numbers
+from gateway.redaction.tables import Bytes, Graph, Lists, Vocabulary, bits, numbers, signs
 from gateway.redaction.walk import BEGUN, PASSED, Words, put
 from gateway.redaction.wordforms import WordForms
 
@@ -46,7 +46,7 @@ def vocabulary(bearing: Mapping[bytes, tuple[int, ...]], forms: WordForms) -> Vo
         bounds,
         numbers(symbols),
         slots,
-        Lists.of({symbol: atoms for atoms, symbol in known.items()}, len(known)),
+        Lists.of(dict(enumerate(known)), len(known), backwards=True),
     )
 
 
@@ -109,6 +109,7 @@ class Known:
             hearing=_longer(
                 np.bitwise_or.reduceat(np.append(hearing, np.uint8(0)), starts[:-1]) * (np.diff(starts) > 0)
             ),
+            signs=_longer(signs(starts, atoms)),
             lately=np.zeros((_LATELY, 4), np.int64),
         )
 
@@ -136,6 +137,7 @@ class Known:
         symbol = self._symbols.get(atoms)
         if symbol is None:
             symbol = self._symbols[atoms] = self._next
+            atoms = tuple(sorted(atoms, reverse=True))
             self._next += 1
             words = self.words
             start = int(words.atom_starts[symbol])
@@ -150,12 +152,14 @@ class Known:
                     heard_starts=_longer(words.heard_starts),
                     heard=_longer(words.heard),
                     hearing=_longer(words.hearing),
+                    signs=_longer(words.signs),
                 )
             words.atoms[start:end] = atoms
             words.atom_starts[symbol + 1] = end
             words.heard[first:last] = heard
             words.heard_starts[symbol + 1] = last
             words.hearing[symbol] = np.bitwise_or.reduce(self._hearing[list(atoms)])
+            words.signs[symbol] = np.bitwise_or.reduce(bits(np.array(atoms, np.int32)))
         return symbol
 
     def further(self, piece: bytes) -> Further:
