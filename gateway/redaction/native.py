@@ -38,21 +38,12 @@ def native(function: _F) -> _F:
     It becomes a part of each function that calls it: to hand on fifty arrays would take longer than most of what is
     done with them.
     """
-    return _compiled(function, forceinline=True)
-
-
-def apart(function: _F) -> _F:
-    """The same, but called where it stands: for what many call, and whose arguments are few."""
-    return _compiled(function)
-
-
-def _compiled(function: _F, **options: bool) -> _F:
-    """References are not counted: each call of one function by another would count those of all arrays."""
     made = cast("Callable[..., Callable[[_F], _F]]", numba.njit)
+    options = {"forceinline": True, "_nrt": False}  # to count references to all arrays at each call would take longest
     try:
-        return made(cache=True, _nrt=False, **options)(function)
+        return made(cache=True, **options)(function)
     except RuntimeError:  # there is nowhere to keep it
-        return made(_nrt=False, **options)(function)
+        return made(**options)(function)
 
 
 @native
@@ -170,5 +161,3 @@ signs_at = cast("Callable[[Addresses, int], Signs]", _reader(types.Array(types.u
 """The same, of 64 bits each that are no numbers."""
 bytes_at = cast("Callable[[Addresses, int], Bytes]", _reader(types.Array(types.uint8, 1, "C"), 1))
 """The same, of bytes."""
-bits_at = cast("Callable[[Addresses, int], Bytes]", _reader(types.Array(types.uint8, 2, "C"), 1))
-"""The same, of bytes in columns."""

@@ -14,7 +14,6 @@ import numpy as np
 from gateway.redaction.native import (
     Addresses,
     addresses,
-    apart,
     bytes_at,
     counts_at,
     index_of,
@@ -276,7 +275,7 @@ def _symbol(text: Bytes, start: int, end: int, lately: Longs, table: Addresses) 
     return symbol
 
 
-@apart
+@native
 def _sought(text: Bytes, start: int, end: int, table: Addresses) -> int:
     """The same, in all that is known."""
     words, _ways, _room, _stands = _given(table)
@@ -455,7 +454,7 @@ def _sort(places: Numbers, count: int) -> None:
         _sift(places, 0, end)
 
 
-@apart
+@native
 def _kept(places: Numbers, count: int, table: Addresses) -> int:
     """The stand of some places, which are put in order."""
     if count == 0:
@@ -540,7 +539,7 @@ def _step(symbol: int, here: Numbers, low: int, high: int, there: Numbers, room:
     return found
 
 
-@apart
+@native
 def _led(stand: int, symbol: int, table: Addresses) -> int:
     """Where one stands who goes on by a word."""
     words, ways, room, stands = _given(table)
@@ -552,7 +551,7 @@ def _led(stand: int, symbol: int, table: Addresses) -> int:
     return _answered(stand, symbol, _LED, _kept(room.there, count, table), stands)
 
 
-@apart
+@native
 def _opened(symbol: int, table: Addresses) -> int:
     """Where one stands who begins with a word."""
     words, ways, room, stands = _given(table)
@@ -574,7 +573,7 @@ def _may_go_on(row: int, symbol: int, ways: Ways, words: Words) -> bool:
     return row == 0 or ways.following[row] & words.signs[symbol] != 0
 
 
-@apart
+@native
 def _begun(symbol: int, after: int, table: Addresses) -> int:
     """Where one stands behind a word, followed by another, at which phrases are noticed that begin with it."""
     words, ways, room, stands = _given(table)
@@ -609,7 +608,7 @@ def _noted(key: int, end: int, ways: Ways, stands: Stands) -> int:
     return end
 
 
-@apart
+@native
 def _passing(before: int, symbol: int, table: Addresses) -> int:
     """Where in `passes` the places between two words are from which something is noticed at the second.
 
@@ -648,7 +647,7 @@ def _passing(before: int, symbol: int, table: Addresses) -> int:
     return _answered(before, symbol, _PASSED, start, stands)
 
 
-@apart
+@native
 def _passed(before: int, symbol: int, after: int, table: Addresses) -> int:
     """Where phrases stand before a word, between two others, that are noticed at it and do not begin with it."""
     start = _passing(before, symbol, table)
@@ -680,7 +679,7 @@ def _back(way: int, count: int, now: int, room: Room, ways: Ways) -> int:
     return count
 
 
-@apart
+@native
 def _farther(stand: int, symbol: int, table: Addresses) -> int:
     """Where phrases stand before a word by which one comes to a stand."""
     words, ways, room, stands = _given(table)
@@ -785,7 +784,7 @@ def _ends(stand: int, begin: int, at: int, found: Numbers, total: int, stands: S
     return total
 
 
-@apart
+@native
 def _follow(
     symbols: Numbers, begin: int, at: int, stand: int, most: int, found: Numbers, total: int, table: Addresses
 ) -> int:
@@ -801,7 +800,7 @@ def _follow(
     return total if stand >= 0 else _FULL
 
 
-@apart
+@native
 def _approach(stand: int, symbols: Numbers, at: int, depth: int, table: Addresses) -> int:
     """Where one stands behind a word who began, so many words before it, at a stand where some begin who notice it."""
     words, ways, room, stands = _given(table)
