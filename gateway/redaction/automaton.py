@@ -78,13 +78,7 @@ class Automaton:
         starts, ends, symbols = (np.empty(len(data), np.int32) for _ in range(3))
         count = cut(data, _KINDS, known.marks, starts, ends, symbols, self._given())
         symbols = symbols[:count]
-        met: dict[bytes, int] = {}
-        for at in (symbols < 0).nonzero()[0].tolist():
-            word = text[starts[at] : ends[at]]
-            symbol = met.get(word)
-            if symbol is None:
-                symbol = met[word] = known.symbol(word)
-            symbols[at] = symbol
+        known.learn(data, starts, ends, symbols, self._given)
         return Text(self, text, starts[:count], ends[:count], symbols)
 
     def phrases(self, symbols: Numbers) -> Iterator[tuple[int, int, int]]:

@@ -49,6 +49,10 @@ class Words(NamedTuple):
     """By symbol, what is noticed at it: 1 for what begins with it, 2 for what does not, 3 for both."""
     signs: Signs
     """By symbol, that of its atoms."""
+    sets: Numbers
+    """The symbols of added words, found by the hash of their atoms as words are by theirs."""
+    sizes: Numbers
+    """How many symbols there are, how many words and letters were added, and how many symbols are in `sets`."""
     lately: Longs
     """Words that were looked up last, each where its letters say: those, eight to a number, and its symbol."""
 
@@ -187,7 +191,7 @@ def given(words: Words, ways: Ways, room: Room, stands: Stands) -> Addresses:
 
 
 @native
-def _given(table: Addresses) -> tuple[Words, Ways, Room, Stands]:
+def taken(table: Addresses) -> tuple[Words, Ways, Room, Stands]:
     """What `given` was given."""
     return (
         Words(
@@ -205,12 +209,12 @@ def _given(table: Addresses) -> tuple[Words, Ways, Room, Stands]:
             counts_at(table, 11),
             bytes_at(table, 12),
             signs_at(table, 13),
-            longs_at(table, 14),
+            counts_at(table, 14),
+            counts_at(table, 15),
+            longs_at(table, 16),
         ),
         Ways(
-            rows_at(table, 15),
-            counts_at(table, 16),
-            counts_at(table, 17),
+            rows_at(table, 17),
             counts_at(table, 18),
             counts_at(table, 19),
             counts_at(table, 20),
@@ -220,34 +224,36 @@ def _given(table: Addresses) -> tuple[Words, Ways, Room, Stands]:
             counts_at(table, 24),
             counts_at(table, 25),
             counts_at(table, 26),
-            signs_at(table, 27),
+            counts_at(table, 27),
             counts_at(table, 28),
-            counts_at(table, 29),
+            signs_at(table, 29),
             counts_at(table, 30),
-            rows_at(table, 31),
+            counts_at(table, 31),
             counts_at(table, 32),
-            counts_at(table, 33),
+            rows_at(table, 33),
             counts_at(table, 34),
             counts_at(table, 35),
             counts_at(table, 36),
             counts_at(table, 37),
-            bytes_at(table, 38),
+            counts_at(table, 38),
+            counts_at(table, 39),
+            bytes_at(table, 40),
         ),
         Room(
-            counts_at(table, 39),
-            counts_at(table, 40),
             counts_at(table, 41),
             counts_at(table, 42),
             counts_at(table, 43),
-        ),
-        Stands(
             counts_at(table, 44),
             counts_at(table, 45),
-            rows_at(table, 46),
+        ),
+        Stands(
+            counts_at(table, 46),
             counts_at(table, 47),
             rows_at(table, 48),
             counts_at(table, 49),
-            counts_at(table, 50),
+            rows_at(table, 50),
+            counts_at(table, 51),
+            counts_at(table, 52),
         ),
     )
 
@@ -256,7 +262,7 @@ def _given(table: Addresses) -> tuple[Words, Ways, Room, Stands]:
 def _symbol(text: Bytes, start: int, end: int, lately: Longs, table: Addresses) -> int:
     """The symbol of a word; -1 if it is not known."""
     if end - start > _FEW:
-        return _sought(text, start, end, table)
+        return sought(text, start, end, table)
     first = np.uint64(0)
     for at in range(start, min(end, start + 8)):
         first = (first << np.uint64(8)) | np.uint64(text[at])
@@ -267,7 +273,7 @@ def _symbol(text: Bytes, start: int, end: int, lately: Longs, table: Addresses) 
     row = np.int64(mixed >> np.uint64(32)) & (len(lately) - 1)
     if lately[row, 0] == np.int64(first) and lately[row, 1] == np.int64(second):
         return int(lately[row, 2])
-    symbol = _sought(text, start, end, table)
+    symbol = sought(text, start, end, table)
     if symbol >= 0:
         lately[row, 0] = np.int64(first)
         lately[row, 1] = np.int64(second)
@@ -276,9 +282,9 @@ def _symbol(text: Bytes, start: int, end: int, lately: Longs, table: Addresses) 
 
 
 @native
-def _sought(text: Bytes, start: int, end: int, table: Addresses) -> int:
+def sought(text: Bytes, start: int, end: int, table: Addresses) -> int:
     """The same, in all that is known."""
-    words, _ways, _room, _stands = _given(table)
+    words, _ways, _room, _stands = taken(table)
     key = hashed(text, start, end)
     word = looked_up(words.letters, words.starts, words.slots, text, start, end, key)
     if word >= 0:
@@ -302,7 +308,7 @@ def cut(
         symbols: what each is.
         table: see `given`.
     """
-    words, _ways, _room, _stands = _given(table)
+    words, _ways, _room, _stands = taken(table)
     count = 0
     at = 0
     size = len(text)
@@ -326,7 +332,7 @@ def cut(
 
 
 @native
-def _run(starts: Numbers, row: int) -> tuple[int, int]:
+def run_of(starts: Numbers, row: int) -> tuple[int, int]:
     """Where a row begins and ends."""
     return whole(starts[row]), whole(starts[row + 1])
 
@@ -338,7 +344,7 @@ def _run_at(heads: Numbers, row: int, column: int) -> tuple[int, int]:
 
 
 @native
-def _bit(atom: int) -> np.uint64:
+def bit_of(atom: int) -> np.uint64:
     """Where in a sign the bit of an atom is; see `tables.bits`."""
     return np.uint64(atom if atom < USUAL else atom % (64 - USUAL) + USUAL)
 
@@ -346,11 +352,11 @@ def _bit(atom: int) -> np.uint64:
 @native
 def _bears(atom: int, symbol: int, words: Words) -> bool:
     """Whether a word bears an atom."""
-    if not words.signs[symbol] >> _bit(atom) & np.uint64(1):
+    if not words.signs[symbol] >> bit_of(atom) & np.uint64(1):
         return False
     if atom < USUAL:
         return True
-    low, high = _run(words.atom_starts, symbol)
+    low, high = run_of(words.atom_starts, symbol)
     for at in range(low, high):  # noqa: SIM110  # machine code, not a generator
         if words.atoms[at] == atom:
             return True
@@ -459,7 +465,7 @@ def _kept(places: Numbers, count: int, table: Addresses) -> int:
     """The stand of some places, which are put in order."""
     if count == 0:
         return 0
-    _words, ways, _room, stands = _given(table)
+    _words, ways, _room, stands = taken(table)
     _sort(places, count)
     mixed = np.uint32(2166136261)
     for number in range(count):
@@ -522,12 +528,12 @@ def _step(symbol: int, here: Numbers, low: int, high: int, there: Numbers, room:
             continue
         edge, end = _run_at(ways.heads, place, 0)
         sieve = whole(ways.heads[place, 5]) >> 1
-        low, high = _run(words.atom_starts, symbol)
+        low, high = run_of(words.atom_starts, symbol)
         for one in range(low, high):
             atom = whole(words.atoms[one])
             if atom < USUAL:
                 break
-            if held >> _bit(atom) & np.uint64(1) and (sieve == 0 or _passes(sieve, atom, ways)):
+            if held >> bit_of(atom) & np.uint64(1) and (sieve == 0 or _passes(sieve, atom, ways)):
                 at = index_of(ways.edge_atoms, edge, end, atom)
                 if at >= 0:
                     found = _lead(at, ways.edge_offsets, ways.edge_targets, there, found, now, room, ways)
@@ -542,7 +548,7 @@ def _step(symbol: int, here: Numbers, low: int, high: int, there: Numbers, room:
 @native
 def _led(stand: int, symbol: int, table: Addresses) -> int:
     """Where one stands who goes on by a word."""
-    words, ways, room, stands = _given(table)
+    words, ways, room, stands = taken(table)
     known = _recalled(stand, symbol, _LED, stands)
     if known >= 0:
         return known
@@ -554,14 +560,14 @@ def _led(stand: int, symbol: int, table: Addresses) -> int:
 @native
 def _opened(symbol: int, table: Addresses) -> int:
     """Where one stands who begins with a word."""
-    words, ways, room, stands = _given(table)
+    words, ways, room, stands = taken(table)
     known = _recalled(symbol, 0, _OPENED, stands)
     if known >= 0:
         return known
     room.clock[0] += 1
     now = room.clock[0]
     count = 0
-    low, high = _run(words.atom_starts, symbol)
+    low, high = run_of(words.atom_starts, symbol)
     for one in range(low, high):
         count = _lead(words.atoms[one], ways.opening_starts, ways.opening, room.there, count, now, room, ways)
     return _answered(symbol, 0, _OPENED, _kept(room.there, count, table), stands)
@@ -576,17 +582,17 @@ def _may_go_on(row: int, symbol: int, ways: Ways, words: Words) -> bool:
 @native
 def _begun(symbol: int, after: int, table: Addresses) -> int:
     """Where one stands behind a word, followed by another, at which phrases are noticed that begin with it."""
-    words, ways, room, stands = _given(table)
+    words, ways, room, stands = taken(table)
     known = _recalled(symbol, after, _BEGUN, stands)
     if known >= 0:
         return known
     room.clock[0] += 1
     now = room.clock[0]
     count = 0
-    low, high = _run(words.heard_starts, symbol)
+    low, high = run_of(words.heard_starts, symbol)
     for one in range(low, high):
         atom = words.heard[one]
-        low, high = _run(ways.starting_starts, atom)
+        low, high = run_of(ways.starting_starts, atom)
         for number in range(low, high):
             if _may_go_on(ways.starting_rows[number], after, ways, words):
                 anchor = ways.starting[number]
@@ -599,7 +605,7 @@ def _noted(key: int, end: int, ways: Ways, stands: Stands) -> int:
     """Add the places of a key to `passes`, if there is room, and say where that ends; none if `key` is -1."""
     if key < 0:
         return end
-    low, high = _run(ways.passing_offsets, key)
+    low, high = run_of(ways.passing_offsets, key)
     for at in range(low, high):
         if end + 2 <= len(stands.passes):
             stands.passes[end] = ways.passing[at]
@@ -614,25 +620,25 @@ def _passing(before: int, symbol: int, table: Addresses) -> int:
 
     What begins with the second is not meant. 0 if there are none.
     """
-    words, ways, _room, stands = _given(table)
+    words, ways, _room, stands = taken(table)
     known = _recalled(before, symbol, _PASSED, stands)
     if known >= 0:
         return known
     start = int(stands.total[1])
     end = start + 1
-    low, high = _run(words.heard_starts, symbol)
+    low, high = run_of(words.heard_starts, symbol)
     for one in range(low, high):
         atom = words.heard[one]
         held = _sign(ways.passing_heads[atom, 1], ways.passing_heads[atom, 2]) & words.signs[before]
         if not held:
             continue
         key, last = _run_at(ways.passing_heads, atom, 0)
-        low, high = _run(words.atom_starts, before)
+        low, high = run_of(words.atom_starts, before)
         for other in range(low, high):
             borne = whole(words.atoms[other])
             if borne < USUAL:
                 break
-            if held >> _bit(borne) & np.uint64(1):
+            if held >> bit_of(borne) & np.uint64(1):
                 end = _noted(index_of(ways.passing_atoms, key, last, borne), end, ways, stands)
         usual = held & _USUALLY
         while usual:
@@ -653,7 +659,7 @@ def _passed(before: int, symbol: int, after: int, table: Addresses) -> int:
     start = _passing(before, symbol, table)
     if start <= 0:
         return start
-    words, ways, room, stands = _given(table)
+    words, ways, room, stands = taken(table)
     room.clock[0] += 1
     now = room.clock[0]
     count = 0
@@ -669,7 +675,7 @@ def _passed(before: int, symbol: int, after: int, table: Addresses) -> int:
 @native
 def _back(way: int, count: int, now: int, room: Room, ways: Ways) -> int:
     """Stand where a way comes from; how many places there are then."""
-    low, high = _run(ways.way_offsets, way)
+    low, high = run_of(ways.way_offsets, way)
     for at in range(low, high):
         source = ways.way_sources[at]
         if room.seen[source] != now:
@@ -682,7 +688,7 @@ def _back(way: int, count: int, now: int, room: Room, ways: Ways) -> int:
 @native
 def _farther(stand: int, symbol: int, table: Addresses) -> int:
     """Where phrases stand before a word by which one comes to a stand."""
-    words, ways, room, stands = _given(table)
+    words, ways, room, stands = taken(table)
     known = _recalled(stand, symbol, _FARTHER, stands)
     if known >= 0:
         return known
@@ -699,7 +705,7 @@ def _farther(stand: int, symbol: int, table: Addresses) -> int:
             way += 1
         if way == last:
             continue
-        low, high = _run(words.atom_starts, symbol)
+        low, high = run_of(words.atom_starts, symbol)
         for one in range(low, high):
             atom = whole(words.atoms[one])
             if atom < USUAL:
@@ -746,7 +752,7 @@ def _comes(place: int, symbol: int, now: int, room: Room, ways: Ways, words: Wor
     low, high = _run_at(ways.heads, place, 3)
     for way in range(low, high):
         if _bears(ways.way_atoms[way], symbol, words):
-            low, high = _run(ways.way_offsets, way)
+            low, high = run_of(ways.way_offsets, way)
             for at in range(low, high):
                 if room.seen[ways.way_sources[at]] == now:
                     return True
@@ -789,7 +795,7 @@ def _follow(
     symbols: Numbers, begin: int, at: int, stand: int, most: int, found: Numbers, total: int, table: Addresses
 ) -> int:
     """Note what ends at a word behind which one stands, or later; how many there are then, or `_FULL`."""
-    _words, _ways, _room, stands = _given(table)
+    _words, _ways, _room, stands = taken(table)
     later = at
     while stand > 0:
         total = _ends(stand, begin, later, found, total, stands)
@@ -803,7 +809,7 @@ def _follow(
 @native
 def _approach(stand: int, symbols: Numbers, at: int, depth: int, table: Addresses) -> int:
     """Where one stands behind a word who began, so many words before it, at a stand where some begin who notice it."""
-    words, ways, room, stands = _given(table)
+    words, ways, room, stands = taken(table)
     here, there = room.here, room.there
     count = 0
     low, high = _run_at(stands.bounds, stand, 0)
@@ -832,7 +838,7 @@ def hear(symbols: Numbers, found: Numbers, so_far: Numbers, most: int, table: Ad
     Returns:
         Whether it came to the end; else there is no room for one stand more.
     """
-    words, _ways, room, stands = _given(table)
+    words, _ways, room, stands = taken(table)
     size = len(symbols)
     for at in range(so_far[0], size):
         so_far[0] = at
@@ -887,7 +893,7 @@ def under_way(
     Returns:
         Whether it came to the end, as `hear`.
     """
-    _words, ways, _room, stands = _given(table)
+    _words, ways, _room, stands = taken(table)
     size = len(symbols)
     for begin in range(low, size):
         stand = _opened(symbols[begin], table)
