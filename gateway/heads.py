@@ -1,0 +1,69 @@
+"""A request as bytes: its head, the digits of its length, its body; and a head that is known when it comes again.
+
+A caller's client sends the same head with each request, but for the length. Where a request comes whole between two
+others, and its head is byte for byte one that the parser read before on this connection, the parser would make of it
+what it made then. Only its body is new.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from aiohttp.http import RawRequestMessage
+from aiohttp.streams import EmptyStreamReader
+from msgspec import Struct
+
+_MOST_DIGITS: Final = 9
+_LENGTH: Final = re.compile(rb"\r\ncontent-length: ?([0-9]{1,%d})\r\n" % _MOST_DIGITS, re.IGNORECASE).search
+
+
+def split(data: bytes) -> tuple[bytes, bytes] | None:
+    """The head of a request, before and behind the digits of its length; None if `data` is not all of one request.
+
+    The second is empty where no length is told. What is sent in chunks is never taken for whole.
+    """
+    end = data.find(b"\r\n\r\n")
+    length = _LENGTH(data, 0, end + 2)
+    if length is None:
+        return (data, b"") if 0 < end == len(data) - 4 else None
+    if len(data) != end + 4 + int(length[1]):
+        return None
+    return data[: length.start(1)], data[length.end(1) : end + 4]
+
+
+class Known(Struct, eq=False):
+    """A head that a connection was asked under, and what was learnt of it.
+
+    Attributes:
+        before, behind: as `split` gives them, the second not empty. They hold a key.
+        message: what the parser made of it. Its length is that of the first body.
+        said: what the handler learnt of it, which is true of whatever comes with the same bytes.
+    """
+
+    before: bytes
+    behind: bytes
+    message: RawRequestMessage
+    said: object = None
+
+    def __repr__(self) -> str:
+        return "<Known>"
+
+    def body(self, data: bytes) -> bytes | None:
+        """The body of a request that has this head but for its length, and is whole; else None."""
+        start = len(self.before)
+        end = data.find(b"\r", start, start + _MOST_DIGITS + 1)
+        if not (data.startswith(self.before) and data.startswith(self.behind, end) and data[start:end].isdigit()):
+            return None
+        body = data[end + len(self.behind) :]
+        return body if len(body) == int(data[start:end]) else None
+
+
+class Came(EmptyStreamReader):
+    """The body of a request under a known head: here to its end, and nothing of it is read any more."""
+
+    __slots__ = ("body",)
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__()
+        self.body = body
