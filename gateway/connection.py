@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage, StreamWriter
-from aiohttp.streams import StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import ERROR, _ErrInfo
 
 from gateway.answers import Answer, OneWrite, WholeAnswer
@@ -42,7 +42,7 @@ class Protocol(web.RequestHandler):
     A request is handled in the connection's own task, which is cancelled when the caller is gone.
     """
 
-    __slots__ = ("_between", "_head_timer", "_known", "_options", "_peer", "_server", "_write_timer", "stalled")
+    __slots__ = ("_body", "_head_timer", "_known", "_options", "_owed", "_peer", "_server", "_write_timer", "stalled")
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, logger: logging.Logger) -> None:
         options = server.options
@@ -64,7 +64,8 @@ class Protocol(web.RequestHandler):
         self._server = server
         self._options = options
         self._peer: str | None = None
-        self._between = True
+        self._owed: int | None = 0  # 0: between two requests; None: nobody can say
+        self._body = EMPTY_PAYLOAD
         self._known: Known | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
@@ -94,7 +95,7 @@ class Protocol(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        stands = self._between and not (self._busy or self._messages or self._close or self._force_close)
+        stands = self._owed == 0 and not (self._busy or self._messages or self._close or self._force_close)
         if stands and self._met_again(data):
             return
         if (stands and self._came_again(data)) or self._parsed(data):
@@ -108,12 +109,28 @@ class Protocol(web.RequestHandler):
         before = self._request_count
         super().data_received(data)
         came = self._request_count - before
-        message, payload = self._messages[-1] if came == 1 else (None, None)
-        head = split(data) if self._between and payload is not None and payload.is_eof() else None
-        self._between, self._known = head is not None, None
-        if head is not None and head[1] and isinstance(message, RawRequestMessage):
-            self._known = Known(*head, message)
+        if self._owed is not None and not self._counts(data, came):
+            self._owed = self._known = None
         return came
+
+    def _counts(self, data: bytes, came: int) -> bool:
+        """Count what is owed of a body, so that it is known where the next request begins; whether it still is.
+
+        Once it is not, it never is again. The parser, which has read the same, must find the body's end there, too.
+        """
+        if self._owed:
+            self._owed -= len(data)
+            if came or self._owed < 0:
+                return False
+        else:
+            parts = split(data) if came == 1 else None
+            if parts is None:
+                return False
+            message, self._body = self._messages[-1]
+            if isinstance(message, _ErrInfo):
+                return False
+            self._known, self._owed = Known.of(parts, message, self._known), parts.missing
+        return self._body.is_eof() == (self._owed == 0)
 
     def _came_again(self, data: bytes) -> bool:
         """Take a request whose head is known, past the parser, which holds nothing; whether it is one."""
@@ -156,7 +173,7 @@ class Protocol(web.RequestHandler):
         self._take()
         if not self._write(answer, message.method, keeps=not message.should_close):
             self.force_close()
-        elif self._between:
+        elif self._owed == 0:
             door.remember(data, message)
         self._stays()
 

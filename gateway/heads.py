@@ -8,7 +8,7 @@ what it made then. Only its body is new.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp.http import RawRequestMessage
 from aiohttp.streams import EmptyStreamReader
@@ -18,18 +18,26 @@ _MOST_DIGITS: Final = 9
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: ?([0-9]{1,%d})\r\n" % _MOST_DIGITS, re.IGNORECASE).search
 
 
-def split(data: bytes) -> tuple[bytes, bytes] | None:
-    """The head of a request, before and behind the digits of its length; None if `data` is not all of one request.
+class Parts(NamedTuple):
+    """A head, `before` and `behind` the digits of its length (the second empty where it tells none), and how many
+    bytes of its body are `missing`."""
 
-    The second is empty where no length is told. What is sent in chunks is never taken for whole.
+    before: bytes
+    behind: bytes
+    missing: int
+
+
+def split(data: bytes) -> Parts | None:
+    """The parts of a request; None if `data` has not all of its head, or more than all of it.
+
+    A body that is sent in chunks is not seen: whoever has read the head knows of it.
     """
     end = data.find(b"\r\n\r\n")
     length = _LENGTH(data, 0, end + 2)
     if length is None:
-        return (data, b"") if 0 < end == len(data) - 4 else None
-    if len(data) != end + 4 + int(length[1]):
-        return None
-    return data[: length.start(1)], data[length.end(1) : end + 4]
+        return Parts(data, b"", 0) if 0 < end == len(data) - 4 else None
+    missing = end + 4 + int(length[1]) - len(data)
+    return Parts(data[: length.start(1)], data[length.end(1) : end + 4], missing) if missing >= 0 else None
 
 
 class Known(Struct, eq=False):
@@ -48,6 +56,15 @@ class Known(Struct, eq=False):
 
     def __repr__(self) -> str:
         return "<Known>"
+
+    @classmethod
+    def of(cls, parts: Parts, message: RawRequestMessage, last: Known | None) -> Known | None:
+        """What was just read, with what was learnt of the `last` one if it is the same; None if it tells no length."""
+        before, behind, _missing = parts
+        if not behind:
+            return None
+        same = last is not None and last.before == before and last.behind == behind
+        return cls(before, behind, message, last.said if last is not None and same else None)
 
     def body(self, data: bytes) -> bytes | None:
         """The body of a request that has this head but for its length, and is whole; else None."""

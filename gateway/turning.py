@@ -79,10 +79,10 @@ class Door:
 
 def _known_by(data: bytes) -> bytes | None:
     head = split(data)
-    if head is None:
+    if head is None or head.missing:
         return None
-    before, behind = head  # they hold a key
-    return blake2b(b"%d %b%b" % (len(before), before, behind), digest_size=16).digest()
+    # They hold a key.
+    return blake2b(b"%d %b%b" % (len(head.before), head.before, head.behind), digest_size=16).digest()
 
 
 class TurnedAway(OneWrite):
