@@ -15,12 +15,14 @@ from aiohttp.streams import EmptyStreamReader
 from msgspec import Struct
 
 _MOST_DIGITS: Final = 9
+_LONGEST: Final = 4096
+"""Bytes of a head that is kept. A client's own has some hundreds."""
+
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: ?([0-9]{1,%d})\r\n" % _MOST_DIGITS, re.IGNORECASE).search
 
 
 class Parts(NamedTuple):
-    """A head, `before` and `behind` the digits of its length (the second empty where it tells none), and how many
-    bytes of its body are `missing`."""
+    """A head before and behind the digits of its length (the second empty: none told), and how much body is missing."""
 
     before: bytes
     behind: bytes
@@ -46,7 +48,8 @@ class Known(Struct, eq=False):
     Attributes:
         before, behind: as `split` gives them, the second not empty. They hold a key.
         message: what the parser made of it. Its length is that of the first body.
-        said: what the handler learnt of it, which is true of whatever comes with the same bytes.
+        said: what the handler learnt of it, which is true of whatever comes with the same bytes; None until it says
+            so, and then the parser reads each.
     """
 
     before: bytes
@@ -59,15 +62,20 @@ class Known(Struct, eq=False):
 
     @classmethod
     def of(cls, parts: Parts, message: RawRequestMessage, last: Known | None) -> Known | None:
-        """What was just read, with what was learnt of the `last` one if it is the same; None if it tells no length."""
+        """What was just read, with what was learnt of the `last` one if it is the same.
+
+        None if it tells no length, or is longer than what is worth keeping on every connection.
+        """
         before, behind, _missing = parts
-        if not behind:
+        if not behind or len(before) + len(behind) > _LONGEST:
             return None
         same = last is not None and last.before == before and last.behind == behind
         return cls(before, behind, message, last.said if last is not None and same else None)
 
     def body(self, data: bytes) -> bytes | None:
-        """The body of a request that has this head but for its length, and is whole; else None."""
+        """The body of a whole request that has this head but for its length; else None, or if nothing is said."""
+        if self.said is None:
+            return None
         start = len(self.before)
         end = data.find(b"\r", start, start + _MOST_DIGITS + 1)
         if not (data.startswith(self.before) and data.startswith(self.behind, end) and data[start:end].isdigit()):
@@ -77,10 +85,17 @@ class Known(Struct, eq=False):
 
 
 class Came(EmptyStreamReader):
-    """The body of a request under a known head: here to its end, and nothing of it is read any more."""
+    """The body of a request under a known head, here to its end."""
 
     __slots__ = ("body",)
 
     def __init__(self, body: bytes) -> None:
         super().__init__()
         self.body = body
+
+    def at_eof(self) -> bool:
+        return not self.body
+
+    async def readany(self) -> bytes:
+        taken, self.body = self.body, b""
+        return taken

@@ -110,10 +110,7 @@ class Relay:
             return known.said
         headers = request.headers
         target = force.targets.find(request.method, request.raw_path, headers)
-        said = Said(force, target, headers.get(TRACEPARENT), head_fault(request._message, force.host_names))
-        if known is not None:
-            known.said = said
-        return said
+        return Said(force, target, headers.get(TRACEPARENT), head_fault(request._message, force.host_names))
 
     async def _pass(self, request: Request, passage: Passage, said: Said) -> Answer:
         bundle, bounds = passage.force.bundle, passage.force.bundle.settings.limits
@@ -125,6 +122,8 @@ class Relay:
         if said.key is None:
             said.key = key_shown(request.headers)
         caller = passage.caller = bundle.callers.recognise(said.key)
+        if request.known is not None:
+            request.known.said = said  # a stranger's is read anew each time
         now, latest = self._clock.read()
         asked = said.asked
         if asked is None or asked.caller is not caller:

@@ -94,6 +94,15 @@ async def test_a_revoked_key_is_refused_under_a_known_head(gateway: Gateway, kno
     assert all(known)
 
 
+async def test_a_strangers_head_is_not_known(gateway: Gateway, known: list[bool]) -> None:
+    """Nothing is kept for who showed no good key: each of its requests is read and refused as the first."""
+    async with Connection(gateway.application.port) as connection:
+        answers = [await connection.ask(asked("zrg_" + "0" * 16 + "_" + "0" * 49)) for _ in range(3)]
+
+    assert {(answer.status, answer.code) for answer in answers} == {(401, "unauthenticated")}
+    assert known == []
+
+
 async def test_a_known_head_is_judged_by_what_is_in_force(gateway: Gateway, known: list[bool]) -> None:
     """After a reload nothing is taken from before it: neither the processor, nor the policy, nor the names of the host."""
     path = gateway.configuration / "processors" / "simulated-openai.yaml"

@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.heads import Known, split
+from gateway.heads import Came, Known, split
 from gateway.intake import whole
 
 HEAD = b"POST /v1/x HTTP/1.1\r\nhost: a\r\n"
@@ -61,6 +61,7 @@ def known(data: bytes) -> Known:
     assert read is not None
     made = Known.of(parts, read[0], None)
     assert made is not None
+    made.said = True
     return made
 
 
@@ -156,3 +157,38 @@ def test_what_is_known_is_not_shown() -> None:
     """A head holds a key."""
     assert "a-key" not in repr(known(FIRST))
     assert "a-key" not in str([known(FIRST)])
+
+
+def test_the_parser_reads_until_something_is_learnt() -> None:
+    """Who does not say that it knows a head is given each request as it was read; of the same head it is not lost."""
+    first, other = known(FIRST), known(FIRST.replace(b"a-key", b"other"))
+    parts = split(FIRST)
+    assert parts is not None
+
+    again = Known.of(parts, first.message, first)
+    anew = Known.of(parts, first.message, other)
+
+    assert again is not None
+    assert anew is not None
+    assert (again.body(FIRST), anew.body(FIRST)) == (b"body", None)
+
+
+@pytest.mark.parametrize(("length", "kept"), [(4096, True), (4097, False)])
+def test_a_long_head_is_not_kept(length: int, kept: bool) -> None:
+    """It would be held by each connection that stands idle."""
+    data = FIRST[:-8] + b"\r\nx: " + b"y" * (length - len(FIRST) + 4 - 4) + b"\r\n\r\nbody"
+    parts, read = split(data), parsed(data)
+    assert parts is not None
+    assert read is not None
+
+    assert len(parts.before) + len(parts.behind) == length
+    assert (Known.of(parts, read[0], None) is not None) == kept
+
+
+async def test_a_body_that_came_can_be_read_as_any_other() -> None:
+    """Once, by whoever reads it piece by piece."""
+    body = Came(b"text")
+
+    assert (body.is_eof(), body.at_eof()) == (True, False)
+    assert [await body.readany(), await body.readany()] == [b"text", b""]
+    assert body.at_eof()

@@ -72,13 +72,15 @@ class Wire(asyncio.Transport):
 
 
 async def echo(request: Request) -> web.StreamResponse:
-    """Says all that it was given, but for the length, which is its body's."""
+    """Says all that it was given, but for the length, which is its body's. It learns every head that is in order."""
     try:
         check_head(request, frozenset({"a"}))
         await invite(request)
         body = await read_body(request, LIMIT, 5)
     except Refused as refusal:
         return web.Response(status=refusal.status, text=refusal.reason)
+    if request.known is not None:
+        request.known.said = True
     lines = [line for line in request._message.raw_headers if line[0].lower() != b"content-length"]
     await asyncio.sleep(0)
     return web.Response(text=f"{request.method} {request.raw_path} {lines} {body!r}")
