@@ -158,6 +158,8 @@ class Engine:
 
     def _plainly(self, texts: Sequence[str]) -> list[list[Finding]]:
         """The findings of each text as it stands."""
+        if not texts:
+            return []
         folded = [fold(text) for text in texts]
         shadow = BREAK.join([one.shadow for one in folded])
         results: list[_Result] = [
@@ -173,8 +175,16 @@ class Engine:
         return found
 
     def settle(self, windows: Sequence[Window]) -> list[Settled]:
-        """What is found in each window of a text that goes on, and up to where that is final."""
-        return [self._horizon.settle(window) for window in windows]
+        """What is found in each window of a text that goes on, and up to where that is final.
+
+        Those that are whole texts are analysed in one go.
+        """
+        whole = [window.text for window in windows if window.is_whole]
+        found = iter(self._plainly(whole))
+        return [
+            Settled(next(found), len(window.text)) if window.is_whole else self._horizon.settle(window)
+            for window in windows
+        ]
 
     @cached_property
     def _horizon(self) -> Horizon:
@@ -255,8 +265,7 @@ def _share_out(results: list[_Result], folded: list[Folded], found: list[list[Fi
         while first > base + len(folded[index].shadow):
             base += len(folded[index].shadow) + 1
             index += 1
-        stop = min(last - base, len(folded[index].shadow))  # an operator's pattern may run over the break
-        start, end = folded[index].original(first - base, stop)
+        start, end = folded[index].original(first - base, last - base)
         if start < end:
             add(found[index], Finding(start, end, category, score))
 

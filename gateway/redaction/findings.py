@@ -37,6 +37,11 @@ class Window(NamedTuple):
     start: int
     ends: Ends
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a whole text."""
+        return self.ends is Ends.CLOSED and not self.start
+
 
 class Settled(NamedTuple):
     """The findings between a window's start and `end`, in order and apart; none runs over `end`."""

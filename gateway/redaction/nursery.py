@@ -21,6 +21,7 @@ import select
 import signal
 import socket
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -116,21 +117,28 @@ def serve(connection: socket.socket, engine: Engine) -> NoReturn:
         while True:
             items = orjson.loads(receive(connection))
             signal.setitimer(signal.ITIMER_REAL, _LONGEST)  # whoever could end it may be gone: the kernel would
-            found = iter(engine.find([item for item in items if type(item) is str]))
-            answers: list[object] = []
-            for item in items:
-                if type(item) is str:
-                    answers.append(_numbers(next(found)))
-                else:
-                    (settled,) = engine.settle([Window(item[0], item[1], Ends(item[2]))])
-                    answers.append((settled.end, _numbers(settled.findings)))
-            answer = orjson.dumps(answers)
+            answer = orjson.dumps(_looked(engine, items))
             signal.setitimer(signal.ITIMER_REAL, 0.0)
             connection.sendall(LENGTH.pack(len(answer)) + answer)
     except (Gone, ConnectionError):
         status = 0
     finally:
         os._exit(status)  # whatever went wrong, no traceback: it could quote a text
+
+
+def _looked(engine: Engine, items: Sequence[str | tuple[str, int, int]]) -> list[object]:
+    """What is answered to the items of a frame."""
+    found = iter(engine.find([item for item in items if type(item) is str]))
+    windows = [Window(item[0], item[1], Ends(item[2])) for item in items if type(item) is not str]
+    settled = iter(engine.settle(windows))
+    answers: list[object] = []
+    for item in items:
+        if type(item) is str:
+            answers.append(_numbers(next(found)))
+        else:
+            findings, end = next(settled)
+            answers.append((end, _numbers(findings)))
+    return answers
 
 
 def _numbers(findings: list[Finding]) -> list[tuple[int, int, int, float]]:

@@ -103,12 +103,17 @@ class Linear(PatternRecognizer):
         nlp_artifacts: NlpArtifacts | None = None,
         regex_flags: int | None = None,
     ) -> list[RecognizerResult]:
-        """Every match of every pattern, as Presidio's own class would give it."""
+        """Every match of every pattern in each text, as Presidio's own class would give it."""
         entity = self.supported_entities[0]
-        return [
-            RecognizerResult(entity, start, end, score, recognition_metadata=self._metadata)
-            for start, end, score in self.matches(text.encode("ascii", "replace"), 0)
-        ]
+        found: list[RecognizerResult] = []
+        base = 0
+        for one in text.encode("ascii", "replace").split(BREAK.encode()):
+            found += [
+                RecognizerResult(entity, base + start, base + end, score, recognition_metadata=self._metadata)
+                for start, end, score in self.matches(one, 0)
+            ]
+            base += len(one) + 1
+        return found
 
     def matches(self, folded: bytes, start: int) -> Iterator[tuple[int, int, float]]:
         """(start, end, score) of every match from `start` on."""
