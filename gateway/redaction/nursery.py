@@ -128,12 +128,12 @@ def serve(connection: socket.socket, engine: Engine) -> NoReturn:
 
 def _looked(engine: Engine, items: Sequence[str | tuple[str, int, int]]) -> list[object]:
     """What is answered to the items of a frame."""
-    found = iter(engine.find([item for item in items if type(item) is str]))
-    windows = [Window(item[0], item[1], Ends(item[2])) for item in items if type(item) is not str]
+    found = iter(engine.find([item for item in items if isinstance(item, str)]))
+    windows = [Window(item[0], item[1], Ends(item[2])) for item in items if not isinstance(item, str)]
     settled = iter(engine.settle(windows))
     answers: list[object] = []
     for item in items:
-        if type(item) is str:
+        if isinstance(item, str):
             answers.append(_numbers(next(found)))
         else:
             findings, end = next(settled)
