@@ -21,7 +21,7 @@ from gateway.redaction.stream import MOST, OPENS_JSON, Channel, Edit
 from providers import sse
 from providers.document import Document, Value, serialise
 from providers.provider import Operation, Provider
-from providers.speech import Form, Key, Said
+from providers.speech import IDS, Form, Key, Said
 
 _READ_AS_SPACES = str.maketrans("_-.:", "    ")
 _KNOWN = 4_096
@@ -132,7 +132,7 @@ class Answer:
         listed = self._wire.said(self._operation, document, self._words)
         plain = _plain(listed)
         if plain is not None and not await _seen(self._channels.any_in(plain)):  # nearly always
-            self._words.add(one.text for one in listed if one.form is Form.WORD)
+            self._words.add([one.text for one in listed if one.form is Form.WORD and one.name not in IDS])
             return False
         pieces = [piece for said in listed for piece in self._enter(said)]
         self._channels.close()

@@ -19,12 +19,12 @@ import orjson
 from gateway.errors import Code, Unavailable
 from gateway.redaction.blocks import Block, Cut, asked, blocks, encoded_windows, items
 from gateway.redaction.crew import Crew
-from gateway.redaction.findings import Finding, Settled, Window
+from gateway.redaction.findings import Answer, Finding, Settled, Window
 from gateway.redaction.memory import Memory
 from gateway.redaction.patience import USUAL, Patience
 from gateway.redaction.plain import Plain
 from gateway.redaction.segments import join
-from gateway.redaction.waiting import Answer, Job, Waiting, chunks
+from gateway.redaction.waiting import Job, Waiting, chunks
 from gateway.redaction.workers import Worker
 
 _PAUSE = (0.05, 0.2, 1.0, 5.0)

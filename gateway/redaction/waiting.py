@@ -1,7 +1,7 @@
 """What waits for a worker: jobs, and whose turn it is.
 
 Answers go before requests, since what has begun should end before more begins; but a request gets its turn after
-each frame of answers. A long transcript takes turns with short calls.
+each frame of answers. A long transcript takes turns with short calls. What else there is room for goes along.
 """
 
 from __future__ import annotations
@@ -9,20 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
-
 from gateway.errors import Code, Unavailable
-from gateway.redaction.blocks import Block, Item
-from gateway.redaction.findings import Finding, Settled
+from gateway.redaction.blocks import Block
+from gateway.redaction.findings import Answer, Item
 
 CHUNK = 64 * 1024
 """Characters in one frame: some milliseconds. A long transcript goes as several."""
 _QUEUE = 2_048
 _QUEUE_SIZE = 64 << 20
-
-
-Answer: TypeAlias = "list[Finding] | Settled"
-"""What is found in one item: in a text, or in a window and up to where."""
 
 
 class Job:
@@ -84,7 +78,7 @@ class Waiting:
         self._answered = False
 
     def next(self) -> list[Job]:
-        """One frame's worth: answers, or many short jobs, or one chunk of a long one. Empty if all callers are gone."""
+        """One frame's worth: those whose turn it is, and what else there is room for. Empty if all callers are gone."""
         self._answered = bool(self._answers) and not (self._answered and (self._short or self._long))
         if self._answered:
             queue = self._answers
@@ -93,15 +87,16 @@ class Waiting:
             queue = self._long if self._long and (self._turn or not self._short) else self._short
         jobs: list[Job] = []
         size = 0
-        while queue and (not jobs or (size + queue[0].size <= CHUNK and not queue[0].alone)):
-            job = queue.popleft()
-            self._size -= job.size
-            if job.done.done():
-                continue  # its caller is gone
-            jobs.append(job)
-            size += job.size
-            if job.alone:
-                break
+        for those in (queue, self._answers, self._short, self._long):
+            while those and (not jobs or (size + those[0].size <= CHUNK and not those[0].alone)):
+                job = those.popleft()
+                self._size -= job.size
+                if job.done.done():
+                    continue  # its caller is gone
+                jobs.append(job)
+                size += job.size
+                if job.alone:
+                    return jobs
         return jobs
 
     def clear(self) -> list[Job]:
