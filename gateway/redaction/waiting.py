@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
+
 from gateway.errors import Code, Unavailable
 from gateway.redaction.blocks import Block
 from gateway.redaction.findings import Answer, Item
