@@ -16,6 +16,8 @@ from gateway.redaction.findings import Answer, Item
 
 CHUNK = 64 * 1024
 """Characters in one frame: some milliseconds. A long transcript goes as several."""
+_MANY = 16
+"""Jobs in a frame, from which on one more saves little."""
 _QUEUE = 2_048
 _QUEUE_SIZE = 64 << 20
 
@@ -49,8 +51,13 @@ class Waiting:
         self._answered = self._turn = False
         self._size = 0
 
-    def __bool__(self) -> bool:
-        return bool(self._answers or self._short or self._long)
+    def __len__(self) -> int:
+        return len(self._answers) + len(self._short) + len(self._long)
+
+    @property
+    def fills_a_frame(self) -> bool:
+        """Whether nothing is gained by waiting for more."""
+        return len(self) >= _MANY or self._size >= CHUNK
 
     def check_room(self, size: int) -> None:
         """Whether so many characters more may wait.
@@ -58,7 +65,7 @@ class Waiting:
         Raises:
             Unavailable: too much waits already (`overloaded`).
         """
-        if len(self._answers) + len(self._short) + len(self._long) >= _QUEUE or self._size + size > _QUEUE_SIZE:
+        if len(self) >= _QUEUE or self._size + size > _QUEUE_SIZE:
             raise Unavailable(Code.OVERLOADED, "Too many texts wait for the redactor.")
 
     def add(self, jobs: Sequence[Job]) -> None:
