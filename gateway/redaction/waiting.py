@@ -16,7 +16,7 @@ from gateway.redaction.findings import Answer, Item
 
 CHUNK = 64 * 1024
 """Characters in one frame: some milliseconds. A long transcript goes as several."""
-_MANY = 16
+_MANY = 8
 """Jobs in a frame, from which on one more saves little."""
 _QUEUE = 2_048
 _QUEUE_SIZE = 64 << 20

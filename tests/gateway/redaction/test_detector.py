@@ -115,10 +115,10 @@ async def test_what_is_asked_turn_by_turn_goes_in_one_frame(
         await detector.find([f"late {turns} {WORD}"])
 
     monkeypatch.setattr(Worker, "ask", counted)
-    await asyncio.gather(*(late(turns) for turns in range(20)))
+    await asyncio.gather(*(late(turns) for turns in range(12)))
 
-    assert sum(frames) == 20
-    assert frames[0] == 16
+    assert sum(frames) == 12
+    assert frames[0] == 8
 
 
 async def test_many_callers_at_once_get_their_own(detector: Detector) -> None:
