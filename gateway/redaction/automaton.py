@@ -12,7 +12,7 @@ from gateway.redaction.native import Addresses
 from gateway.redaction.patterns import GAP_CHARACTERS
 from gateway.redaction.tables import Graph, Numbers
 from gateway.redaction.vocabulary import Known
-from gateway.redaction.walk import Room, Stands, Ways, Words, cut, given, hear, under_way
+from gateway.redaction.walk import BEHIND, Room, Stands, Ways, Words, cut, given, hear, under_way
 
 MOST = 192
 """Characters of a candidate at most, but for the word that it ends with. What reads on for longer is none."""
@@ -74,9 +74,10 @@ class Automaton:
         if self._room.clock[0] > _LATE:
             for column in (self._room.seen, self._room.clock):
                 column[:] = 0
-        data = np.frombuffer(text, np.uint8)
-        starts, ends, symbols = (np.empty(len(data), np.int32) for _ in range(3))
-        count = cut(data, _KINDS, known.marks, starts, ends, symbols, self._given())
+        data = np.frombuffer(text + _BEHIND, np.uint8)
+        starts, ends, symbols = (np.empty(len(text), np.int32) for _ in range(3))
+        maps = np.empty(len(text) // 32 + 4, np.uint64)
+        count = cut(data, _KINDS, known.marks, maps, starts, ends, symbols, self._given())
         symbols = symbols[:count]
         known.learn(data, starts, ends, symbols, self._given)
         return Text(self, text, starts[:count], ends[:count], symbols)
@@ -192,3 +193,4 @@ def _kinds() -> NDArray[np.uint8]:
 
 
 _KINDS = _kinds()
+_BEHIND = b" " * BEHIND

@@ -144,7 +144,21 @@ def _lowest(typingctx: object, bits: types.Integer) -> object:  # the name of th
 
 
 lowest = cast("Callable[[int], int]", intrinsic(_lowest))
-"""The number of the lowest bit that is set in 64."""
+"""The number of the lowest bit that is set in 64; 64 if none is."""
+
+
+def _eight(typingctx: object, text: types.Array, at: types.Integer) -> object:
+    def made(context: Any, builder: Any, _signature: object, values: list[Any]) -> object:
+        given = arrayobj.make_array(text)(context, builder, values[0])  # type: ignore[no-untyped-call]
+        place = builder.gep(given.data, [context.cast(builder, values[1], at, types.intp)])
+        wide = context.get_value_type(types.uint64)
+        return builder.load(builder.bitcast(place, wide.as_pointer()), align=1)
+
+    return types.uint64(text, at), made
+
+
+eight = cast("Callable[[Bytes, int], np.uint64]", intrinsic(_eight))
+"""The eight bytes from there on as one number, the first of them lowest. All must be the array's."""
 
 _Reader: TypeAlias = "Callable[[Addresses, int], Numbers]"
 counts_at = cast("_Reader", _reader(types.Array(types.uint32, 1, "C"), 4))

@@ -16,6 +16,7 @@ from gateway.redaction.native import (
     addresses,
     bytes_at,
     counts_at,
+    eight,
     index_of,
     longs_at,
     lowest,
@@ -136,6 +137,10 @@ _LED, _BEGUN, _PASSED, _FARTHER, _OPENED = range(1, 6)
 _SORTED_ONE_BY_ONE = 12
 _FEW = 16
 """Letters of a word that has a place in `Words.lately`, at most."""
+_LOWEST = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
+"""By number, so many of the lowest bytes of eight."""
+BEHIND = 80
+"""Bytes behind a text that `cut` may read."""
 SIEVE, SIEVE_BITS = 64, 5
 """See `Ways`."""
 _USUALLY = np.uint64((1 << USUAL) - 1)
@@ -263,12 +268,9 @@ def _symbol(text: Bytes, start: int, end: int, lately: Longs, table: Addresses) 
     """The symbol of a word; -1 if it is not known."""
     if end - start > _FEW:
         return sought(text, start, end, table)
-    first = np.uint64(0)
-    for at in range(start, min(end, start + 8)):
-        first = (first << np.uint64(8)) | np.uint64(text[at])
-    second = np.uint64(0)
-    for at in range(start + 8, end):
-        second = (second << np.uint64(8)) | np.uint64(text[at])
+    size = end - start
+    first = eight(text, start) & _LOWEST[min(size, 8)]
+    second = eight(text, start + 8) & _LOWEST[max(size - 8, 0)]
     mixed = (first ^ (second * np.uint64(0xC2B2AE3D27D4EB4F))) * np.uint64(0x9E3779B97F4A7C15)
     row = np.int64(mixed >> np.uint64(32)) & (len(lately) - 1)
     if lately[row, 0] == np.int64(first) and lately[row, 1] == np.int64(second):
@@ -295,40 +297,72 @@ def sought(text: Bytes, start: int, end: int, table: Addresses) -> int:
 
 @native
 def cut(
-    text: Bytes, kinds: Bytes, marks: Numbers, starts: Numbers, ends: Numbers, symbols: Numbers, table: Addresses
+    text: Bytes,
+    kinds: Bytes,
+    marks: Numbers,
+    maps: Signs,
+    starts: Numbers,
+    ends: Numbers,
+    symbols: Numbers,
+    table: Addresses,
 ) -> int:
     """Cut a text into words and marks; how many. The symbol of a word that is not known is -1.
 
     Args:
-        text: lower-case ASCII.
+        text: lower-case ASCII, and behind it `BEHIND` bytes of the kind 0.
         kinds: by byte, 0 for what stands between words, 1 in a word, 2 for a mark.
         marks: the symbols of marks, by byte.
+        maps: room for two numbers for each 64 bytes of the text, and for two more such.
         starts: is given where each begins; as long as the text, like the next two.
         ends: where each ends.
         symbols: what each is.
         table: see `given`.
     """
     words, _ways, _room, _stands = taken(table)
+    blocks = len(starts) + 63 >> 6
+    _map(text, kinds, blocks, maps)
     count = 0
     at = 0
-    size = len(text)
-    while at < size:
-        kind = kinds[text[at]]
-        if kind == 0:
-            at += 1
-            continue
+    while True:
+        block = at >> 6
+        ahead = maps[2 * block + 1] >> np.uint64(at & 63)
+        while ahead == 0:
+            block += 1
+            if block >= blocks:
+                return count
+            at = block << 6
+            ahead = maps[2 * block + 1]
+        at += whole(lowest(ahead))
         start = at
-        at += 1
-        if kind == 2:
+        ahead = ~maps[2 * block] >> np.uint64(at & 63)
+        while ahead == 0:
+            block += 1
+            at = block << 6
+            ahead = ~maps[2 * block]
+        at += whole(lowest(ahead))
+        if at == start:
+            at += 1
             symbols[count] = marks[text[start]]
         else:
-            while at < size and kinds[text[at]] == 1:
-                at += 1
             symbols[count] = _symbol(text, start, at, words.lately, table)
         starts[count] = start
         ends[count] = at
         count += 1
-    return count
+
+
+@native
+def _map(text: Bytes, kinds: Bytes, blocks: int, maps: Signs) -> None:
+    """A bit for each byte, whether it is of a word, and one whether it is of a word or a mark; no more are behind."""
+    for block in range(blocks):
+        letters, both = np.uint64(0), np.uint64(0)
+        for at in range(64):
+            kind = np.uint64(kinds[text[64 * block + at]])
+            letters |= (kind & np.uint64(1)) << np.uint64(at)
+            both |= np.uint64(kind != 0) << np.uint64(at)
+        maps[2 * block] = letters
+        maps[2 * block + 1] = both
+    maps[2 * blocks] = 0
+    maps[2 * blocks + 1] = 0
 
 
 @native
