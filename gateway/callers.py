@@ -16,7 +16,7 @@ from pydantic import Field
 
 from gateway.caller_keys import KeyFile, KeysUnreadable, Mark
 from gateway.errors import Code, Refused
-from gateway.keys import check_caller_key
+from gateway.keys import ShownKey, check_caller_key, shown_key
 from gateway.limits import Allowance
 from gateway.policy.forms import Digest, Form, Id, Instant, Report, read
 from gateway.policy.tenants import Tenant
@@ -148,19 +148,17 @@ class Callers:
         self._take_over()
 
     def authenticate(self, headers: Mapping[str, str]) -> Caller:
-        """The caller of a request, by `Authorization: Bearer KEY` or `x-api-key: KEY`.
+        """The caller of a request. See `key_shown` and `recognise`."""
+        return self.recognise(key_shown(headers))
 
-        Args:
-            headers: looked up by lower-case names; each at most once, which the listener has checked.
+    def recognise(self, key: ShownKey) -> Caller:
+        """Whose key it is, if it is good now.
 
         Raises:
             Refused: `unauthenticated`.
         """
         if self._monotonic() - self._looked >= _LOOK_AGAIN_SECONDS:
             self._look()
-        key = _key_of(headers)
-        if key.startswith(_PROVIDER_KEYS):
-            raise _unauthenticated(_HINT)
         key_id = check_caller_key(key, self._digests)
         if key_id is None:
             raise _unauthenticated()
@@ -309,6 +307,21 @@ def parse_callers(
                 report(("callers", name, "keys", index, "id"), "this key is listed twice")
             seen.add(listed.id)
     return dict(form.callers)
+
+
+def key_shown(headers: Mapping[str, str]) -> ShownKey:
+    """What a request shows, by `Authorization: Bearer KEY` or `x-api-key: KEY`: the same for the same headers.
+
+    Args:
+        headers: looked up by lower-case names; each at most once, which the listener has checked.
+
+    Raises:
+        Refused: `unauthenticated`: none that anybody could have.
+    """
+    key = _key_of(headers)
+    if key.startswith(_PROVIDER_KEYS):
+        raise _unauthenticated(_HINT)
+    return shown_key(key)
 
 
 def _key_of(headers: Mapping[str, str]) -> str:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage, StreamWriter
-from aiohttp.streams import StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import ERROR, _ErrInfo
 
 from gateway.answers import Answer, OneWrite, WholeAnswer
 from gateway.errors import Code
+from gateway.heads import Came, Known, split
 from gateway.intake import Request
 from gateway.keys import new_call_id
-from gateway.turning import whole_head
 
 if TYPE_CHECKING:
     from gateway.listener import Server
@@ -42,7 +42,7 @@ class Protocol(web.RequestHandler):
     A request is handled in the connection's own task, which is cancelled when the caller is gone.
     """
 
-    __slots__ = ("_between", "_head_timer", "_options", "_peer", "_server", "_write_timer", "stalled")
+    __slots__ = ("_body", "_head_timer", "_known", "_options", "_owed", "_peer", "_server", "_write_timer", "stalled")
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, logger: logging.Logger) -> None:
         options = server.options
@@ -64,7 +64,9 @@ class Protocol(web.RequestHandler):
         self._server = server
         self._options = options
         self._peer: str | None = None
-        self._between = True
+        self._owed: int | None = 0  # 0: between two requests; None: nobody can say
+        self._body = EMPTY_PAYLOAD
+        self._known: Known | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self.stalled = False
@@ -93,17 +95,52 @@ class Protocol(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._met_again(data):
+        stands = self._owed == 0 and not (self._busy or self._messages or self._close or self._force_close)
+        if stands and self._met_again(data):
             return
-        before = self._request_count
-        super().data_received(data)
-        came = self._request_count - before
-        self._between = self._between and came == 1 and self._messages[-1][1].is_eof() and whole_head(data) is not None
-        if came:  # a whole head
+        if (stands and self._came_again(data)) or self._parsed(data):
             self._head_came()
             self._meet(data)
         elif self._head_timer is None and not (self._request_in_progress or self._messages or self._force_close):
             self._head_timer = self._loop.call_later(self._options.head_seconds, self._head_is_late)
+
+    def _parsed(self, data: bytes) -> int:
+        """Let the parser read it; how many heads came."""
+        before = self._request_count
+        super().data_received(data)
+        came = self._request_count - before
+        if self._owed is not None and not self._counts(data, came):
+            self._owed = self._known = None
+        return came
+
+    def _counts(self, data: bytes, came: int) -> bool:
+        """Count what is owed of a body, so that it is known where the next request begins; whether it still is.
+
+        Once it is not, it never is again. The parser, which has read the same, must find the body's end there, too.
+        """
+        if self._owed:
+            self._owed -= len(data)
+            if came or self._owed < 0:
+                return False
+        else:
+            parts = split(data) if came == 1 else None
+            if parts is None:
+                return False
+            message, self._body = self._messages[-1]
+            if isinstance(message, _ErrInfo):
+                return False
+            self._known, self._owed = Known.of(parts, message, self._known), parts.missing
+        return self._body.is_eof() == (self._owed == 0)
+
+    def _came_again(self, data: bytes) -> bool:
+        """Take a request whose head is known, past the parser, which holds nothing; whether it is one."""
+        known = self._known
+        if known is None or (body := known.body(data)) is None:
+            return False
+        self._messages.append((known.message, Came(body)))
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        return True
 
     def _head_came(self) -> None:
         if self._head_timer is not None:
@@ -115,11 +152,9 @@ class Protocol(web.RequestHandler):
         return self._request_in_progress or self._upgraded or self._paused
 
     def _met_again(self, data: bytes) -> bool:
-        """Let the door answer what it knows, where the parser holds nothing: between two requests; whether it did."""
+        """Let the door answer what it knows, past the parser, which holds nothing; whether it did."""
         door = self._server.door
-        if door is None or not self._between or self._busy or self._messages or self._close or self._force_close:
-            return False
-        answer = door.meet_again(data)
+        answer = None if door is None else door.meet_again(data)
         if answer is None or self.transport is None or self.transport.is_closing():
             return False
         self._head_came()
@@ -138,7 +173,7 @@ class Protocol(web.RequestHandler):
         self._take()
         if not self._write(answer, message.method, keeps=not message.should_close):
             self.force_close()
-        elif self._between:
+        elif self._owed == 0:
             door.remember(data, message)
         self._stays()
 
@@ -199,7 +234,7 @@ class Protocol(web.RequestHandler):
     def _take(self) -> tuple[RawRequestMessage | _ErrInfo, StreamReader]:
         """The next request; the parser goes on with those that wait behind it."""
         taken = self._messages.popleft()
-        if self._parser is not None:
+        if self._parser is not None and not isinstance(taken[1], Came):
             self._parser.message_consumed()
         if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
             self._resume_reading_if_drained()
@@ -215,6 +250,8 @@ class Protocol(web.RequestHandler):
         head = ERROR if isinstance(message, _ErrInfo) else message
         request = self._server.request(head, payload, self, StreamWriter(self, self._loop), self._task_handler)
         request.closes = self._upgraded  # what follows is of another protocol
+        known = self._known
+        request.known = known if known is not None and known.message is message else None
         self._request_in_progress = True
         try:
             if isinstance(message, _ErrInfo):

@@ -18,6 +18,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from multidict import CIMultiDictProxy
 
 from gateway.errors import Code, Refused
+from gateway.heads import Came, Known
 
 SERVER_NAME: Final = "gateway"
 
@@ -25,10 +26,12 @@ SERVER_NAME: Final = "gateway"
 class Request(web.BaseRequest):
     """A request whose answer never names our software, and closes the connection where it must."""
 
-    ATTRS = web.BaseRequest.ATTRS | frozenset({"closes"})
+    ATTRS = web.BaseRequest.ATTRS | frozenset({"closes", "known"})
 
     closes = False
     """The rest of this connection cannot be trusted or is not worth reading: close it after the answer."""
+    known: Known | None = None
+    """Its head, if this connection may know it again."""
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         response.headers["Server"] = SERVER_NAME
@@ -69,8 +72,13 @@ def check_head(request: web.BaseRequest, names: frozenset[str]) -> None:
     """
     reason = head_fault(request._message, names)
     if reason is not None:
-        _close_after(request)
-        raise Refused(Code.BODY_INVALID, reason)
+        raise misread(request, reason)
+
+
+def misread(request: web.BaseRequest, reason: str) -> Refused:
+    """The refusal of a request for a fault of its head, with whose answer its connection ends."""
+    _close_after(request)
+    return Refused(Code.BODY_INVALID, reason)
 
 
 def head_fault(head: RawRequestMessage, names: frozenset[str]) -> str | None:
@@ -118,7 +126,7 @@ async def invite(request: web.BaseRequest) -> None:
 
     The server itself never does, so a stranger is not asked to upload.
     """
-    if "Expect" in request.headers and not request.content.is_eof():
+    if not request.content.is_eof() and "Expect" in request.headers:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # an answer can still replace it
 
@@ -136,11 +144,11 @@ async def read_body(request: web.BaseRequest, limit: int, seconds: float) -> byt
     Raises:
         Refused: `body_too_large`, or `body_invalid` if it is malformed, cut short or late.
     """
-    length = request.content_length
+    content = request.content
+    length = len(content.body) if isinstance(content, Came) else request.content_length
     if length is not None and length > limit:
         _close_after(request)
         raise Refused(Code.BODY_TOO_LARGE, f"The body is larger than {limit} bytes.")
-    content = request.content
     try:
         if content.is_eof():  # the usual case: the body came with the head
             body = whole(content)
@@ -164,6 +172,8 @@ def whole(content: StreamReader) -> bytes:
     Raises:
         Exception: what is wrong with it.
     """
+    if isinstance(content, Came):
+        return content.body
     if content is EMPTY_PAYLOAD:
         return b""
     if (fault := content.exception()) is not None:

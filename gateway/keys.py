@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -500,15 +500,27 @@ def caller_key_id(text: str) -> str | None:
     return match[1]
 
 
-def check_caller_key(text: str, digests: Mapping[str, str]) -> str | None:
+class ShownKey(NamedTuple):
+    """What is told of a key that somebody shows: the id that it claims, if it has the form of one, and its digest."""
+
+    claimed: str | None
+    digest: str
+
+
+def shown_key(text: str) -> ShownKey:
+    """What is told of a key. Says nothing about whether it is known."""
+    match = _CALLER_KEY.fullmatch(text)
+    return ShownKey(None if match is None else match[1], digest_caller_key(text))
+
+
+def check_caller_key(shown: ShownKey, digests: Mapping[str, str]) -> str | None:
     """The id of the key if it is one of `digests` (id -> digest), else None.
 
     An unknown id costs the same comparison as a known one, so timing does not tell them apart.
     """
-    match = _CALLER_KEY.fullmatch(text)
-    key_id = None if match is None else match[1]
-    expected = _NOBODY if key_id is None else digests.get(key_id, _NOBODY)
-    return key_id if hmac.compare_digest(digest_caller_key(text), expected) else None
+    claimed, digest = shown
+    expected = _NOBODY if claimed is None else digests.get(claimed, _NOBODY)
+    return claimed if hmac.compare_digest(digest, expected) else None
 
 
 class Entropy:

@@ -26,7 +26,7 @@ from gateway.answers import Answer, Door
 from gateway.connection import Protocol
 from gateway.intake import Request
 
-Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[Answer]]
+Handler: TypeAlias = Callable[[Request], Awaitable[Answer]]
 
 _CANCELLED_SECONDS = 1.0
 """How long cancelled handlers are waited for."""

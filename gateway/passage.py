@@ -23,11 +23,12 @@ from gateway.categories import Category, Personal
 from gateway.config import Bundle
 from gateway.errors import Code, GatewayError
 from gateway.exchange import CleanCall, Forced, Grant
+from gateway.keys import ShownKey
 from gateway.quotas import NO_QUOTAS, Book, Held
 from gateway.redaction.redactor import Redactor
 from gateway.restoration import Restoration
 from gateway.speech import Answer
-from gateway.steps import Opened
+from gateway.steps import Asked, Opened
 from gateway.targets import Target, Targets
 from providers.provider import Provider
 from providers.provider import Refusal as WireRefusal
@@ -53,6 +54,20 @@ class InForce:
     targets: Targets
     host_names: frozenset[str]
     book: Book = NO_QUOTAS
+
+
+class Said(Struct, eq=False):
+    """What a request's head says under one configuration. The key and what is asked are learnt when it comes to them.
+
+    `fault` is what it is refused for. Nothing in here depends on the instant, so a known head says it again unread.
+    """
+
+    force: InForce
+    target: Target
+    traceparent: str | None
+    fault: str | None
+    key: ShownKey | None = None
+    asked: Asked | None = None
 
 
 class Passage(Struct, eq=False):
@@ -134,7 +149,7 @@ class Passage(Struct, eq=False):
     def redactor(self) -> Redactor | None:
         """Who cleans for this call's tenant; None where nobody does."""
         redactor = self.force.redactor
-        return redactor if redactor is None or self.opened is None else redactor.under(self.opened.treatment)
+        return redactor if redactor is None or self.opened is None else redactor.under(self.opened.asked.treatment)
 
     def own_headers(self) -> dict[str, str]:
         """The headers of an answer that no provider gave."""

@@ -20,20 +20,21 @@ from gateway.attempt import Attempt
 from gateway.audit.ledger import Ledger
 from gateway.audit.record import Intent
 from gateway.audit.words import Result, Tls
+from gateway.callers import key_shown
 from gateway.clock import Clock
 from gateway.connection import stalled
 from gateway.delivery import Delivery, StreamCheck, check_headers, check_whole, read_answer
 from gateway.errors import Code, GatewayError, Refused, Unavailable, UpstreamError
 from gateway.exchange import CleanCall, Grant
 from gateway.failover import Elsewhere
-from gateway.intake import check_head, invite, read_body
+from gateway.intake import Request, head_fault, invite, misread, read_body
 from gateway.keys import Keyring, new_call_id
 from gateway.limits import Limits
-from gateway.passage import InForce, Passage
+from gateway.passage import InForce, Passage, Said
 from gateway.policy.judge import judge
 from gateway.quotas import BYTES_A_TOKEN, Claim, OverQuota, Quotas
 from gateway.routes import Routes
-from gateway.steps import Opened, clean_call, open_call, read_call
+from gateway.steps import Opened, ask, clean_call, open_call, read_call
 from gateway.targets import read_query
 from gateway.telemetry.context import TRACEPARENT
 from gateway.turning import Door
@@ -87,16 +88,14 @@ class Relay:
         self.streams = 0
         """Streams being delivered now."""
 
-    async def handle(self, request: web.BaseRequest) -> Answer:
+    async def handle(self, request: Request) -> Answer:
         """Answer one request. Raises nothing but cancellation."""
         if (turned := self.door.meet(request._message)) is not None:
             return turned
-        force = self._in_force()
-        target = force.targets.find(request.method, request.raw_path, request.headers)
-        traceparent = request.headers.get(TRACEPARENT)
-        passage = Passage(new_call_id(time_ns), perf_counter(), force, target, traceparent=traceparent)
+        said = self._hear(request)
+        passage = Passage(new_call_id(time_ns), perf_counter(), said.force, said.target, traceparent=said.traceparent)
         try:
-            return await self._pass(request, passage)
+            return await self._pass(request, passage, said)
         except GatewayError as error:
             return await self._refuse(request, passage, error)
         finally:
@@ -104,36 +103,44 @@ class Relay:
                 held.release(0 if passage.attempt is None else passage.attempt.tokens)
             self._report(passage)
 
-    async def _pass(self, request: web.BaseRequest, passage: Passage) -> Answer:
-        force, headers = passage.force, request.headers
-        bundle, bounds = force.bundle, force.bundle.settings.limits
-        check_head(request, force.host_names)
+    def _hear(self, request: Request) -> Said:
+        """What the head of a request says; of a known one, what it said before under the same configuration."""
+        force, known = self._in_force(), request.known
+        if known is not None and isinstance(known.said, Said) and known.said.force is force:
+            return known.said
+        headers = request.headers
+        target = force.targets.find(request.method, request.raw_path, headers)
+        return Said(force, target, headers.get(TRACEPARENT), head_fault(request._message, force.host_names))
+
+    async def _pass(self, request: Request, passage: Passage, said: Said) -> Answer:
+        bundle, bounds = passage.force.bundle, passage.force.bundle.settings.limits
+        if said.fault is not None:
+            raise misread(request, said.fault)
         if not self._current():
             reason = "This replica cannot confirm that what it enforces is current, so it grants nothing."
             raise Unavailable(Code.OVERLOADED, reason, retry_after=1)
-        caller = passage.caller = bundle.callers.authenticate(headers)
+        if said.key is None:
+            said.key = key_shown(request.headers)
+        caller = passage.caller = bundle.callers.recognise(said.key)
+        if request.known is not None:
+            request.known.said = said  # a stranger's is read anew each time
         now, latest = self._clock.read()
-        opened = passage.opened = open_call(  # 1 open
-            bundle,
-            self._keyring,
-            target=passage.target,
-            caller=caller,
-            headers=headers,
-            call_id=passage.call_id,
-            now=now,
-            latest=latest,
-        )
-        query = read_query(passage.target, opened.policy.surface)
+        asked = said.asked
+        if asked is None or asked.caller is not caller:
+            asked = said.asked = ask(bundle, self._keyring, said.target, caller, request.headers)
+        opened = open_call(asked, self._keyring, call_id=passage.call_id, now=now, latest=latest)  # 1 open
+        passage.opened = opened
+        query = read_query(said.target, asked.policy.surface)
         with self._limits.admit(caller.id, caller.allowance):
             if opened.entry.operation.answered_here:
                 return self._answer_here(passage, opened, query)
             await invite(request)
             body = await read_body(request, bounds.body_bytes, bounds.body_seconds)
             passage.size = len(body)
-            call = read_call(opened.entry, headers, body)  # 2 read
-            grant = passage.grant = judge(call, opened.policy)  # 3 judge
+            call = read_call(opened, body)  # 2 read
+            grant = passage.grant = judge(call, asked.policy)  # 3 judge
             after = bundle.elsewhere(opened.entry.purpose, opened.entry.tenant)
-            elsewhere = Elsewhere(call, opened.policy, after, self._routes, self._clock)
+            elsewhere = Elsewhere(call, asked.policy, after, self._routes, self._clock)
             try:
                 self._routes.check(grant.route)
             except GatewayError:
@@ -343,7 +350,7 @@ class Relay:
 
     def _answer_here(self, passage: Passage, opened: Opened, query: dict[str, str]) -> Answer:
         """The model list: what this caller may use now."""
-        wire, policy = opened.entry.wire, opened.policy
+        wire, policy = opened.entry.wire, opened.asked.policy
         models = policy.registry.models(wire=wire.name, tenant=policy.tenant, now=opened.entry.now)
         argument = passage.target.argument
         if argument is not None and argument not in models:

@@ -10,20 +10,22 @@ from __future__ import annotations
 import base64
 import binascii
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from gateway.categories import Category
 from gateway.errors import Code, Unavailable, UpstreamError
 from gateway.policy.rules import looks_like_text
 from gateway.redaction.redactor import Redactor
-from gateway.redaction.stream import Channel, Edit
+from gateway.redaction.stream import MOST, OPENS_JSON, Channel, Edit
 from providers import sse
 from providers.document import Document, Value, serialise
 from providers.provider import Operation, Provider
-from providers.speech import Form, Key, Said
+from providers.speech import IDS, Form, Key, Said
 
 _READ_AS_SPACES = str.maketrans("_-.:", "    ")
 _KNOWN = 4_096
+_T = TypeVar("_T")
 _URL_SAFE = str.maketrans("-_", "+/")
 
 
@@ -127,9 +129,12 @@ class Answer:
             UpstreamError: `response_not_allowed`: a finding in what must pass as it is.
             Unavailable: nobody could look.
         """
-        pieces = [
-            piece for said in self._wire.said(self._operation, document, self._words) for piece in self._enter(said)
-        ]
+        listed = self._wire.said(self._operation, document, self._words)
+        plain = _plain(listed)
+        if plain is not None and not await _seen(self._channels.any_in(plain)):  # nearly always
+            self._words.add([one.text for one in listed if one.form is Form.WORD and one.name not in IDS])
+            return False
+        pieces = [piece for said in listed for piece in self._enter(said)]
         self._channels.close()
         await self._look()
         # All are asked, because all must be checked.
@@ -204,12 +209,7 @@ class Answer:
         return event.raw or sse.build(event.name, event.data)
 
     async def _look(self) -> None:
-        try:
-            await self._channels.look()
-        except Unavailable as unseen:
-            # The provider was asked: a client must not send the same request again.
-            reason = "The redactor could not look at the answer."
-            raise Unavailable(unseen.code, reason, retryable=False) from None
+        await _seen(self._channels.look())
         if self._channels.fixed:
             raise _unchangeable()
         if self._new:
@@ -306,6 +306,34 @@ class Answer:
                     kept.append({**entry, "top_logprobs": likely} if len(likely) < len(others) else entry)
                 at = end
             holder[name] = kept
+
+
+def _plain(listed: Sequence[Said]) -> list[str] | None:
+    """The texts of a whole answer, each as it is read; None if one look at each by itself would not settle all."""
+    texts: list[str] = []
+    keys: set[Key] = set()
+    for said in listed:
+        if said.form is Form.WORD:
+            texts.append(said.text.translate(_READ_AS_SPACES))
+            continue
+        if said.form is Form.BLOB or said.form is Form.TREE or said.scores or said.channel in keys:
+            return None
+        text = said.text
+        if len(text) > MOST or OPENS_JSON.match(text):
+            return None
+        if said.channel is not None:
+            keys.add(said.channel)
+        texts.append(text)
+    return texts
+
+
+async def _seen(look: Awaitable[_T]) -> _T:
+    try:
+        return await look
+    except Unavailable as unseen:
+        # The provider was asked: a client must not send the same request again.
+        reason = "The redactor could not look at the answer."
+        raise Unavailable(unseen.code, reason, retryable=False) from None
 
 
 _SEALED = frozenset({Form.SEALED, Form.BLOB})

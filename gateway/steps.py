@@ -1,4 +1,4 @@
-"""The steps of the path that need no socket: open, read, clean.
+"""The steps of the path that need no socket: open (which begins with what a head asks), read, clean.
 
 `relay` runs them on a request from the network, `trial` on one from a file; both run the same code.
 """
@@ -11,19 +11,21 @@ from datetime import datetime
 from msgspec import Struct
 from multidict import MultiMapping
 
-from gateway.callers import Caller
+from gateway.callers import Caller, Identity
 from gateway.categories import Category, Personal, Scope
 from gateway.config import Bundle
 from gateway.errors import Code, Refused
 from gateway.exchange import Call, CleanCall, Entry, Grant
 from gateway.keys import Keyring
 from gateway.policy.judge import Policy, permit
+from gateway.policy.purposes import Purpose
 from gateway.policy.tenants import Tenant
 from gateway.redaction.redactor import Redactor
 from gateway.redaction.treatment import USUAL, Treatment
 from gateway.targets import Target
 from providers import multipart
 from providers.document import NotStrict, parse, serialise
+from providers.provider import Operation, Provider
 
 _BY_SCOPE = {scope: Treatment(scope) for scope in Scope} | {USUAL.scope: USUAL}
 """What tenants ask for whose ordinary personal data is left alone."""
@@ -31,61 +33,91 @@ _BY_SCOPE = {scope: Treatment(scope) for scope in Scope} | {USUAL.scope: USUAL}
 _JSON = ("application/json", "application/json; charset=utf-8", "application/json;charset=utf-8")
 
 
+class Asked(Struct, frozen=True):
+    """What a known caller's head asks for, and what will judge it: the same for each call under the same head.
+
+    `media` is the type of the body; `forwarded` are the headers that the wire forwards.
+    """
+
+    wire: Provider
+    operation: Operation
+    caller: Caller
+    identity: Identity
+    purpose: Purpose
+    policy: Policy
+    treatment: Treatment
+    media: str
+    forwarded: Mapping[str, str]
+
+
 class Opened(Struct, frozen=True):
-    """A known caller's request, with what will judge it."""
+    """A known caller's call, which may be made at its instant, with what will judge it."""
 
     entry: Entry
-    policy: Policy
-    treatment: Treatment = USUAL
+    asked: Asked
 
 
-def open_call(
-    bundle: Bundle,
-    keyring: Keyring,
-    *,
-    target: Target,
-    caller: Caller,
-    headers: Mapping[str, str],
-    call_id: str,
-    now: datetime,
-    latest: datetime | None = None,
-) -> Opened:
-    """Step 1, open: caller, tenant, purpose, and the operation's own verdict. `latest`: see `exchange.Entry`.
+def ask(bundle: Bundle, keyring: Keyring, target: Target, caller: Caller, headers: MultiMapping[str]) -> Asked:
+    """Step 1, open, as far as the head alone decides: the operation, tenant and purpose.
 
     Raises:
         Refused: `operation_not_allowed`, `tenant_*`, `purpose_*`.
     """
-    surface = bundle.surfaces[target.wire.name]
-    if target.operation is None:
+    surface, operation = bundle.surfaces[target.wire.name], target.operation
+    if operation is None:
         rule = surface.refusal_of(target.method, target.path)
         raise Refused(Code.OPERATION_NOT_ALLOWED, "no operation of this gateway has this path and method", rule=rule)
     identity = bundle.identify(caller, headers)
-    tenant, purpose = identity.tenant, identity.purpose
-    entry = Entry(
-        call_id=call_id,
-        now=now,
-        wire=target.wire,
-        operation=target.operation,
-        caller=caller.id,
-        key_id=caller.key_id,
-        tenant=tenant.id,
-        purpose=purpose,
-        subject=None if identity.subject is None else keyring.tenant_mac(tenant.id, "subject", identity.subject),
-        narrowed_to=identity.processor,
-        latest=latest,
-    )
+    tenant = identity.tenant
     policy = Policy(
         surface=surface,
         registry=bundle.registry,
         tenant=tenant,
-        granted=bundle.granted(caller.id, purpose, tenant),
+        granted=bundle.granted(caller.id, identity.purpose, tenant),
         approved=bundle.schemas.approved,
         pseudonym=lambda value: keyring.tenant_mac(tenant.id, "pseudonym", value),
     )
-    if not target.operation.answered_here:
-        bundle.purposes[purpose].permit(now, tenant.terms.notice_days)
-        permit(entry, policy)
-    return Opened(entry, policy, _treatment(bundle, keyring, tenant))
+    return Asked(
+        wire=target.wire,
+        operation=operation,
+        caller=caller,
+        identity=identity,
+        purpose=bundle.purposes[identity.purpose],
+        policy=policy,
+        treatment=_treatment(bundle, keyring, tenant),
+        media=headers.get("content-type", ""),
+        # A list may stand in several lines (RFC 9110 section 5.3): all of them are judged as one.
+        forwarded={
+            name: ",".join(headers.getall(name)) for name in target.wire.forwarded_request_headers if name in headers
+        },
+    )
+
+
+def open_call(asked: Asked, keyring: Keyring, *, call_id: str, now: datetime, latest: datetime | None = None) -> Opened:
+    """Step 1, open, at an instant: the operation's and the purpose's own verdicts. `latest`: see `exchange.Entry`.
+
+    Raises:
+        Refused: `operation_not_allowed`, `purpose_*`.
+    """
+    caller, identity = asked.caller, asked.identity
+    tenant, subject = identity.tenant, identity.subject
+    entry = Entry(
+        call_id=call_id,
+        now=now,
+        wire=asked.wire,
+        operation=asked.operation,
+        caller=caller.id,
+        key_id=caller.key_id,
+        tenant=tenant.id,
+        purpose=identity.purpose,
+        subject=None if subject is None else keyring.tenant_mac(tenant.id, "subject", subject),
+        narrowed_to=identity.processor,
+        latest=latest,
+    )
+    if not asked.operation.answered_here:
+        asked.purpose.permit(now, tenant.terms.notice_days)
+        permit(entry, asked.policy)
+    return Opened(entry, asked)
 
 
 def _treatment(bundle: Bundle, keyring: Keyring, tenant: Tenant) -> Treatment:
@@ -99,13 +131,13 @@ def _treatment(bundle: Bundle, keyring: Keyring, tenant: Tenant) -> Treatment:
     )
 
 
-def read_call(entry: Entry, headers: MultiMapping[str], body: bytes) -> Call:
+def read_call(opened: Opened, body: bytes) -> Call:
     """Step 2, read: strict bytes to a tree.
 
     Raises:
         Refused: `body_invalid`.
     """
-    media = headers.get("content-type", "")
+    entry, media, forwarded = opened.entry, opened.asked.media, opened.asked.forwarded
     is_json = entry.operation.body == "json"
     if is_json and media.lower() not in _JSON:
         raise Refused(Code.BODY_INVALID, "the content type is not application/json in UTF-8")
@@ -113,10 +145,6 @@ def read_call(entry: Entry, headers: MultiMapping[str], body: bytes) -> Call:
         document = parse(body) if is_json else multipart.parse(media, body)
     except NotStrict as fault:
         raise Refused(Code.BODY_INVALID, str(fault)) from None
-    # A list may stand in several lines (RFC 9110 section 5.3): all of them are judged as one.
-    forwarded = {
-        name: ",".join(headers.getall(name)) for name in entry.wire.forwarded_request_headers if name in headers
-    }
     return Call(entry, document, forwarded, len(body))
 
 

@@ -28,7 +28,7 @@ from gateway.redaction.fields import FIELDS, Fields
 from gateway.redaction.home import folder
 from gateway.redaction.inprocess import InProcess
 from gateway.redaction.redactor import Redactor, typed, untyped
-from gateway.steps import Opened, clean_call, open_call, read_call
+from gateway.steps import Opened, ask, clean_call, open_call, read_call
 from gateway.targets import Targets, read_query
 from providers import PROVIDERS
 from providers.document import Value
@@ -66,22 +66,15 @@ async def _try(
     }
     try:
         caller = bundle.callers.named(caller_id)
-        opened = open_call(
-            bundle,
-            keyring,
-            target=target,
-            caller=caller,
-            headers=headers,
-            call_id=new_call_id(time_ns),
-            now=datetime.now(UTC),
-        )
-        read_query(target, opened.policy.surface)
+        asked = ask(bundle, keyring, target, caller, headers)
+        opened = open_call(asked, keyring, call_id=new_call_id(time_ns), now=datetime.now(UTC))
+        read_query(target, asked.policy.surface)
         if opened.entry.operation.answered_here:
             return {**out, "decision": "allow", "answered_by": "gateway"}
-        call = read_call(opened.entry, headers, body)
+        call = read_call(opened, body)
         out["considered"] = _considered(opened, call.document.get("model"))
-        redactor = redactor.under(opened.treatment)
-        grant = judge(call, opened.policy)
+        redactor = redactor.under(asked.treatment)
+        grant = judge(call, asked.policy)
         out["findings"] = await _findings(grant, redactor, explainer)
         clean = await clean_call(grant, redactor)
     except GatewayError as error:
@@ -130,7 +123,7 @@ def _shown(clean: CleanCall) -> dict[str, Value]:
 
 def _considered(opened: Opened, model: Value) -> list[Value]:
     """Every processor that has the model, in the order of choice, and what keeps this call from it."""
-    entry, policy = opened.entry, opened.policy
+    entry, policy = opened.entry, opened.asked.policy
     if not isinstance(model, str):
         return []
     found = considered(

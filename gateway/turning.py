@@ -8,7 +8,6 @@ of them again.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
@@ -19,6 +18,7 @@ from aiohttp.http import RawRequestMessage
 
 from gateway.answers import CLOSE, KEEP, OneWrite, reason_of
 from gateway.errors import Code
+from gateway.heads import split
 from gateway.intake import SERVER_NAME, head_fault
 from gateway.keys import new_call_id
 from gateway.passage import InForce
@@ -28,7 +28,6 @@ _REASON: Final = "The gateway has too many calls in flight."
 _MARK: Final = b"0" * 32
 _MOST_KNOWN: Final = 1024
 """Heads; as many again are begun with anew."""
-_LENGTH: Final = re.compile(rb"\r\ncontent-length: ?([0-9]{1,9})\r\n", re.IGNORECASE).search
 
 
 class Door:
@@ -78,23 +77,12 @@ class Door:
         return TurnedAway(wire, new_call_id(time_ns), force.bundle.digest[:16])
 
 
-def whole_head(data: bytes) -> bytes | None:
-    """The head of a request, without the digits of its length; None if `data` is not all of one, or is chunked.
-
-    It begins with whether it tells a length, or one that tells an empty one would be the same.
-    """
-    end = data.find(b"\r\n\r\n")
-    length = _LENGTH(data, 0, end + 2)
-    if length is None:
-        return b"\0" + data[:end] if 0 < end == len(data) - 4 else None
-    if len(data) != end + 4 + int(length[1]):
-        return None
-    return b"".join((b"\1", data[: length.start(1)], data[length.end(1) : end]))
-
-
 def _known_by(data: bytes) -> bytes | None:
-    head = whole_head(data)
-    return None if head is None else blake2b(head, digest_size=16).digest()  # it holds a key
+    head = split(data)
+    if head is None or head.missing:
+        return None
+    # They hold a key.
+    return blake2b(b"%d %b%b" % (len(head.before), head.before, head.behind), digest_size=16).digest()
 
 
 class TurnedAway(OneWrite):

@@ -49,6 +49,8 @@ OWN = frozenset(
     }
 )
 """Words that wires have of their own and nearly every answer repeats; nobody chose them, so they tell nothing."""
+IDS = frozenset({"id", "call_id", "item_id", "response_id", "tool_use_id", "approval_request_id"})
+"""Keys of words that are new in each answer: what is known of others says nothing of them."""
 
 
 class Form(enum.Enum):
@@ -125,10 +127,11 @@ class Vocabulary:
                 kind = type(member)
                 if kind is str:
                     self.string(value, key, key, into, known)
+                elif not member or (kind is not dict and kind is not list):
+                    continue
                 elif kind is dict and key in self.trees:
-                    if member:
-                        into.append(Said(value, key, form=Form.TREE))
-                elif (kind is dict or kind is list) and key not in self.apart:
+                    into.append(Said(value, key, form=Form.TREE))
+                elif key not in self.apart:
                     self.gather(member, into, known, key)
         elif type(value) is list:
             for index, item in enumerate(value):
@@ -150,9 +153,9 @@ class Vocabulary:
         text = holder[name]  # type: ignore[index]  # a name for a mapping, an index for a list
         if not text or not isinstance(text, str):
             return
-        if key in self.words and WORD(text):
-            if text not in known:
-                into.append(Said(holder, name, form=Form.WORD))
+        if key in self.words:
+            if key in IDS or text not in known:
+                into.append(Said(holder, name, form=Form.WORD if WORD(text) else Form.TEXT))
         elif key in self.blobs:
             into.append(Said(holder, name, form=Form.BLOB if BLOB(text) else Form.SEALED))
         else:

@@ -118,7 +118,9 @@ class _Finder:
                     continue
                 if below is str:
                     self._text(member, (*path, key))  # type: ignore[arg-type]
-                elif below is dict or below is list or isinstance(member, str):
+                elif below is list:
+                    self._list(member, (*path, key))  # type: ignore[arg-type]
+                elif below is dict or isinstance(member, str):
                     self.visit(member, (*path, key))
         elif kind is list:
             self._list(value, path)  # type: ignore[arg-type]
@@ -158,7 +160,7 @@ class _Finder:
 
     def _text(self, text: str, path: Path, inside: tuple[tuple[int, int], ...] = ()) -> None:
         text = str(text)  # exactly a string: what parses JSON takes no subclass
-        if len(inside) < MAX_NESTED and _holds_json(text):
+        if _OPENING.match(text) is not None and len(inside) < MAX_NESTED and _is_json(text):
             for match in _LITERAL.finditer(text):
                 literal = match.group()
                 content = orjson.loads(literal) if "\\" in literal else literal[1:-1]
@@ -176,10 +178,8 @@ class _Finder:
         self.slots.append(slot)
 
 
-def _holds_json(text: str) -> bool:
-    """Whether a string is a JSON object or array, as any parser would read it."""
-    if not _OPENING.match(text):
-        return False
+def _is_json(text: str) -> bool:
+    """Whether a string is JSON, as any parser would read it."""
     try:
         orjson.loads(text)
     except orjson.JSONDecodeError:

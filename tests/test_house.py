@@ -99,6 +99,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "gateway.connection",
         "gateway.endpoints",
         "gateway.erasing",
+        "gateway.heads",
         "gateway.intake",
         "gateway.listener",
         "gateway.operations",

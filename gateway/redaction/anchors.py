@@ -18,8 +18,9 @@ import numpy as np
 from gateway.redaction.grammar import Unread
 from gateway.redaction.machines import Pattern, machine
 from gateway.redaction.phrases import ANY, Phrases
-from gateway.redaction.tables import Graph, Lists, Machine, Numbers, Table, numbers
+from gateway.redaction.tables import USUAL, Bytes, Graph, Lists, Machine, Numbers, Signs, Table, numbers, signs
 from gateway.redaction.vocabulary import vocabulary
+from gateway.redaction.walk import SIEVE, SIEVE_BITS
 from gateway.redaction.wordforms import WordForms, form_pattern
 
 _ENDLESS = float("inf")
@@ -29,8 +30,9 @@ _IN = 1e5
 _ROUNDS = 2
 _ALONE = 4.0
 _RARELY = 0.02
-_MOST_NEXT = 2_048
 _MANY = 32
+_LOOSE = 8
+"""Bits of a sieve for each atom in it, at least."""
 _OF_A_FORM = 10.0
 """How often a word is said that is not listed as common, and one of a form that no common word has."""
 
@@ -59,6 +61,9 @@ def graph(phrases: Phrases, marked: Iterable[int] = (), sides: Iterable[Pattern]
     Raises:
         Unread: any words at all may be a phrase; or there is too much of the sides.
     """
+    often = how_often(phrases, machine([form_pattern(phrases.forms)]))
+    del often[ANY]
+    phrases.put_first(sorted(often, key=lambda atom: (-often[atom], atom))[: USUAL - 1])
     edges, closed, size = phrases.edges, phrases.closed(), len(phrases.edges)
     nowhere = _endings(phrases)
     first = frozenset({0, *closed.get(0, ())})
@@ -72,13 +77,13 @@ def graph(phrases: Phrases, marked: Iterable[int] = (), sides: Iterable[Pattern]
         costs.share(noticed)
     opening, before = _by_atom(phrases, first, noticed, ways)
     anchors, passing = Table.of(noticed, size), Table.of(before, phrases.atoms)
-    next_rows, following = _next(phrases, closed, anchors)
-    crossings = [place for place, leads in enumerate(edges) if len(leads) > _MANY]
-    crossing = np.full(size + 1, -1, np.int32)
-    crossing[crossings] = np.arange(len(following.starts) - 1, len(following.starts) - 1 + len(crossings))
+    starting = Lists.of(_starting(anchors, first), phrases.atoms)
+    rows, following = _following(phrases, closed, anchors)
     edge_table, end_lists = Table.of(dict(enumerate(edges)), size), Lists.of(dict(enumerate(phrases.ends)), size)
     also, way_table = Lists.of(closed, size), Table.of(ways, size)
+    sieves, sieve = _sieves(edge_table)
     starts = [each.starts for each in (edge_table, end_lists, also, way_table, anchors)]
+    begins = np.isin(np.arange(size + 1), sorted(first))
     bearing = {word.encode(): () for word in common_words()} | phrases.bearing()
     return Graph(
         edges=edge_table,
@@ -87,15 +92,15 @@ def graph(phrases: Phrases, marked: Iterable[int] = (), sides: Iterable[Pattern]
         ways=way_table,
         anchors=anchors,
         opening=Lists.of(opening, phrases.atoms),
-        next=next_rows,
         following=following,
-        starting=Lists.of(_starting(anchors, first), phrases.atoms),
+        starting=starting,
+        starting_rows=numbers(rows[starting.numbers]),
         passing=passing,
-        passing_anchors=_crossed(anchors, passing, phrases.atoms),
+        passing_rows=numbers(rows[_crossed(anchors, passing, phrases.atoms)]),
+        passing_heads=_heads([passing.starts], signs(passing.starts, passing.keys)),
+        heads=_heads([*starts, sieve << 1 | begins], signs(edge_table.starts, edge_table.keys)),
+        sieves=sieves,
         first=numbers(sorted(first)),
-        crossings=numbers(crossings),
-        within=_within(following, [edges[place] for place in crossings], phrases.atoms),
-        heads=numbers(np.stack([*starts, crossing], axis=1).ravel()),
         vocabulary=vocabulary(bearing, WordForms(forms)),
         sides=machine(sides),
         forms=forms,
@@ -151,8 +156,8 @@ def _by_atom(
     return opening, passing
 
 
-def _next(phrases: Phrases, closed: Mapping[int, frozenset[int]], anchors: Table) -> tuple[Numbers, Lists]:
-    """`next` and `following` of the graph."""
+def _following(phrases: Phrases, closed: Mapping[int, frozenset[int]], anchors: Table) -> tuple[Numbers, Signs]:
+    """By the number of an anchor in `anchors.keys` a row of `following` of the graph; and that."""
     edges, ends = phrases.edges, phrases.ends
     rows: dict[frozenset[int], int] = {frozenset(): 0}
     known: dict[tuple[int, ...], int] = {}
@@ -163,22 +168,32 @@ def _next(phrases: Phrases, closed: Mapping[int, frozenset[int]], anchors: Table
         row = known.get(key)
         if row is None:
             places = {one for target in key for one in (target, *closed.get(target, ()))}
-            atoms = frozenset[int]().union(*[edges[place] for place in places])
-            if len(atoms) > _MOST_NEXT or any(ends[place] for place in places):
-                atoms = frozenset()
+            ended = any(ends[place] for place in places)
+            atoms = frozenset() if ended else frozenset[int]().union(*[edges[place] for place in places])
             row = known[key] = rows.setdefault(atoms, len(rows))
         found.append(row)
-    return numbers(found), Lists.of({row: atoms for atoms, row in rows.items()}, len(rows))
+    listed = Lists.of({row: atoms for atoms, row in rows.items()}, len(rows))
+    return numbers(found), signs(listed.starts, listed.numbers)
 
 
-def _within(following: Lists, crossings: Sequence[Collection[int]], atoms: int) -> Lists:
-    """`within` of the graph."""
-    found: dict[int, list[int]] = defaultdict(list)
-    rows = [following.numbers[start:end].tolist() for start, end in pairwise(following.starts.tolist())]
-    for number, row in enumerate([*rows, *crossings]):
-        for atom in row:
-            found[atom].append(number)
-    return Lists.of(found, atoms)
+def _sieves(edges: Table) -> tuple[Bytes, Numbers]:
+    """`sieves` of the graph; and by place where its own begins, as `walk.Ways` says, 0 where it has none."""
+    sieve = np.zeros(len(edges.starts), np.int32)
+    parts = [np.zeros(SIEVE, np.uint8)]
+    for place in np.flatnonzero(np.diff(edges.starts) > _MANY).tolist():
+        atoms = edges.keys[edges.starts[place] : edges.starts[place + 1]]
+        size = int(_LOOSE * len(atoms)).bit_length()
+        held = np.zeros(1 << size, np.uint8)
+        held[atoms & (1 << size) - 1] = 1
+        sieve[place] = sum(map(len, parts)) // SIEVE << SIEVE_BITS | size
+        parts.append(np.packbits(held, bitorder="little"))
+    return np.concatenate(parts), sieve
+
+
+def _heads(starts: Sequence[Numbers], held: Signs) -> Numbers:
+    """Rows of where lists begin, and of a sign in two halves; one more than there are signs."""
+    halves = np.append(held, np.uint64(0)).view(np.uint32).reshape(-1, 2).view(np.int32)
+    return numbers(np.column_stack([*starts, *halves.T]).ravel())
 
 
 def _starting(anchors: Table, first: frozenset[int]) -> dict[int, list[int]]:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from gateway.redaction.native import Addresses
 from gateway.redaction.patterns import GAP_CHARACTERS
-from gateway.redaction.phrases import ANY
 from gateway.redaction.tables import Graph, Numbers
 from gateway.redaction.vocabulary import Known
 from gateway.redaction.walk import Room, Stands, Ways, Words, cut, given, hear, under_way
@@ -27,7 +26,6 @@ _FIRST, _LAST = 36, 24
 _KEY = np.array([(1 << _FIRST) - (1 << _LAST), 1 << _LAST, 1])
 """Makes a number of a phrase's row by which rows are in order: its first word, how many more it has, its number."""
 _ASKED = 1 << 16
-_MET = 1 << 10
 
 
 class Stretch(NamedTuple):
@@ -44,9 +42,6 @@ class Automaton:
     def __init__(self, graph: Graph) -> None:
         places = len(graph.edges.starts) - 1
         edges, ends, also, ways = graph.edges, graph.ends, graph.also, graph.ways
-        lists = len(graph.following.starts) - 1
-        first = np.zeros(places, np.uint8)
-        first[graph.first] = 1
         self._ways = Ways(
             graph.heads.reshape(places + 1, -1),
             *edges[1:],
@@ -54,23 +49,17 @@ class Automaton:
             also.numbers,
             *ways[1:],
             *graph.anchors[1:],
-            graph.next,
-            graph.following.starts,
+            graph.following,
             *graph.starting,
-            *graph.passing,
-            graph.passing_anchors,
+            graph.starting_rows,
+            graph.passing_heads.reshape(len(graph.passing.starts), -1),
+            *graph.passing[1:],
+            graph.passing_rows,
             *graph.opening,
-            *graph.within,
-            first,
+            graph.sieves,
         )
-        atoms = len(graph.opening.starts) - 1
-        here, there, depths, seen, borne, clock = (
-            np.zeros(size, np.int32) for size in (places, places, MOST + 2, places, atoms, 1)
-        )
-        met = np.zeros((_MET + 1, (lists + len(graph.crossings)) // 8 + 1), np.uint8)
-        by_any = graph.within.numbers[: graph.within.starts[ANY + 1]]
-        np.bitwise_or.at(met[_MET], by_any >> 3, (1 << (by_any & 7)).astype(np.uint8))
-        self._room = Room(here, there, depths, seen, borne, clock, met, np.full(_MET, -1, np.int32))
+        here, there, depths, seen, clock = (np.zeros(size, np.int32) for size in (places, places, MOST + 2, places, 1))
+        self._room = Room(here, there, depths, seen, clock)
         self._stands = _stands(_STANDS)
         self._rows = np.zeros((_ROWS, 3), np.int32)
         self.known = Known(graph)
@@ -81,22 +70,15 @@ class Automaton:
         """A lower-case text as words and marks."""
         known = self.known
         if not known.ready():
-            self._room.whose[:] = -1
             self._forget()
         if self._room.clock[0] > _LATE:
-            for column in (self._room.seen, self._room.borne, self._room.clock):
+            for column in (self._room.seen, self._room.clock):
                 column[:] = 0
         data = np.frombuffer(text, np.uint8)
         starts, ends, symbols = (np.empty(len(data), np.int32) for _ in range(3))
         count = cut(data, _KINDS, known.marks, starts, ends, symbols, self._given())
         symbols = symbols[:count]
-        met: dict[bytes, int] = {}
-        for at in (symbols < 0).nonzero()[0].tolist():
-            word = text[starts[at] : ends[at]]
-            symbol = met.get(word)
-            if symbol is None:
-                symbol = met[word] = known.symbol(word)
-            symbols[at] = symbol
+        known.learn(data, starts, ends, symbols, self._given)
         return Text(self, text, starts[:count], ends[:count], symbols)
 
     def phrases(self, symbols: Numbers) -> Iterator[tuple[int, int, int]]:

@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import orjson
 
 from gateway.redaction.findings import Finding, Window
 from gateway.redaction.segments import SIZE, Piece, apart, pieces, united
-
-Item: TypeAlias = "str | Window"
-"""What a worker is asked to look at: a whole text, or a window of one that goes on."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ALONE = 512

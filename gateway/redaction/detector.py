@@ -19,12 +19,12 @@ import orjson
 from gateway.errors import Code, Unavailable
 from gateway.redaction.blocks import Block, Cut, asked, blocks, encoded_windows, items
 from gateway.redaction.crew import Crew
-from gateway.redaction.findings import Finding, Settled, Window
+from gateway.redaction.findings import Answer, Finding, Settled, Window
 from gateway.redaction.memory import Memory
 from gateway.redaction.patience import USUAL, Patience
 from gateway.redaction.plain import Plain
 from gateway.redaction.segments import join
-from gateway.redaction.waiting import Answer, Job, Waiting, chunks
+from gateway.redaction.waiting import Job, Waiting, chunks
 from gateway.redaction.workers import Worker
 
 _PAUSE = (0.05, 0.2, 1.0, 5.0)
@@ -182,10 +182,18 @@ class Detector:
         return answers
 
     def _pump_soon(self) -> None:
-        # At the end of this turn of the loop: what else is asked in it goes along in one frame.
+        # What is asked in this turn of the loop, and in those after it while each brings more, goes in one frame: to
+        # switch to a worker and back costs more than to look at a short text.
         if not self._pumping and self._idle:
             self._pumping = True
-            asyncio.get_running_loop().call_soon(self._pump)
+            asyncio.get_running_loop().call_soon(self._turned, 0)
+
+    def _turned(self, before: int) -> None:
+        count = len(self._waiting)
+        if before < count and not self._waiting.fills_a_frame:
+            asyncio.get_running_loop().call_soon(self._turned, count)
+        else:
+            self._pump()
 
     def _pump(self) -> None:
         """Give waiting jobs to idle workers."""
@@ -210,7 +218,7 @@ class Detector:
             self._idle.append(worker)
         else:
             self._retire(worker)
-        self._pump()
+        self._pump_soon()
 
     def failed(self, worker: Worker) -> None:
         """A worker is late, gone, or not to be believed: end it, replace it, refuse what it held.

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import tldextract.tldextract
 from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry, RecognizerResult
@@ -19,7 +19,7 @@ from presidio_analyzer.context_aware_enhancers import ContextAwareEnhancer
 from presidio_analyzer.nlp_engine import NlpArtifacts, NlpEngine
 
 from gateway.categories import PERSONAL_DATA, Category, Personal
-from gateway.redaction.findings import Ends, Finding, Settled, Window, add, beside, merge
+from gateway.redaction.findings import Answer, Ends, Finding, Item, Settled, Window, add, beside, merge
 from gateway.redaction.folding import Folded, fold
 from gateway.redaction.forms import Forms, Reading, words_of
 from gateway.redaction.growth import GROWTH
@@ -143,21 +143,43 @@ class Engine:
         self._artifacts = no_artifacts()
 
     def find(self, texts: Sequence[str]) -> list[list[Finding]]:
-        """The findings of each text, in order and apart (overlaps are merged).
+        """The findings of each text, in order and apart (overlaps are merged); other forms of it are read beside it."""
+        return self._found(texts, ())
 
-        The texts are analysed in one go, but none sees another. Other forms of a text are read beside it.
-        """
+    def settle(self, windows: Sequence[Window]) -> list[Settled]:
+        """What is found in each window of a text that goes on, and up to where that is final."""
+        return cast("list[Settled]", self.look(windows))
+
+    def look(self, items: Sequence[Item]) -> list[Answer]:
+        """Both, for the items of a frame. What is whole is analysed in one go, but none sees another."""
+        texts = [item for item in items if isinstance(item, str)]
+        whole = [item.text for item in items if not isinstance(item, str) and item.is_whole]
+        found = self._found(texts, whole)
+        of_texts, of_whole = iter(found), iter(found[len(texts) :])
+        return [
+            next(of_texts)
+            if isinstance(item, str)
+            else Settled(next(of_whole), len(item.text))
+            if item.is_whole
+            else self._horizon.settle(item)
+            for item in items
+        ]
+
+    def _found(self, texts: Sequence[str], plain: Sequence[str]) -> list[list[Finding]]:
+        """The findings of each text in any form, then those of each plain one as it stands."""
         read = [(index, reading) for index, text in enumerate(texts) for reading in self._forms.readings(text)]
-        plain = self._plainly([*texts, *(reading.text for _index, reading in read)])
-        found = plain[: len(texts)]
-        for (index, reading), findings in zip(read, plain[len(texts) :], strict=True):
+        every = self._plainly([*texts, *plain, *(reading.text for _index, reading in read)])
+        found, rest = every[: len(texts)], every[len(texts) :]
+        for (index, reading), findings in zip(read, rest[len(plain) :], strict=True):
             found[index] = merge(found[index], list(_as_written(reading, findings)))
         if self._personal is not None:
             found = [beside(one, self._personal.find(text)) for one, text in zip(found, texts, strict=True)]
-        return found
+        return found + rest[: len(plain)]
 
     def _plainly(self, texts: Sequence[str]) -> list[list[Finding]]:
         """The findings of each text as it stands."""
+        if not texts:
+            return []
         folded = [fold(text) for text in texts]
         shadow = BREAK.join([one.shadow for one in folded])
         results: list[_Result] = [
@@ -171,10 +193,6 @@ class Engine:
         if results:
             _share_out(results, folded, found)
         return found
-
-    def settle(self, windows: Sequence[Window]) -> list[Settled]:
-        """What is found in each window of a text that goes on, and up to where that is final."""
-        return [self._horizon.settle(window) for window in windows]
 
     @cached_property
     def _horizon(self) -> Horizon:
@@ -255,8 +273,7 @@ def _share_out(results: list[_Result], folded: list[Folded], found: list[list[Fi
         while first > base + len(folded[index].shadow):
             base += len(folded[index].shadow) + 1
             index += 1
-        stop = min(last - base, len(folded[index].shadow))  # an operator's pattern may run over the break
-        start, end = folded[index].original(first - base, stop)
+        start, end = folded[index].original(first - base, last - base)
         if start < end:
             add(found[index], Finding(start, end, category, score))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from gateway.categories import Category, Personal
 
@@ -37,12 +37,23 @@ class Window(NamedTuple):
     start: int
     ends: Ends
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a whole text."""
+        return self.ends is Ends.CLOSED and not self.start
+
 
 class Settled(NamedTuple):
     """The findings between a window's start and `end`, in order and apart; none runs over `end`."""
 
     findings: list[Finding]
     end: int
+
+
+Item: TypeAlias = "str | Window"
+"""What is looked at: a whole text, or a window of one that goes on."""
+Answer: TypeAlias = "list[Finding] | Settled"
+"""What is found in one item: in a text, or in a window and up to where."""
 
 
 def add(findings: list[Finding], new: Finding) -> None:

@@ -40,6 +40,10 @@ def _span(candidate: Candidate) -> _Span:
     return _Span(start, end, Finding(start, end, rule.category, rule.score))
 
 
+def _position(span: _Span) -> tuple[int, int]:
+    return span.start, -span.end
+
+
 class Horizon:
     """Settles windows with compiled rules and the operator's own recognisers. Pure after construction."""
 
@@ -66,7 +70,7 @@ class Horizon:
         if self._compiled.growth is not None:
             spans, end = _grown(self._compiled.growth, lower, start, ends, spans, end)
         spans.extend(others)
-        spans.sort()
+        spans.sort(key=_position)
         while any(one.start < end < one.end for one in spans):
             end = min(one.start for one in spans if one.start < end < one.end)
         findings: list[Finding] = []

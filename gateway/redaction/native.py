@@ -24,7 +24,7 @@ from gateway.redaction.home import folder
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gateway.redaction.tables import Bytes, Longs, Numbers
+    from gateway.redaction.tables import Bytes, Longs, Numbers, Signs
 
 Addresses: TypeAlias = "NDArray[np.int64]"
 """A row is an array's address, and how many rows and columns it has (no columns: 0)."""
@@ -38,21 +38,12 @@ def native(function: _F) -> _F:
     It becomes a part of each function that calls it: to hand on fifty arrays would take longer than most of what is
     done with them.
     """
-    return _compiled(function, forceinline=True)
-
-
-def apart(function: _F) -> _F:
-    """The same, but called where it stands: for what many call, and whose arguments are few."""
-    return _compiled(function)
-
-
-def _compiled(function: _F, **options: bool) -> _F:
-    """References are not counted: each call of one function by another would count those of all arrays."""
     made = cast("Callable[..., Callable[[_F], _F]]", numba.njit)
+    options = {"forceinline": True, "_nrt": False}  # to count references to all arrays at each call would take longest
     try:
-        return made(cache=True, _nrt=False, **options)(function)
+        return made(cache=True, **options)(function)
     except RuntimeError:  # there is nowhere to keep it
-        return made(_nrt=False, **options)(function)
+        return made(**options)(function)
 
 
 @native
@@ -68,6 +59,12 @@ def index_of(keys: Numbers, low: int, high: int, wanted: int) -> int:
         else:
             high = middle
     return -1
+
+
+@native
+def whole(number: int) -> int:
+    """The same number, where more is to be reckoned with it than an unsigned one allows."""
+    return int(np.int64(number))
 
 
 def _place() -> tempfile.TemporaryDirectory[str] | None:
@@ -103,7 +100,7 @@ def loaded() -> None:
         _copy.cleanup()
 
 
-def addresses(arrays: Iterable[Bytes | Numbers | Longs]) -> Addresses:
+def addresses(arrays: Iterable[Bytes | Numbers | Longs | Signs]) -> Addresses:
     """One argument for many: it takes Numba a microsecond for each array that a function is given.
 
     Whoever has made it must hold the arrays as long as it is used.
@@ -139,14 +136,28 @@ def _reader(kind: types.Array, size: int) -> object:
     return intrinsic(read)
 
 
+def _lowest(typingctx: object, bits: types.Integer) -> object:  # the name of the first is asked for
+    def made(_context: Any, builder: Any, _signature: object, values: list[Any]) -> object:
+        return builder.cttz(values[0], cgutils.false_bit)
+
+    return types.uint64(types.uint64), made
+
+
+lowest = cast("Callable[[int], int]", intrinsic(_lowest))
+"""The number of the lowest bit that is set in 64."""
+
 _Reader: TypeAlias = "Callable[[Addresses, int], Numbers]"
+counts_at = cast("_Reader", _reader(types.Array(types.uint32, 1, "C"), 4))
+"""The array of a row of `addresses`, whose numbers are never below zero: nothing need ask whether they are."""
+rows_at = cast("_Reader", _reader(types.Array(types.uint32, 2, "C"), 4))
+"""The same, of one that has columns."""
 numbers_at = cast("_Reader", _reader(types.Array(types.int32, 1, "C"), 4))
 """The array of a row of `addresses`."""
 pairs_at = cast("_Reader", _reader(types.Array(types.int32, 2, "C"), 4))
 """The same, of one that has columns."""
 longs_at = cast("Callable[[Addresses, int], Longs]", _reader(types.Array(types.int64, 2, "C"), 8))
 """The same, of 64 bits each."""
+signs_at = cast("Callable[[Addresses, int], Signs]", _reader(types.Array(types.uint64, 1, "C"), 8))
+"""The same, of 64 bits each that are no numbers."""
 bytes_at = cast("Callable[[Addresses, int], Bytes]", _reader(types.Array(types.uint8, 1, "C"), 1))
 """The same, of bytes."""
-bits_at = cast("Callable[[Addresses, int], Bytes]", _reader(types.Array(types.uint8, 2, "C"), 1))
-"""The same, of bytes in columns."""

@@ -28,7 +28,7 @@ import orjson
 
 from gateway.categories import PERSONAL_DATA, Category, Personal
 from gateway.redaction import lean
-from gateway.redaction.findings import Ends, Finding, Window
+from gateway.redaction.findings import Answer, Ends, Finding, Item, Settled, Window
 from gateway.resident import let_go
 
 if TYPE_CHECKING:
@@ -114,23 +114,23 @@ def serve(connection: socket.socket, engine: Engine) -> NoReturn:
     status = 1
     try:
         while True:
-            items = orjson.loads(receive(connection))
+            items = [_item(one) for one in orjson.loads(receive(connection))]
             signal.setitimer(signal.ITIMER_REAL, _LONGEST)  # whoever could end it may be gone: the kernel would
-            found = iter(engine.find([item for item in items if type(item) is str]))
-            answers: list[object] = []
-            for item in items:
-                if type(item) is str:
-                    answers.append(_numbers(next(found)))
-                else:
-                    (settled,) = engine.settle([Window(item[0], item[1], Ends(item[2]))])
-                    answers.append((settled.end, _numbers(settled.findings)))
-            answer = orjson.dumps(answers)
+            answer = orjson.dumps([_answer(one) for one in engine.look(items)])
             signal.setitimer(signal.ITIMER_REAL, 0.0)
             connection.sendall(LENGTH.pack(len(answer)) + answer)
     except (Gone, ConnectionError):
         status = 0
     finally:
         os._exit(status)  # whatever went wrong, no traceback: it could quote a text
+
+
+def _item(told: str | tuple[str, int, int]) -> Item:
+    return told if isinstance(told, str) else Window(told[0], told[1], Ends(told[2]))
+
+
+def _answer(found: Answer) -> object:
+    return (found.end, _numbers(found.findings)) if isinstance(found, Settled) else _numbers(found)
 
 
 def _numbers(findings: list[Finding]) -> list[tuple[int, int, int, float]]:

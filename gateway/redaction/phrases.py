@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from gateway.redaction.grammar import Tree, Unread, is_any_word, is_within_word, spellings, ways, written
@@ -128,6 +128,16 @@ class Phrases:
             known[key] = self.atoms
             self.atoms += 1
         return known[key]
+
+    def put_first(self, atoms: Sequence[int]) -> None:
+        """Give these atoms the lowest numbers, in order; `ANY` keeps its own."""
+        new = {atom: number for number, atom in enumerate(atoms, ANY + 1)}
+        new.update(zip(sorted(new.values() - new.keys()), sorted(new.keys() - new.values()), strict=True))
+        for known in (self._spelled, self.forms, self._named):
+            known.update({key: new[atom] for key, atom in known.items() if atom in new})
+        for place, leads in enumerate(self.edges):
+            if not new.keys().isdisjoint(leads):
+                self.edges[place] = {new.get(atom, atom): targets for atom, targets in leads.items()}
 
     def closed(self) -> dict[int, frozenset[int]]:
         """By place, all others at which one stands who stands there, where there are any."""

@@ -26,7 +26,7 @@ from gateway.redaction.edges import (
     STOP,
     WORD,
 )
-from gateway.redaction.native import Addresses, addresses, apart, bytes_at, native, numbers_at, pairs_at
+from gateway.redaction.native import Addresses, addresses, bytes_at, native, numbers_at, pairs_at
 from gateway.redaction.tables import Bytes, Numbers
 from gateway.redaction.walk import hashed, looked_up, put
 
@@ -275,7 +275,7 @@ def _form(text: Bytes, low: int, high: int, head: int, tail: int, desk: Desk) ->
     return int(~found | np.uint32(1))
 
 
-@apart
+@native
 def _forms(text: Bytes, start: int, end: int, row: int, table: Addresses) -> None:
     """Note the forms of a word: itself, a beginning, two endings, another of each, its kind. 0 stands for none."""
     desk = _desk(table)
@@ -400,7 +400,7 @@ def _odds(side: int, weights: Weights, desk: Desk) -> np.float32:
 # --- what is asked of this module ---
 
 
-@apart
+@native
 def _reached(
     text: Bytes,
     side: int,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
+from operator import itemgetter
 
 import re2
 from presidio_analyzer import EntityRecognizer, Pattern, PatternRecognizer, RecognizerResult
@@ -10,8 +12,8 @@ from presidio_analyzer.nlp_engine import NlpArtifacts
 
 from gateway.categories import Category
 from gateway.redaction.growth import Found
-from gateway.redaction.rules import Compiled, Custom, Rule, gapped, linear_options
-from gateway.redaction.scanner import scan
+from gateway.redaction.rules import Compiled, Custom, gapped, linear_options
+from gateway.redaction.scanner import Candidate, scan
 
 LANGUAGE = "any"
 """Every recogniser looks at every text: talk switches language in the middle of a sentence."""
@@ -61,16 +63,20 @@ class SpecialCategories(EntityRecognizer):
             if rule.category.value in wanted
         ]
 
-    def _found(self, text: str) -> list[tuple[int, int, Rule]]:
+    def _found(self, text: str) -> list[Candidate]:
         """What the rules find, each with what belongs to it."""
         found = list(scan(self._compiled, text))
         growth = self._compiled.growth
         if not found or growth is None:
             return found
-        grown = growth.grow(
-            text.lower().encode("ascii", "replace"), [Found(start, end, rule.category) for start, end, rule in found]
-        )
-        return [(one.start, one.end, rule) for one, (_start, _end, rule) in zip(grown, found, strict=True)]
+        grown: list[Candidate] = []
+        for base, one in _texts(text.lower()):
+            first = len(grown)
+            last = bisect_left(found, base + len(one), first, key=itemgetter(0))
+            asked = [Found(start - base, end - base, rule.category) for start, end, rule in found[first:last]]
+            for (start, end, _final), (*_, rule) in zip(growth.grow(one, asked), found[first:last], strict=True):
+                grown.append((base + start, base + end, rule))
+        return grown
 
 
 class Linear(PatternRecognizer):
@@ -103,11 +109,12 @@ class Linear(PatternRecognizer):
         nlp_artifacts: NlpArtifacts | None = None,
         regex_flags: int | None = None,
     ) -> list[RecognizerResult]:
-        """Every match of every pattern, as Presidio's own class would give it."""
+        """Every match of every pattern in each text, as Presidio's own class would give it."""
         entity = self.supported_entities[0]
         return [
-            RecognizerResult(entity, start, end, score, recognition_metadata=self._metadata)
-            for start, end, score in self.matches(text.encode("ascii", "replace"), 0)
+            RecognizerResult(entity, base + start, base + end, score, recognition_metadata=self._metadata)
+            for base, one in _texts(text)
+            for start, end, score in self.matches(one, 0)
         ]
 
     def matches(self, folded: bytes, start: int) -> Iterator[tuple[int, int, float]]:
@@ -116,6 +123,14 @@ class Linear(PatternRecognizer):
             for match in scanner.finditer(folded, start):
                 if match.end() > match.start():
                     yield match.start(), match.end(), score
+
+
+def _texts(text: str) -> Iterator[tuple[int, bytes]]:
+    """Each of the texts that are analysed in one go, and where it begins."""
+    base = 0
+    for one in text.encode("ascii", "replace").split(BREAK.encode()):
+        yield base, one
+        base += len(one) + 1
 
 
 def _metadata(name: str, identifier: str) -> dict[str, str]:

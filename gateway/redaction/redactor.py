@@ -159,10 +159,12 @@ class Redactor:
         if not read.slots:
             return read, [], {}
         seams = _seams(read)
-        texts = [_as_read(slot) for slot in read.slots]
+        texts = [
+            slot.text.translate(_READ_AS_SPACES) if slot.kind is Kind.IDENTIFIER else slot.text for slot in read.slots
+        ]
         found = await self._detector.find([*texts, *[seam.text for seam in seams]])
         if self._treatment.pseudonym is None:
-            found = [_special(findings) if findings else findings for findings in found]
+            found = [findings and _special(findings) for findings in found]
         spans = found[: len(texts)]
         wholes: _Wholes = {}
         for seam, findings in zip(seams, found[len(texts) :], strict=True):
@@ -355,10 +357,6 @@ def _apart(findings: Sequence[Finding]) -> list[Finding]:
         else:
             apart.append(new)
     return apart
-
-
-def _as_read(slot: Slot) -> str:
-    return slot.text.translate(_READ_AS_SPACES) if slot.kind is Kind.IDENTIFIER else slot.text
 
 
 def _where(document: Document, path: Path, known_keys: frozenset[str]) -> str:

@@ -12,7 +12,7 @@ import hashlib
 import re
 from bisect import insort
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -26,9 +26,9 @@ Key: TypeAlias = "tuple[str | int, ...]"
 """Names a channel: pieces with the same key are one text."""
 
 _HEARD = 1_024
-_OPENS_JSON = re.compile(r"[ \t\r\n]*(?:[{\[]|\Z)")
+OPENS_JSON = re.compile(r"[ \t\r\n]*(?:[{\[]|\Z)")
 _MANY = 64
-_MOST = 8_192
+MOST = 8_192
 """Characters that one look settles at most: a long text takes several, between which others get their turn."""
 
 
@@ -124,12 +124,12 @@ class Stretch:
     def window(self) -> Window:
         """What is to be looked at now, where there is anything (`fresh`)."""
         pending = self._pending
-        whole = len(pending) <= _MOST
-        self._looked = min(len(pending), _MOST)
+        whole = len(pending) <= MOST
+        self._looked = min(len(pending), MOST)
         self.fresh = not whole
         context = self._context
         ends = Ends.CLOSED if whole and self._ends is Ends.CLOSED else self._hurry
-        return Window(context + pending[:_MOST], len(context), ends)
+        return Window(context + pending[:MOST], len(context), ends)
 
     def take(self, settled: Settled, held: int) -> list[Finding]:
         """Take the answer to the last window; return its findings as spans of this stretch."""
@@ -212,7 +212,7 @@ class Channel:
         if text:
             if self._plain is not None:
                 self._plain.go_on(text)
-            elif not self.size and _OPENS_JSON.match(text) is None:
+            elif not self.size and OPENS_JSON.match(text) is None:
                 self._plain = self._stretch(key=False, context="")
                 self._plain.feed(text, [(0, 0)])
             else:
@@ -348,7 +348,7 @@ class Channels:
 
     def word(self, text: str) -> None:
         """A short text that must pass as it is: the next look says whether it may."""
-        self._fixed.append(Window(text, 0, Ends.CLOSED))
+        self._fixed.append(_whole(text))
 
     def close(self, prefix: Key = ()) -> None:
         """Close all channels whose key begins so."""
@@ -367,6 +367,15 @@ class Channels:
         """Nobody may wait any more for what is held."""
         for channel in self._open.values():
             channel.hurry()
+
+    async def any_in(self, texts: Iterable[str]) -> bool:
+        """Whether anything is found in texts that are whole; nothing is kept of them.
+
+        Raises:
+            Unavailable: nobody could look.
+        """
+        windows = [_whole(text) for text in texts]
+        return bool(windows) and any(settled.findings for settled in await self._detector.settle(windows))
 
     async def look(self) -> None:
         """Settle all that can be settled.
@@ -404,6 +413,10 @@ class Channels:
 def _asked(channels: Sequence[Channel]) -> list[tuple[Channel, Stretch, Window]]:
     """What is to be looked at now in some channels."""
     return [(channel, *one) for channel in channels for one in channel.windows()]
+
+
+def _whole(text: str) -> Window:
+    return Window(text, 0, Ends.CLOSED)
 
 
 _digest = partial(hashlib.blake2b, digest_size=16)

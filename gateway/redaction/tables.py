@@ -18,21 +18,23 @@ from numpy.typing import NDArray
 Numbers: TypeAlias = "NDArray[np.int32]"
 Bytes: TypeAlias = "NDArray[np.uint8]"
 Longs: TypeAlias = "NDArray[np.int64]"
+Signs: TypeAlias = "NDArray[np.uint64]"
+"""Sets of atoms, each in 64 bits: two that have no bit in common have no atom in common."""
 
 Leads: TypeAlias = "Mapping[int, Collection[int]]"
 """By atom, the places where one comes from a place."""
 
 
 class Lists(NamedTuple):
-    """Numbers by row: those of row r are numbers[starts[r]:starts[r + 1]], in order."""
+    """Numbers by row: those of row r are numbers[starts[r]:starts[r + 1]], in order, or backwards."""
 
     starts: Numbers
     numbers: Numbers
 
     @classmethod
-    def of(cls, rows: Mapping[int, Iterable[int]], size: int) -> Lists:
+    def of(cls, rows: Mapping[int, Iterable[int]], size: int, *, backwards: bool = False) -> Lists:
         """Of what is known by row; `size` rows in all."""
-        several = [sorted(rows.get(row, ())) for row in range(size)]
+        several = [sorted(rows.get(row, ()), reverse=backwards) for row in range(size)]
         return cls(_starts(several), numbers([one for row in several for one in row]))
 
     def of_rows(self, rows: Numbers) -> Numbers:
@@ -84,7 +86,7 @@ class Vocabulary(NamedTuple):
     symbols: Numbers
     slots: Numbers
     bearing: Lists
-    """The atoms of a symbol's words. Symbol 0 bears none."""
+    """The atoms of a symbol's words, backwards: the usual ones come last. Symbol 0 bears none."""
 
 
 class Machine(NamedTuple):
@@ -127,23 +129,21 @@ class Graph(NamedTuple):
     """The others from the same places."""
     opening: Lists
     """By atom, the places where one comes who begins with it."""
-    next: Numbers
-    """By the number of an anchor in `anchors.keys`, a row of `following`."""
-    following: Lists
-    """The atoms with which phrases go on behind an anchor. A row is empty where some end, or go on with very many."""
+    following: Signs
+    """Of the atoms with which phrases go on behind anchors. Row 0 is for those behind which some end."""
     starting: Lists
     """By atom, the numbers of the anchors with which phrases begin."""
+    starting_rows: Numbers
+    """By number in `starting.numbers`, the anchor's row of `following`."""
     passing: Table
     """By the atom of an anchor that stands farther on, and the atom before it, the places between the two."""
-    passing_anchors: Numbers
-    """By number in `passing.numbers`, the number in `anchors.keys` of the anchor."""
-    first: Numbers
-    crossings: Numbers
-    """The places with many edges, in order."""
-    within: Lists
-    """By atom, the rows of `following` that hold it; numbered from where these end, the crossings it leads on from."""
+    passing_rows: Numbers
+    """By number in `passing.numbers`, the anchor's row of `following`."""
+    passing_heads: Numbers
+    """See `walk.Ways`, like the next three; row after row."""
     heads: Numbers
-    """See `walk.Ways`: row after row."""
+    sieves: Bytes
+    first: Numbers
     vocabulary: Vocabulary
     sides: Machine
     """The sides of all links and vetoes, a pattern each."""
@@ -158,6 +158,18 @@ def numbers(values: Sequence[int] | NDArray[np.integer]) -> Numbers:
     made = np.array(values, np.int32)
     made.flags.writeable = False
     return made
+
+
+def bits(atoms: Numbers) -> Signs:
+    """The bit of each atom in a sign. Those that most words bear have one to themselves."""
+    return np.uint64(1) << np.where(atoms < USUAL, atoms, atoms % (64 - USUAL) + USUAL).astype(np.uint64)
+
+
+def signs(starts: Numbers, atoms: Numbers) -> Signs:
+    """The signs of rows of atoms: those of row r are atoms[starts[r]:starts[r + 1]]."""
+    found = np.bitwise_or.reduceat(np.append(bits(atoms), np.uint64(0)), starts[:-1])
+    found[np.diff(starts) == 0] = 0
+    return found
 
 
 def _starts(several: Sequence[Collection[object]]) -> Numbers:
@@ -212,15 +224,15 @@ def unpacked(data: memoryview | bytes) -> Graph:
         ways=table(),
         anchors=table(),
         opening=lists(),
-        next=next(columns),
-        following=lists(),
+        following=next(columns).view(np.uint64),
         starting=lists(),
+        starting_rows=next(columns),
         passing=table(),
-        passing_anchors=next(columns),
-        first=next(columns),
-        crossings=next(columns),
-        within=lists(),
+        passing_rows=next(columns),
+        passing_heads=next(columns),
         heads=next(columns),
+        sieves=next(columns).view(np.uint8),
+        first=next(columns),
         vocabulary=Vocabulary(next(columns).view(np.uint8), next(columns), next(columns), next(columns), lists()),
         sides=machine(),
         forms=machine(),
@@ -228,7 +240,7 @@ def unpacked(data: memoryview | bytes) -> Graph:
     )
 
 
-def arrays(graph: Graph) -> Iterable[Numbers | Bytes]:
+def arrays(graph: Graph) -> Iterable[Numbers | Bytes | Signs]:
     """All arrays of a graph, in order."""
     for part in graph[:-1]:
         if isinstance(part, np.ndarray):
@@ -238,6 +250,8 @@ def arrays(graph: Graph) -> Iterable[Numbers | Bytes]:
                 yield from (one,) if isinstance(one, np.ndarray) else one
 
 
+USUAL = 32
+"""So many atoms come first, in order of how often they are borne."""
 _SIZE = struct.Struct(">Q")
 _ALIGNED = 8
-_KINDS = ["i4"] * 33 + ["u1"] + ["i4"] * 5 + 2 * (["i4"] * 8 + ["u1"])
+_KINDS = ["i4"] * 18 + ["u8"] + ["i4"] * 10 + ["u1", "i4"] + ["u1"] + ["i4"] * 5 + 2 * (["i4"] * 8 + ["u1"])

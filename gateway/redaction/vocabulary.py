@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.redaction.native import Addresses, native, whole
 from gateway.redaction.phrases import ANY
-from gateway.redaction.tables import Bytes, Graph, Lists, Vocabulary, numbers
-from gateway.redaction.walk import BEGUN, PASSED, Words, put
-from gateway.redaction.wordforms import WordForms
+from gateway.redaction.tables import Bytes, Graph, Lists, Numbers, Vocabulary, numbers, signs
+from gateway.redaction.walk import BEGUN, PASSED, Words, bit_of, put, run_of, sought, taken
+from gateway.redaction.wordforms import WordForms, borne
 
 _T = TypeVar("_T", bound=np.generic)
 
@@ -46,7 +47,7 @@ def vocabulary(bearing: Mapping[bytes, tuple[int, ...]], forms: WordForms) -> Vo
         bounds,
         numbers(symbols),
         slots,
-        Lists.of({symbol: atoms for atoms, symbol in known.items()}, len(known)),
+        Lists.of(dict(enumerate(known)), len(known), backwards=True),
     )
 
 
@@ -71,13 +72,14 @@ class Known:
     def __init__(self, graph: Graph) -> None:
         fixed = self._fixed = graph.vocabulary
         self._forms = WordForms(graph.forms)
+        self._found = np.zeros(len(self._forms.atoms) + 1, np.int32)
         self._hearing = (
             np.where(np.diff(graph.starting.starts), BEGUN, 0) | np.where(np.diff(graph.passing.starts), PASSED, 0)
         ).astype(np.uint8)
         self._further: dict[bytes, Further] = {}
         self._opening = np.diff(graph.opening.starts) > 0
         self._forget()
-        self.marks = np.full(256, self._symbol(()), np.int32)
+        self.marks = np.full(256, NOTHING, np.int32)
         for number in range(self._from(b"\x7f")):
             if fixed.starts[number + 1] - fixed.starts[number] == 1:
                 self.marks[fixed.letters[fixed.starts[number]]] = fixed.symbols[number]
@@ -88,17 +90,12 @@ class Known:
         starts, atoms = fixed.bearing
         hearing = self._hearing[atoms]
         listened = hearing > 0
-        self._symbols: dict[tuple[int, ...], int] = {}
-        self._next = len(starts) - 1
-        self._fresh = self._letters = 0
-        letters = np.zeros(_MOST_LETTERS, np.uint8)
-        self._room = letters.data
         self.words = Words(
             fixed.letters,
             fixed.starts,
             fixed.symbols,
             fixed.slots,
-            fresh_letters=letters,
+            fresh_letters=np.zeros(_MOST_LETTERS, np.uint8),
             fresh_starts=np.zeros(_MOST_WORDS + 1, np.int32),
             fresh_symbols=np.zeros(_MOST_WORDS, np.int32),
             fresh_slots=np.zeros(_FREE * _MOST_WORDS, np.int32),
@@ -109,54 +106,38 @@ class Known:
             hearing=_longer(
                 np.bitwise_or.reduceat(np.append(hearing, np.uint8(0)), starts[:-1]) * (np.diff(starts) > 0)
             ),
+            signs=_longer(signs(starts, atoms)),
+            sets=np.zeros(_FREE * _MOST_WORDS, np.int32),
+            sizes=np.array([len(starts) - 1, 0, 0, 0], np.int32),
             lately=np.zeros((_LATELY, 4), np.int64),
         )
 
     def ready(self) -> bool:
         """Before a text: what was remembered goes, if it is much. Whether all symbols mean what they meant."""
-        if self._fresh < _MOST_WORDS and self._next <= len(self._fixed.bearing.starts) + _MOST_WORDS:
+        symbols, fresh, _letters, _sets = self.words.sizes.tolist()
+        if fresh < _MOST_WORDS and symbols <= len(self._fixed.bearing.starts) + _MOST_WORDS:
             return True
         self._forget()
         return False
 
-    def symbol(self, word: bytes) -> int:
-        """The symbol of a word that `walk.cut` does not know; it is remembered, if there is room."""
-        words = self.words
-        symbol = self._symbol((ANY, *self._forms.borne(word)))
-        if self._fresh < _MOST_WORDS and self._letters + len(word) <= _MOST_LETTERS:
-            self._letters += len(word)
-            self._room[self._letters - len(word) : self._letters] = word
-            words.fresh_symbols[self._fresh] = symbol
-            words.fresh_starts[self._fresh + 1] = self._letters
-            put(words.fresh_slots, words.fresh_letters, words.fresh_starts, self._fresh)
-            self._fresh += 1
-        return symbol
+    def learn(
+        self, text: Bytes, starts: Numbers, ends: Numbers, symbols: Numbers, given: Callable[[], Addresses]
+    ) -> None:
+        """Give symbols to the words that `walk.cut` does not know; they are remembered, if there is room.
 
-    def _symbol(self, atoms: tuple[int, ...]) -> int:
-        symbol = self._symbols.get(atoms)
-        if symbol is None:
-            symbol = self._symbols[atoms] = self._next
-            self._next += 1
+        `given` gives what `walk` is given, with the `words` of now.
+        """
+        forms = self._forms
+        while not learn(text, starts, ends, symbols, self._hearing, self._found, forms.table, given()):
             words = self.words
-            start = int(words.atom_starts[symbol])
-            end = start + len(atoms)
-            heard = [atom for atom in atoms if self._hearing[atom]]
-            first = int(words.heard_starts[symbol])
-            last = first + len(heard)
-            if symbol + 1 >= len(words.atom_starts) or end > len(words.atoms) or last > len(words.heard):
-                self.words = words = words._replace(
-                    atom_starts=_longer(words.atom_starts),
-                    atoms=_longer(words.atoms),
-                    heard_starts=_longer(words.heard_starts),
-                    heard=_longer(words.heard),
-                    hearing=_longer(words.hearing),
-                )
-            words.atoms[start:end] = atoms
-            words.atom_starts[symbol + 1] = end
-            words.heard[first:last] = heard
-            words.heard_starts[symbol + 1] = last
-            words.hearing[symbol] = np.bitwise_or.reduce(self._hearing[list(atoms)])
-        return symbol
+            self.words = words._replace(
+                atom_starts=_longer(words.atom_starts),
+                atoms=_longer(words.atoms),
+                heard_starts=_longer(words.heard_starts),
+                heard=_longer(words.heard),
+                hearing=_longer(words.hearing),
+                signs=_longer(words.signs),
+            )
 
     def further(self, piece: bytes) -> Further:
         """What a word may bear that begins like this. Without a beginning: nothing, since nobody asks."""
@@ -180,6 +161,117 @@ class Known:
         return bisect_left(
             range(len(starts) - 1), piece, key=lambda number: letters[starts[number] : starts[number + 1]].tobytes()
         )
+
+
+@native
+def learn(
+    text: Bytes,
+    starts: Numbers,
+    ends: Numbers,
+    symbols: Numbers,
+    hearing: Bytes,
+    found: Numbers,
+    forms: Addresses,
+    table: Addresses,
+) -> bool:
+    """Give symbols to the words of a text that have none; whether there was room for all.
+
+    Args:
+        text, starts, ends, symbols: see `walk.cut`.
+        hearing: by atom, what is noticed at it.
+        found: room for the atoms of a word.
+        forms: see `wordforms.borne`.
+        table: see `walk.given`.
+    """
+    words, _ways, _room, _stands = taken(table)
+    for number in range(len(symbols)):
+        if symbols[number] >= 0:
+            continue
+        start, end = starts[number], ends[number]
+        symbol = sought(text, start, end, table)
+        if symbol < 0:
+            count = _backwards(found, borne(text, start, end, found, forms))
+            found[count] = ANY
+            symbol = _of_atoms(found, count + 1, hearing, words)
+            if symbol < 0:
+                return False
+            _remember(text, start, end, symbol, words)
+        symbols[number] = symbol
+    return True
+
+
+@native
+def _backwards(found: Numbers, count: int) -> int:
+    """Put some atoms in order, the greatest first; how many there are."""
+    for end in range(1, count):
+        atom = found[end]
+        at = end
+        while at > 0 and found[at - 1] < atom:
+            found[at] = found[at - 1]
+            at -= 1
+        found[at] = atom
+    return count
+
+
+@native
+def _of_atoms(found: Numbers, count: int, hearing: Bytes, words: Words) -> int:
+    """The symbol of words that bear these atoms, a new one if need be; -1 if there is no room for it."""
+    mixed = np.uint32(2166136261)
+    for number in range(count):
+        mixed = np.uint32((mixed ^ np.uint32(found[number])) * np.uint32(16777619))
+        mixed ^= mixed >> np.uint32(15)
+    slot = int(mixed) % len(words.sets)
+    while words.sets[slot]:
+        symbol = whole(words.sets[slot])
+        low, high = run_of(words.atom_starts, symbol)
+        same = 0
+        while same < count and low + same < high and words.atoms[low + same] == found[same]:
+            same += 1
+        if same == count == high - low:
+            return symbol
+        slot = (slot + 1) % len(words.sets)
+    symbol = whole(words.sizes[0])
+    start, heard = whole(words.atom_starts[symbol]), whole(words.heard_starts[symbol])
+    if (
+        symbol + 2 > len(words.signs)
+        or symbol + 2 > len(words.atom_starts)
+        or start + count > len(words.atoms)
+        or heard + count > len(words.heard)
+    ):
+        return -1
+    sign, noticed = np.uint64(0), np.uint8(0)
+    for number in range(count):
+        atom = found[number]
+        words.atoms[start + number] = atom
+        sign |= np.uint64(1) << bit_of(atom)
+        if hearing[atom]:
+            noticed |= hearing[atom]
+            words.heard[heard] = atom
+            heard += 1
+    words.atom_starts[symbol + 1] = start + count
+    words.heard_starts[symbol + 1] = heard
+    words.hearing[symbol] = noticed
+    words.signs[symbol] = sign
+    words.sizes[0] = symbol + 1
+    if 2 * whole(words.sizes[3]) < len(words.sets):
+        words.sizes[3] += 1
+        words.sets[slot] = symbol
+    return symbol
+
+
+@native
+def _remember(text: Bytes, start: int, end: int, symbol: int, words: Words) -> None:
+    """Let a word be found again, if there is room."""
+    word, first = whole(words.sizes[1]), whole(words.sizes[2])
+    if word + 1 >= len(words.fresh_starts) or first + end - start > len(words.fresh_letters):
+        return
+    for at in range(end - start):
+        words.fresh_letters[first + at] = text[start + at]
+    words.fresh_symbols[word] = symbol
+    words.fresh_starts[word + 1] = first + end - start
+    put(words.fresh_slots, words.fresh_letters, words.fresh_starts, word)
+    words.sizes[1] = word + 1
+    words.sizes[2] = first + end - start
 
 
 def _longer(column: NDArray[_T]) -> NDArray[_T]:

@@ -1,7 +1,7 @@
 """What waits for a worker: jobs, and whose turn it is.
 
 Answers go before requests, since what has begun should end before more begins; but a request gets its turn after
-each frame of answers. A long transcript takes turns with short calls.
+each frame of answers. A long transcript takes turns with short calls. What else there is room for goes along.
 """
 
 from __future__ import annotations
@@ -9,20 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
 
 from gateway.errors import Code, Unavailable
-from gateway.redaction.blocks import Block, Item
-from gateway.redaction.findings import Finding, Settled
+from gateway.redaction.blocks import Block
+from gateway.redaction.findings import Answer, Item
 
 CHUNK = 64 * 1024
 """Characters in one frame: some milliseconds. A long transcript goes as several."""
+_MANY = 8
+"""Jobs in a frame, from which on one more saves little."""
 _QUEUE = 2_048
 _QUEUE_SIZE = 64 << 20
-
-
-Answer: TypeAlias = "list[Finding] | Settled"
-"""What is found in one item: in a text, or in a window and up to where."""
 
 
 class Job:
@@ -54,8 +51,13 @@ class Waiting:
         self._answered = self._turn = False
         self._size = 0
 
-    def __bool__(self) -> bool:
-        return bool(self._answers or self._short or self._long)
+    def __len__(self) -> int:
+        return len(self._answers) + len(self._short) + len(self._long)
+
+    @property
+    def fills_a_frame(self) -> bool:
+        """Whether nothing is gained by waiting for more."""
+        return len(self) >= _MANY or self._size >= CHUNK
 
     def check_room(self, size: int) -> None:
         """Whether so many characters more may wait.
@@ -63,7 +65,7 @@ class Waiting:
         Raises:
             Unavailable: too much waits already (`overloaded`).
         """
-        if len(self._answers) + len(self._short) + len(self._long) >= _QUEUE or self._size + size > _QUEUE_SIZE:
+        if len(self) >= _QUEUE or self._size + size > _QUEUE_SIZE:
             raise Unavailable(Code.OVERLOADED, "Too many texts wait for the redactor.")
 
     def add(self, jobs: Sequence[Job]) -> None:
@@ -84,7 +86,7 @@ class Waiting:
         self._answered = False
 
     def next(self) -> list[Job]:
-        """One frame's worth: answers, or many short jobs, or one chunk of a long one. Empty if all callers are gone."""
+        """One frame's worth: those whose turn it is, and what else there is room for. Empty if all callers are gone."""
         self._answered = bool(self._answers) and not (self._answered and (self._short or self._long))
         if self._answered:
             queue = self._answers
@@ -93,15 +95,16 @@ class Waiting:
             queue = self._long if self._long and (self._turn or not self._short) else self._short
         jobs: list[Job] = []
         size = 0
-        while queue and (not jobs or (size + queue[0].size <= CHUNK and not queue[0].alone)):
-            job = queue.popleft()
-            self._size -= job.size
-            if job.done.done():
-                continue  # its caller is gone
-            jobs.append(job)
-            size += job.size
-            if job.alone:
-                break
+        for those in (queue, self._answers, self._short, self._long):
+            while those and (not jobs or (size + those[0].size <= CHUNK and not those[0].alone)):
+                job = those.popleft()
+                self._size -= job.size
+                if job.done.done():
+                    continue  # its caller is gone
+                jobs.append(job)
+                size += job.size
+                if job.alone:
+                    return jobs
         return jobs
 
     def clear(self) -> list[Job]:

@@ -14,17 +14,17 @@ import numpy as np
 from gateway.redaction.native import (
     Addresses,
     addresses,
-    apart,
-    bits_at,
     bytes_at,
+    counts_at,
     index_of,
     longs_at,
+    lowest,
     native,
-    numbers_at,
-    pairs_at,
+    rows_at,
+    signs_at,
+    whole,
 )
-from gateway.redaction.phrases import ANY
-from gateway.redaction.tables import Bytes, Longs, Numbers
+from gateway.redaction.tables import USUAL, Bytes, Longs, Numbers, Signs
 
 
 class Words(NamedTuple):
@@ -47,6 +47,12 @@ class Words(NamedTuple):
     """Those of its atoms at which something is noticed."""
     hearing: Bytes
     """By symbol, what is noticed at it: 1 for what begins with it, 2 for what does not, 3 for both."""
+    signs: Signs
+    """By symbol, that of its atoms."""
+    sets: Numbers
+    """The symbols of added words, found by the hash of their atoms as words are by theirs."""
+    sizes: Numbers
+    """How many symbols there are, how many words and letters were added, and how many symbols are in `sets`."""
     lately: Longs
     """Words that were looked up last, each where its letters say: those, eight to a number, and its symbol."""
 
@@ -55,8 +61,12 @@ class Ways(NamedTuple):
     """`Graph`, one array after the other.
 
     Of a place p, heads[p] holds where its rows begin in `edge_atoms`, `ends`, `also`, `way_atoms` and `anchor_atoms`;
-    they end where those of p + 1 begin. So one look into memory tells all that is there. Last stands there the number
-    of its edges among `within`; below zero, if it has none.
+    they end where those of p + 1 begin. Then follow, in one number, where its sieve is and in the last bit whether
+    phrases begin there; and, in two halves, the sign of its edges. So one look into memory tells all that is there.
+    Of an atom a, passing_heads[a] holds in the same way where its row in `passing_atoms` begins, and that row's sign.
+
+    A place with many edges has a *sieve*: a power of two of bits, of which those are set on which its atoms fall.
+    It begins at so many times `SIEVE` bytes as its number says, but for the `SIEVE_BITS` last, which are the exponent.
     """
 
     heads: Numbers
@@ -71,40 +81,32 @@ class Ways(NamedTuple):
     anchor_atoms: Numbers
     anchor_offsets: Numbers
     anchor_targets: Numbers
-    next: Numbers
-    next_starts: Numbers
+    following: Signs
     starting_starts: Numbers
     starting: Numbers
-    passing_starts: Numbers
+    starting_rows: Numbers
+    passing_heads: Numbers
     passing_atoms: Numbers
     passing_offsets: Numbers
     passing: Numbers
-    passing_anchors: Numbers
+    passing_rows: Numbers
     opening_starts: Numbers
     opening: Numbers
-    within_starts: Numbers
-    within: Numbers
-    first: Bytes
-    """By place, 1 where phrases begin."""
+    sieves: Bytes
 
 
 class Room(NamedTuple):
     """Where a walk keeps its places, and when it last was at each.
 
     depths[d] is the stand of those on ways that lead to a word, d words before it.
-    `seen` is by place and `borne` by atom: the time when it was last there, or was borne by a word. `clock` is the
-    time. A row of `met` holds a bit for each number of `Ways.within`, whether a word bears one of those atoms; it is
-    that of the symbol `whose`, if it was made. Its last row is that of the atom which every word bears.
+    `seen` is by place: the time when it was last there. `clock` is the time.
     """
 
     here: Numbers
     there: Numbers
     depths: Numbers
     seen: Numbers
-    borne: Numbers
     clock: Numbers
-    met: Bytes
-    whose: Numbers
 
 
 class Stands(NamedTuple):
@@ -114,7 +116,7 @@ class Stands(NamedTuple):
     the phrases that end there; bounds[s, 2] is 1 if phrases begin at one of them. Stand 0 is nowhere. A stand is found
     by its hash as words are, in `slots`. A row of `asked` is the question that was asked last of those which have their
     place there, three numbers, and its answer. `passes` holds, one list after the other, the places on the way to what
-    is noticed at a word behind another, each with a number of `Ways.within`, and how many these are before them.
+    is noticed at a word behind another, each with its row of `Ways.following`, and how many these are before them.
     `total` is how many stands there are, and how much of `passes` is used.
     """
 
@@ -131,10 +133,13 @@ BEGUN, PASSED = 1, 2
 """What is noticed at a word; see `Words.hearing`."""
 _LED, _BEGUN, _PASSED, _FARTHER, _OPENED = range(1, 6)
 """What is asked of two numbers."""
+_SORTED_ONE_BY_ONE = 12
 _FEW = 16
 """Letters of a word that has a place in `Words.lately`, at most."""
-_ANYTHING = -1
-"""Instead of a number of `Ways.within`: whatever comes, or nothing, will do."""
+SIEVE, SIEVE_BITS = 64, 5
+"""See `Ways`."""
+_USUALLY = np.uint64((1 << USUAL) - 1)
+"""The bits of the usual atoms in a sign."""
 _FULL = -1
 """Instead of a stand: there is no room for one more. Whoever asked must begin again, with more."""
 
@@ -186,71 +191,69 @@ def given(words: Words, ways: Ways, room: Room, stands: Stands) -> Addresses:
 
 
 @native
-def _given(table: Addresses) -> tuple[Words, Ways, Room, Stands]:
+def taken(table: Addresses) -> tuple[Words, Ways, Room, Stands]:
     """What `given` was given."""
     return (
         Words(
             bytes_at(table, 0),
-            numbers_at(table, 1),
-            numbers_at(table, 2),
-            numbers_at(table, 3),
+            counts_at(table, 1),
+            counts_at(table, 2),
+            counts_at(table, 3),
             bytes_at(table, 4),
-            numbers_at(table, 5),
-            numbers_at(table, 6),
-            numbers_at(table, 7),
-            numbers_at(table, 8),
-            numbers_at(table, 9),
-            numbers_at(table, 10),
-            numbers_at(table, 11),
+            counts_at(table, 5),
+            counts_at(table, 6),
+            counts_at(table, 7),
+            counts_at(table, 8),
+            counts_at(table, 9),
+            counts_at(table, 10),
+            counts_at(table, 11),
             bytes_at(table, 12),
-            longs_at(table, 13),
+            signs_at(table, 13),
+            counts_at(table, 14),
+            counts_at(table, 15),
+            longs_at(table, 16),
         ),
         Ways(
-            pairs_at(table, 14),
-            numbers_at(table, 15),
-            numbers_at(table, 16),
-            numbers_at(table, 17),
-            numbers_at(table, 18),
-            numbers_at(table, 19),
-            numbers_at(table, 20),
-            numbers_at(table, 21),
-            numbers_at(table, 22),
-            numbers_at(table, 23),
-            numbers_at(table, 24),
-            numbers_at(table, 25),
-            numbers_at(table, 26),
-            numbers_at(table, 27),
-            numbers_at(table, 28),
-            numbers_at(table, 29),
-            numbers_at(table, 30),
-            numbers_at(table, 31),
-            numbers_at(table, 32),
-            numbers_at(table, 33),
-            numbers_at(table, 34),
-            numbers_at(table, 35),
-            numbers_at(table, 36),
-            numbers_at(table, 37),
-            numbers_at(table, 38),
-            bytes_at(table, 39),
+            rows_at(table, 17),
+            counts_at(table, 18),
+            counts_at(table, 19),
+            counts_at(table, 20),
+            counts_at(table, 21),
+            counts_at(table, 22),
+            counts_at(table, 23),
+            counts_at(table, 24),
+            counts_at(table, 25),
+            counts_at(table, 26),
+            counts_at(table, 27),
+            counts_at(table, 28),
+            signs_at(table, 29),
+            counts_at(table, 30),
+            counts_at(table, 31),
+            counts_at(table, 32),
+            rows_at(table, 33),
+            counts_at(table, 34),
+            counts_at(table, 35),
+            counts_at(table, 36),
+            counts_at(table, 37),
+            counts_at(table, 38),
+            counts_at(table, 39),
+            bytes_at(table, 40),
         ),
         Room(
-            numbers_at(table, 40),
-            numbers_at(table, 41),
-            numbers_at(table, 42),
-            numbers_at(table, 43),
-            numbers_at(table, 44),
-            numbers_at(table, 45),
-            bits_at(table, 46),
-            numbers_at(table, 47),
+            counts_at(table, 41),
+            counts_at(table, 42),
+            counts_at(table, 43),
+            counts_at(table, 44),
+            counts_at(table, 45),
         ),
         Stands(
-            numbers_at(table, 48),
-            numbers_at(table, 49),
-            pairs_at(table, 50),
-            numbers_at(table, 51),
-            pairs_at(table, 52),
-            numbers_at(table, 53),
-            numbers_at(table, 54),
+            counts_at(table, 46),
+            counts_at(table, 47),
+            rows_at(table, 48),
+            counts_at(table, 49),
+            rows_at(table, 50),
+            counts_at(table, 51),
+            counts_at(table, 52),
         ),
     )
 
@@ -259,7 +262,7 @@ def _given(table: Addresses) -> tuple[Words, Ways, Room, Stands]:
 def _symbol(text: Bytes, start: int, end: int, lately: Longs, table: Addresses) -> int:
     """The symbol of a word; -1 if it is not known."""
     if end - start > _FEW:
-        return _sought(text, start, end, table)
+        return sought(text, start, end, table)
     first = np.uint64(0)
     for at in range(start, min(end, start + 8)):
         first = (first << np.uint64(8)) | np.uint64(text[at])
@@ -270,7 +273,7 @@ def _symbol(text: Bytes, start: int, end: int, lately: Longs, table: Addresses) 
     row = np.int64(mixed >> np.uint64(32)) & (len(lately) - 1)
     if lately[row, 0] == np.int64(first) and lately[row, 1] == np.int64(second):
         return int(lately[row, 2])
-    symbol = _sought(text, start, end, table)
+    symbol = sought(text, start, end, table)
     if symbol >= 0:
         lately[row, 0] = np.int64(first)
         lately[row, 1] = np.int64(second)
@@ -278,10 +281,10 @@ def _symbol(text: Bytes, start: int, end: int, lately: Longs, table: Addresses) 
     return symbol
 
 
-@apart
-def _sought(text: Bytes, start: int, end: int, table: Addresses) -> int:
+@native
+def sought(text: Bytes, start: int, end: int, table: Addresses) -> int:
     """The same, in all that is known."""
-    words, _ways, _room, _stands = _given(table)
+    words, _ways, _room, _stands = taken(table)
     key = hashed(text, start, end)
     word = looked_up(words.letters, words.starts, words.slots, text, start, end, key)
     if word >= 0:
@@ -305,7 +308,7 @@ def cut(
         symbols: what each is.
         table: see `given`.
     """
-    words, _ways, _room, _stands = _given(table)
+    words, _ways, _room, _stands = taken(table)
     count = 0
     at = 0
     size = len(text)
@@ -329,34 +332,41 @@ def cut(
 
 
 @native
-def _bear(symbol: int, room: Room, words: Words) -> int:
-    """Mark the atoms of a word in `borne`; the mark."""
-    room.clock[0] += 1
-    now = room.clock[0]
-    for one in range(words.atom_starts[symbol], words.atom_starts[symbol + 1]):
-        room.borne[words.atoms[one]] = now
-    return int(now)
+def run_of(starts: Numbers, row: int) -> tuple[int, int]:
+    """Where a row begins and ends."""
+    return whole(starts[row]), whole(starts[row + 1])
 
 
 @native
-def _meets(number: int, symbol: int, room: Room, ways: Ways, words: Words) -> bool:
-    """Whether a word bears one of the atoms that are listed under a number of `within`."""
-    row = symbol & (len(room.whose) - 1)
-    if room.whose[row] != symbol:
-        room.whose[row] = symbol
-        first, last = words.atom_starts[symbol], words.atom_starts[symbol + 1]
-        if first < last and words.atoms[first] == ANY:
-            for at in range(room.met.shape[1]):  # numpy's way would make an array
-                room.met[row, at] = room.met[len(room.whose), at]
-            first += 1
-        else:
-            room.met[row, :] = 0
-        for one in range(first, last):
-            atom = words.atoms[one]
-            for at in range(ways.within_starts[atom], ways.within_starts[atom + 1]):
-                listed = ways.within[at]
-                room.met[row, listed >> 3] |= np.uint8(1 << (listed & 7))
-    return bool(room.met[row, number >> 3] >> np.uint8(number & 7) & np.uint8(1))
+def _run_at(heads: Numbers, row: int, column: int) -> tuple[int, int]:
+    """The same, where the beginnings of several are side by side."""
+    return whole(heads[row, column]), whole(heads[row + 1, column])
+
+
+@native
+def bit_of(atom: int) -> np.uint64:
+    """Where in a sign the bit of an atom is; see `tables.bits`."""
+    return np.uint64(atom if atom < USUAL else atom % (64 - USUAL) + USUAL)
+
+
+@native
+def _bears(atom: int, symbol: int, words: Words) -> bool:
+    """Whether a word bears an atom."""
+    if not words.signs[symbol] >> bit_of(atom) & np.uint64(1):
+        return False
+    if atom < USUAL:
+        return True
+    low, high = run_of(words.atom_starts, symbol)
+    for at in range(low, high):  # noqa: SIM110  # machine code, not a generator
+        if words.atoms[at] == atom:
+            return True
+    return False
+
+
+@native
+def _sign(low: int, high: int) -> np.uint64:
+    """A sign of its halves."""
+    return np.uint64(low) | np.uint64(high) << np.uint64(32)
 
 
 @native
@@ -367,7 +377,8 @@ def _stand(place: int, places: Numbers, count: int, now: int, room: Room, ways: 
     room.seen[place] = now
     places[count] = place
     count += 1
-    for at in range(ways.heads[place, 2], ways.heads[place + 1, 2]):
+    low, high = _run_at(ways.heads, place, 2)
+    for at in range(low, high):
         other = ways.also[at]
         if room.seen[other] != now:
             room.seen[other] = now
@@ -432,7 +443,16 @@ def _sift(places: Numbers, at: int, end: int) -> None:
 
 @native
 def _sort(places: Numbers, count: int) -> None:
-    """Put the first places in order: a heapsort, since it needs no memory, and no text makes it slow."""
+    """Put the first places in order: many by a heapsort, since it needs no memory, and no text makes it slow."""
+    if count <= _SORTED_ONE_BY_ONE:
+        for end in range(1, count):
+            place = places[end]
+            at = end
+            while at > 0 and places[at - 1] > place:
+                places[at] = places[at - 1]
+                at -= 1
+            places[at] = place
+        return
     for at in range(count // 2 - 1, -1, -1):
         _sift(places, at, count)
     for end in range(count - 1, 0, -1):
@@ -440,12 +460,12 @@ def _sort(places: Numbers, count: int) -> None:
         _sift(places, 0, end)
 
 
-@apart
+@native
 def _kept(places: Numbers, count: int, table: Addresses) -> int:
     """The stand of some places, which are put in order."""
     if count == 0:
         return 0
-    _words, ways, _room, stands = _given(table)
+    _words, ways, _room, stands = taken(table)
     _sort(places, count)
     mixed = np.uint32(2166136261)
     for number in range(count):
@@ -463,16 +483,17 @@ def _kept(places: Numbers, count: int, table: Addresses) -> int:
             if same == count:
                 return int(stand)
         slot = (slot + 1) % size
-    stand = stands.total[0]
-    first, end = stands.bounds[stand, 0], stands.bounds[stand, 1]
+    stand = whole(stands.total[0])
+    first, end = whole(stands.bounds[stand, 0]), whole(stands.bounds[stand, 1])
     if stand + 2 > len(stands.bounds) or first + count > len(stands.places):
         return _FULL
     begins = 0
     for number in range(count):
         place = places[number]
         stands.places[first + number] = place
-        begins |= ways.first[place]
-        for at in range(ways.heads[place, 1], ways.heads[place + 1, 1]):
+        begins |= ways.heads[place, 5] & 1
+        low, high = _run_at(ways.heads, place, 1)
+        for at in range(low, high):
             if end == len(stands.ends):
                 return _FULL
             stands.ends[end] = ways.ends[at]
@@ -486,117 +507,145 @@ def _kept(places: Numbers, count: int, table: Addresses) -> int:
 
 
 @native
+def _passes(sieve: int, atom: int, ways: Ways) -> bool:
+    """Whether an atom may be one of those of a sieve; of those that are not, few pass."""
+    bit = atom & (1 << (sieve & (1 << SIEVE_BITS) - 1)) - 1
+    held = ways.sieves[(sieve >> SIEVE_BITS) * SIEVE + (bit >> 3)]
+    return bool(held >> np.uint8(bit & 7) & np.uint8(1))
+
+
+@native
 def _step(symbol: int, here: Numbers, low: int, high: int, there: Numbers, room: Room, ways: Ways, words: Words) -> int:
     """Go on from here[low:high] by a word; how many places there are then."""
-    now = _bear(symbol, room, words)
-    first, last = words.atom_starts[symbol], words.atom_starts[symbol + 1]
-    few = 4 * (last - first)
+    room.clock[0] += 1
+    now = room.clock[0]
+    sign = words.signs[symbol]
     found = 0
     for number in range(low, high):
         place = here[number]
-        edge, end = ways.heads[place, 0], ways.heads[place + 1, 0]
-        crossing = ways.heads[place, 5]
-        if crossing >= 0 and not _meets(crossing, symbol, room, ways, words):
+        held = _sign(ways.heads[place, 6], ways.heads[place, 7]) & sign
+        if not held:
             continue
-        if end - edge <= few:
-            while edge < end:
-                if room.borne[ways.edge_atoms[edge]] == now:
-                    found = _lead(edge, ways.edge_offsets, ways.edge_targets, there, found, now, room, ways)
-                edge += 1
-        else:
-            for one in range(first, last):
-                at = index_of(ways.edge_atoms, edge, end, words.atoms[one])
+        edge, end = _run_at(ways.heads, place, 0)
+        sieve = whole(ways.heads[place, 5]) >> 1
+        low, high = run_of(words.atom_starts, symbol)
+        for one in range(low, high):
+            atom = whole(words.atoms[one])
+            if atom < USUAL:
+                break
+            if held >> bit_of(atom) & np.uint64(1) and (sieve == 0 or _passes(sieve, atom, ways)):
+                at = index_of(ways.edge_atoms, edge, end, atom)
                 if at >= 0:
                     found = _lead(at, ways.edge_offsets, ways.edge_targets, there, found, now, room, ways)
+        usual = held & _USUALLY
+        while usual:
+            at = index_of(ways.edge_atoms, edge, end, whole(lowest(usual)))
+            found = _lead(at, ways.edge_offsets, ways.edge_targets, there, found, now, room, ways)
+            usual &= usual - np.uint64(1)
     return found
 
 
-@apart
+@native
 def _led(stand: int, symbol: int, table: Addresses) -> int:
     """Where one stands who goes on by a word."""
-    words, ways, room, stands = _given(table)
+    words, ways, room, stands = taken(table)
     known = _recalled(stand, symbol, _LED, stands)
     if known >= 0:
         return known
-    low, high = stands.bounds[stand, 0], stands.bounds[stand + 1, 0]
+    low, high = _run_at(stands.bounds, stand, 0)
     count = _step(symbol, stands.places, low, high, room.there, room, ways, words)
     return _answered(stand, symbol, _LED, _kept(room.there, count, table), stands)
 
 
-@apart
+@native
 def _opened(symbol: int, table: Addresses) -> int:
     """Where one stands who begins with a word."""
-    words, ways, room, stands = _given(table)
+    words, ways, room, stands = taken(table)
     known = _recalled(symbol, 0, _OPENED, stands)
     if known >= 0:
         return known
     room.clock[0] += 1
     now = room.clock[0]
     count = 0
-    for one in range(words.atom_starts[symbol], words.atom_starts[symbol + 1]):
+    low, high = run_of(words.atom_starts, symbol)
+    for one in range(low, high):
         count = _lead(words.atoms[one], ways.opening_starts, ways.opening, room.there, count, now, room, ways)
     return _answered(symbol, 0, _OPENED, _kept(room.there, count, table), stands)
 
 
 @native
-def _wanted(anchor: int, ways: Ways) -> int:
-    """The number of `within` of the words with which phrases may go on behind an anchor; `_ANYTHING` if some end."""
-    row = int(ways.next[anchor])
-    return row if ways.next_starts[row] < ways.next_starts[row + 1] else _ANYTHING
+def _may_go_on(row: int, symbol: int, ways: Ways, words: Words) -> bool:
+    """Whether phrases of a row of `following` end, or may go on with a word; no word is missed, some are too many."""
+    return row == 0 or ways.following[row] & words.signs[symbol] != 0
 
 
 @native
-def _counts(wanted: int, symbol: int, room: Room, ways: Ways, words: Words) -> bool:
-    """Whether phrases may go on with a word."""
-    return wanted == _ANYTHING or _meets(wanted, symbol, room, ways, words)
-
-
-@apart
 def _begun(symbol: int, after: int, table: Addresses) -> int:
     """Where one stands behind a word, followed by another, at which phrases are noticed that begin with it."""
-    words, ways, room, stands = _given(table)
+    words, ways, room, stands = taken(table)
     known = _recalled(symbol, after, _BEGUN, stands)
     if known >= 0:
         return known
     room.clock[0] += 1
     now = room.clock[0]
     count = 0
-    for one in range(words.heard_starts[symbol], words.heard_starts[symbol + 1]):
+    low, high = run_of(words.heard_starts, symbol)
+    for one in range(low, high):
         atom = words.heard[one]
-        for number in range(ways.starting_starts[atom], ways.starting_starts[atom + 1]):
-            anchor = ways.starting[number]
-            if _counts(_wanted(anchor, ways), after, room, ways, words):
+        low, high = run_of(ways.starting_starts, atom)
+        for number in range(low, high):
+            if _may_go_on(ways.starting_rows[number], after, ways, words):
+                anchor = ways.starting[number]
                 count = _lead(anchor, ways.anchor_offsets, ways.anchor_targets, room.there, count, now, room, ways)
     return _answered(symbol, after, _BEGUN, _kept(room.there, count, table), stands)
 
 
-@apart
+@native
+def _noted(key: int, end: int, ways: Ways, stands: Stands) -> int:
+    """Add the places of a key to `passes`, if there is room, and say where that ends; none if `key` is -1."""
+    if key < 0:
+        return end
+    low, high = run_of(ways.passing_offsets, key)
+    for at in range(low, high):
+        if end + 2 <= len(stands.passes):
+            stands.passes[end] = ways.passing[at]
+            stands.passes[end + 1] = ways.passing_rows[at]
+        end += 2
+    return end
+
+
+@native
 def _passing(before: int, symbol: int, table: Addresses) -> int:
     """Where in `passes` the places between two words are from which something is noticed at the second.
 
     What begins with the second is not meant. 0 if there are none.
     """
-    words, ways, _room, stands = _given(table)
+    words, ways, _room, stands = taken(table)
     known = _recalled(before, symbol, _PASSED, stands)
     if known >= 0:
         return known
     start = int(stands.total[1])
     end = start + 1
-    for one in range(words.heard_starts[symbol], words.heard_starts[symbol + 1]):
+    low, high = run_of(words.heard_starts, symbol)
+    for one in range(low, high):
         atom = words.heard[one]
-        low, high = ways.passing_starts[atom], ways.passing_starts[atom + 1]
-        if low == high:
+        held = _sign(ways.passing_heads[atom, 1], ways.passing_heads[atom, 2]) & words.signs[before]
+        if not held:
             continue
-        for other in range(words.atom_starts[before], words.atom_starts[before + 1]):
-            key = index_of(ways.passing_atoms, low, high, words.atoms[other])
-            if key < 0:
-                continue
-            for at in range(ways.passing_offsets[key], ways.passing_offsets[key + 1]):
-                if end + 2 > len(stands.passes):
-                    return _FULL
-                stands.passes[end] = ways.passing[at]
-                stands.passes[end + 1] = _wanted(ways.passing_anchors[at], ways)
-                end += 2
+        key, last = _run_at(ways.passing_heads, atom, 0)
+        low, high = run_of(words.atom_starts, before)
+        for other in range(low, high):
+            borne = whole(words.atoms[other])
+            if borne < USUAL:
+                break
+            if held >> bit_of(borne) & np.uint64(1):
+                end = _noted(index_of(ways.passing_atoms, key, last, borne), end, ways, stands)
+        usual = held & _USUALLY
+        while usual:
+            end = _noted(index_of(ways.passing_atoms, key, last, whole(lowest(usual))), end, ways, stands)
+            usual &= usual - np.uint64(1)
+    if end > len(stands.passes):
+        return _FULL
     if end == start + 1:
         return _answered(before, symbol, _PASSED, 0, stands)
     stands.passes[start] = (end - start) // 2
@@ -604,44 +653,66 @@ def _passing(before: int, symbol: int, table: Addresses) -> int:
     return _answered(before, symbol, _PASSED, start, stands)
 
 
-@apart
+@native
 def _passed(before: int, symbol: int, after: int, table: Addresses) -> int:
     """Where phrases stand before a word, between two others, that are noticed at it and do not begin with it."""
     start = _passing(before, symbol, table)
     if start <= 0:
         return start
-    words, ways, room, stands = _given(table)
+    words, ways, room, stands = taken(table)
     room.clock[0] += 1
     now = room.clock[0]
     count = 0
-    for at in range(start + 1, start + 1 + 2 * stands.passes[start], 2):
+    for at in range(start + 1, start + 1 + 2 * whole(stands.passes[start]), 2):
         place = stands.passes[at]
-        if room.seen[place] != now and _counts(stands.passes[at + 1], after, room, ways, words):
+        if room.seen[place] != now and _may_go_on(stands.passes[at + 1], after, ways, words):
             room.seen[place] = now
             room.there[count] = place
             count += 1
     return _kept(room.there, count, table)
 
 
-@apart
+@native
+def _back(way: int, count: int, now: int, room: Room, ways: Ways) -> int:
+    """Stand where a way comes from; how many places there are then."""
+    low, high = run_of(ways.way_offsets, way)
+    for at in range(low, high):
+        source = ways.way_sources[at]
+        if room.seen[source] != now:
+            room.seen[source] = now
+            room.there[count] = source
+            count += 1
+    return count
+
+
+@native
 def _farther(stand: int, symbol: int, table: Addresses) -> int:
     """Where phrases stand before a word by which one comes to a stand."""
-    words, ways, room, stands = _given(table)
+    words, ways, room, stands = taken(table)
     known = _recalled(stand, symbol, _FARTHER, stands)
     if known >= 0:
         return known
-    now = _bear(symbol, room, words)
+    room.clock[0] += 1
+    now = room.clock[0]
     count = 0
-    for number in range(stands.bounds[stand, 0], stands.bounds[stand + 1, 0]):
+    low, high = _run_at(stands.bounds, stand, 0)
+    for number in range(low, high):
         place = stands.places[number]
-        for way in range(ways.heads[place, 3], ways.heads[place + 1, 3]):
-            if room.borne[ways.way_atoms[way]] == now:
-                for at in range(ways.way_offsets[way], ways.way_offsets[way + 1]):
-                    source = ways.way_sources[at]
-                    if room.seen[source] != now:
-                        room.seen[source] = now
-                        room.there[count] = source
-                        count += 1
+        way, last = _run_at(ways.heads, place, 3)
+        while way < last and ways.way_atoms[way] < USUAL:
+            if words.signs[symbol] >> np.uint64(ways.way_atoms[way]) & np.uint64(1):
+                count = _back(way, count, now, room, ways)
+            way += 1
+        if way == last:
+            continue
+        low, high = run_of(words.atom_starts, symbol)
+        for one in range(low, high):
+            atom = whole(words.atoms[one])
+            if atom < USUAL:
+                break
+            at = index_of(ways.way_atoms, way, last, atom)
+            if at >= 0:
+                count = _back(at, count, now, room, ways)
     return _answered(stand, symbol, _FARTHER, _kept(room.there, count, table), stands)
 
 
@@ -661,24 +732,28 @@ def _within(
 
     They are asked where one comes from, since somewhere a word may lead to very many.
     """
-    now = _bear(symbol, room, words)
+    room.clock[0] += 1
+    now = room.clock[0]
     for number in range(count):
         room.seen[here[number]] = now
     found = 0
-    for number in range(stands.bounds[stand, 0], stands.bounds[stand + 1, 0]):
+    low, high = _run_at(stands.bounds, stand, 0)
+    for number in range(low, high):
         place = stands.places[number]
-        if _comes(place, now, room, ways):
+        if _comes(place, symbol, now, room, ways, words):
             there[found] = place
             found += 1
     return found
 
 
 @native
-def _comes(place: int, now: int, room: Room, ways: Ways) -> bool:
-    """Whether one comes to a place from where one was, by the word whose atoms are marked."""
-    for way in range(ways.heads[place, 3], ways.heads[place + 1, 3]):
-        if room.borne[ways.way_atoms[way]] == now:
-            for at in range(ways.way_offsets[way], ways.way_offsets[way + 1]):
+def _comes(place: int, symbol: int, now: int, room: Room, ways: Ways, words: Words) -> bool:
+    """Whether one comes to a place from where one was, by a word."""
+    low, high = _run_at(ways.heads, place, 3)
+    for way in range(low, high):
+        if _bears(ways.way_atoms[way], symbol, words):
+            low, high = run_of(ways.way_offsets, way)
+            for at in range(low, high):
                 if room.seen[ways.way_sources[at]] == now:
                     return True
     return False
@@ -687,12 +762,14 @@ def _comes(place: int, now: int, room: Room, ways: Ways) -> bool:
 @native
 def _behind(symbol: int, here: Numbers, count: int, there: Numbers, room: Room, ways: Ways, words: Words) -> int:
     """Go on from some places by a word at which something is noticed there; how many."""
-    now = _bear(symbol, room, words)
+    room.clock[0] += 1
+    now = room.clock[0]
     found = 0
     for number in range(count):
         place = here[number]
-        for anchor in range(ways.heads[place, 4], ways.heads[place + 1, 4]):
-            if room.borne[ways.anchor_atoms[anchor]] == now:
+        low, high = _run_at(ways.heads, place, 4)
+        for anchor in range(low, high):
+            if _bears(ways.anchor_atoms[anchor], symbol, words):
                 found = _lead(anchor, ways.anchor_offsets, ways.anchor_targets, there, found, now, room, ways)
     return found
 
@@ -703,7 +780,8 @@ def _ends(stand: int, begin: int, at: int, found: Numbers, total: int, stands: S
 
     Where that is more than `found` has room for, the rest is not in it.
     """
-    for end in range(stands.bounds[stand, 1], stands.bounds[stand + 1, 1]):
+    low, high = _run_at(stands.bounds, stand, 1)
+    for end in range(low, high):
         if total < len(found):
             found[total, 0] = begin
             found[total, 1] = at
@@ -712,12 +790,12 @@ def _ends(stand: int, begin: int, at: int, found: Numbers, total: int, stands: S
     return total
 
 
-@apart
+@native
 def _follow(
     symbols: Numbers, begin: int, at: int, stand: int, most: int, found: Numbers, total: int, table: Addresses
 ) -> int:
     """Note what ends at a word behind which one stands, or later; how many there are then, or `_FULL`."""
-    _words, _ways, _room, stands = _given(table)
+    _words, _ways, _room, stands = taken(table)
     later = at
     while stand > 0:
         total = _ends(stand, begin, later, found, total, stands)
@@ -728,14 +806,15 @@ def _follow(
     return total if stand >= 0 else _FULL
 
 
-@apart
+@native
 def _approach(stand: int, symbols: Numbers, at: int, depth: int, table: Addresses) -> int:
     """Where one stands behind a word who began, so many words before it, at a stand where some begin who notice it."""
-    words, ways, room, stands = _given(table)
+    words, ways, room, stands = taken(table)
     here, there = room.here, room.there
     count = 0
-    for number in range(stands.bounds[stand, 0], stands.bounds[stand + 1, 0]):
-        if ways.first[stands.places[number]]:
+    low, high = _run_at(stands.bounds, stand, 0)
+    for number in range(low, high):
+        if ways.heads[stands.places[number], 5] & 1:
             here[count] = stands.places[number]
             count += 1
     for step in range(depth - 1, -1, -1):
@@ -759,7 +838,7 @@ def hear(symbols: Numbers, found: Numbers, so_far: Numbers, most: int, table: Ad
     Returns:
         Whether it came to the end; else there is no room for one stand more.
     """
-    words, _ways, room, stands = _given(table)
+    words, _ways, room, stands = taken(table)
     size = len(symbols)
     for at in range(so_far[0], size):
         so_far[0] = at
@@ -814,7 +893,7 @@ def under_way(
     Returns:
         Whether it came to the end, as `hear`.
     """
-    _words, ways, _room, stands = _given(table)
+    _words, ways, _room, stands = taken(table)
     size = len(symbols)
     for begin in range(low, size):
         stand = _opened(symbols[begin], table)
@@ -824,7 +903,8 @@ def under_way(
             at += 1
         if stand == _FULL:
             return False
-        for number in range(stands.bounds[stand, 0], stands.bounds[stand + 1, 0]):
+        low, high = _run_at(stands.bounds, stand, 0)
+        for number in range(low, high):
             place = stands.places[number]
             edge = ways.heads[place, 0]
             last = ways.heads[place + 1, 0]

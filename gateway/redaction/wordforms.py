@@ -82,32 +82,33 @@ class WordForms:
 
     Args:
         forms: the machine of a `form_pattern`.
+
+    `table` is for `borne`.
     """
 
     def __init__(self, forms: Machine) -> None:
         self.atoms: list[int] = np.unique(forms.matches >> WHEN_BITS).tolist()
         self._forms = forms
         self._room = Room.of(forms)
-        self._table = run_with(forms, self._room)
-        self._found = np.zeros(max(1, len(self.atoms)), np.int32)
+        self.table = run_with(forms, self._room)
+        self._found = np.zeros(len(self.atoms) + 1, np.int32)
 
     def borne(self, word: bytes) -> list[int]:
-        """The atoms that a word bears by its forms, in order."""
-        count = _borne(np.frombuffer(word, np.uint8), self._found, self._table)
+        """The atoms that a word bears by its forms."""
+        count = borne(np.frombuffer(word, np.uint8), 0, len(word), self._found, self.table)
         found: list[int] = self._found[:count].tolist()
-        found.sort()
         return found
 
 
 @native
-def _borne(word: Bytes, found: Numbers, table: Addresses) -> int:
-    """The atoms of the forms that a word has as a whole, each once; how many."""
+def borne(text: Bytes, start: int, end: int, found: Numbers, table: Addresses) -> int:
+    """The atoms of the forms that text[start:end] has as a whole, each once; how many."""
     machine, room = given(table)
     here, there = room.here, room.there
     here[0] = machine.first[0] << 1
     count = 1
-    for at in range(len(word)):
-        count = led(machine, room, here, there, count, word[at])
+    for at in range(start, end):
+        count = led(machine, room, here, there, count, text[at])
         here, there = there, here
     total = 0
     for number in range(count):

@@ -9,10 +9,9 @@ from typing import Protocol, cast
 import orjson
 
 from gateway.categories import Category, Personal
-from gateway.redaction.blocks import Item
-from gateway.redaction.findings import Finding, Settled, well_formed
+from gateway.redaction.findings import Answer, Finding, Item, Settled, well_formed
 from gateway.redaction.nursery import LENGTH
-from gateway.redaction.waiting import Answer, Job
+from gateway.redaction.waiting import Job
 
 _CATEGORIES = (*Category, *Personal)
 

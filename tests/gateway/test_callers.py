@@ -10,7 +10,7 @@ import pytest
 from multidict import CIMultiDict
 
 from gateway.caller_keys import FILE, KeyFile, KeysUnreadable
-from gateway.callers import Caller, CallerForm, Callers, Identity, identify, parse_callers
+from gateway.callers import Caller, CallerForm, Callers, Identity, identify, key_shown, parse_callers
 from gateway.errors import Code, Refused
 from gateway.keys import CallerKey, digest_caller_key, mint_caller_key
 from gateway.limits import Allowance
@@ -143,6 +143,29 @@ def test_a_key_ends_at_its_instant(tmp_path: Path) -> None:
     clock.now = NOW
     with pytest.raises(Refused):
         known.authenticate(bearer(key.text))
+
+
+def test_what_a_key_shows_is_not_whether_it_is_good(tmp_path: Path) -> None:
+    """It may be kept: that the key was issued, has ended or was revoked is asked each time."""
+    clock = Clock()
+    known = callers(tmp_path, clock)
+    key = issue(tmp_path, expires=NOW)
+    shown = key_shown(bearer(key.text))
+    clock.now = NOW - timedelta(microseconds=1)
+
+    assert key.text not in repr(shown)
+    with pytest.raises(Refused):
+        known.recognise(shown)
+    clock.second = 1.0
+    assert known.recognise(shown).key_id == key.key_id
+    clock.now = NOW
+    with pytest.raises(Refused):
+        known.recognise(shown)
+    clock.now = NOW - timedelta(microseconds=1)
+    assert known.recognise(shown).key_id == key.key_id
+    known.revoke([key.key_id])
+    with pytest.raises(Refused):
+        known.recognise(shown)
 
 
 def test_keys_overlap_for_rotation(tmp_path: Path) -> None:

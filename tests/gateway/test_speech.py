@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import copy
 import json
+import random
 from collections.abc import Sequence
 
 import pytest
 
+from gateway import speech
 from gateway.categories import Scope
 from gateway.errors import Code, Unavailable, UpstreamError
 from gateway.redaction.findings import Settled, Window
@@ -15,10 +19,10 @@ from gateway.redaction.redactor import Redactor
 from gateway.redaction.treatment import Treatment
 from gateway.speech import Answer
 from providers.anthropic import ANTHROPIC, MESSAGES
-from providers.document import Document
+from providers.document import Document, Value
 from providers.openai import CHAT, OPENAI
 from tests.gateway.redaction.conftest import InProcess
-from tests.gateway.redaction.test_stream import ENGINE, REST, SECRET
+from tests.gateway.redaction.test_stream import ENGINE, EXAMPLES, REST, SECRET
 
 
 class Clock:
@@ -179,6 +183,70 @@ def test_a_whole_answer_is_cleaned_in_place() -> None:
     assert document["choices"] == [
         {"message": {"role": "assistant", "content": REST, "refusal": None}, "finish_reason": "stop"}
     ]
+
+
+def test_the_short_way_of_a_whole_answer_is_the_long_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever an answer holds, and whatever a tenant asks for: it becomes the same, text by text or all in one look."""
+    source = random.Random(11)
+    redactor = {scope: Redactor(InProcess(ENGINE), treatment=Treatment(scope)) for scope in Scope}
+
+    def cleaned(document: Document, scope: Scope) -> tuple[object, ...]:
+        wire, operation = (OPENAI, CHAT) if "choices" in document else (ANTHROPIC, MESSAGES)
+        one = Answer(wire, operation, redactor[scope], held_characters=64, held_seconds=2.0, clock=Clock())
+        try:
+            changed = asyncio.run(one.clean(document))
+        except UpstreamError as error:
+            return (error.code,)
+        return changed, document, dict(one.redactions), one.scores_dropped
+
+    made = [(source.choice((chat, message))(source), source.choice(list(Scope))) for _ in range(300)]
+    short = [cleaned(copy.deepcopy(document), scope) for document, scope in made]
+    monkeypatch.setattr(speech, "_plain", lambda _listed: None)
+    long = [cleaned(document, scope) for document, scope in made]
+
+    assert short == long
+    assert {type(one[0]) for one in short} == {bool, Code}
+
+
+def text(source: random.Random) -> str:
+    """One that is plain or not, and may hold a finding."""
+    plain = source.choice((SECRET, REST, "Fine.", "", EXAMPLES[source.randrange(len(EXAMPLES))]))
+    return source.choice((plain, plain, json.dumps({"his husband": plain}), "x " * 5_000 + plain))
+
+
+def word(source: random.Random) -> str:
+    """One of a closed grammar, or nearly."""
+    return source.choice(("m-1", "my_husband_has_cancer", "stop", "no word", f"id-{source.random()}"))
+
+
+def chat(source: random.Random) -> Document:
+    """A chat answer."""
+    said = text(source)
+    score: Document = {"content": [{"token": said, "logprob": -1.0, "top_logprobs": []}]}
+    function: Document = {"id": word(source), "function": {"name": word(source), "arguments": text(source)}}
+    return {
+        "id": word(source),
+        "model": word(source),
+        "choices": [
+            {
+                "message": {"content": said, "refusal": source.choice((None, said, text(source)))},
+                "logprobs": source.choice((None, None, score)),
+            },
+            {"message": {"tool_calls": [function] * source.choice((0, 0, 1))}},
+        ],
+    }
+
+
+def message(source: random.Random) -> Document:
+    """A message with blocks that read on, and some that are sealed."""
+    blocks: list[Value] = [
+        {"type": "text", "text": text(source)},
+        {"type": "text", "text": text(source)},
+        {"type": "tool_use", "id": word(source), "input": {"a": text(source)}},
+        {"type": "thinking", "thinking": text(source), "signature": "c2lnbmVk"},
+        {"type": "redacted_thinking", "data": source.choice(("AAEC", base64.b64encode(SECRET.encode()).decode()))},
+    ]
+    return {"id": word(source), "content": source.sample(blocks, source.randrange(1, 4))}
 
 
 async def test_words_that_answers_repeat_are_looked_at_once() -> None:

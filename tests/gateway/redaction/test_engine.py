@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from gateway.categories import Category
 from gateway.redaction.engine import Engine, NotWorking
-from gateway.redaction.findings import well_formed
+from gateway.redaction.findings import Ends, Window, well_formed
 from gateway.redaction.plain import Plain
 from gateway.redaction.segments import join, pieces
 from tests.gateway.redaction.conftest import shipped
@@ -106,6 +106,38 @@ def test_texts_of_one_call_do_not_see_each_other(engine: Engine) -> None:
     together = engine.find(texts)
 
     assert together == [engine.find([text])[0] for text in texts]
+
+
+def test_neighbours_change_no_finding(engine: Engine) -> None:
+    """Whatever is analysed with a text, in what order: each finding is the one that it has alone, to the character."""
+    texts = [example.text for example in engine.compiled.examples]
+    alone = [findings for text in texts for findings in engine.find([text])]
+    order = list(range(len(texts)))
+    random.Random(5).shuffle(order)
+
+    together = engine.find([texts[index] for index in order])
+
+    assert together == [alone[index] for index in order]
+
+
+def test_an_operators_pattern_ends_with_its_text(few: dict[str, Plain]) -> None:
+    """A pattern that takes anything sees one text at a time: it neither runs on nor hides what the next begins with."""
+    pattern: Plain = {"name": "own", "regex": ".?plan(?:.|\\s)*", "score": 0.5}
+    own: Plain = {"recognizers": [{"name": "Own", "supported_entity": "HEALTH", "patterns": [pattern]}]}
+    engine = Engine({**few, "own": own})
+
+    assert engine.find(["our plan", "plan b"]) == engine.find(["our plan"]) + engine.find(["plan b"])
+
+
+def test_a_window_that_is_whole_is_settled_as_it_is_at_the_end_of_a_stream(engine: Engine) -> None:
+    """What is analysed in one go finds what the horizon finds, window by window."""
+    windows = [Window(example.text, 0, Ends.CLOSED) for example in engine.compiled.examples]
+    beside = [Window("My brother has ", 0, Ends.OPEN), "My brother has can&#99;er"]
+
+    together = engine.look([*windows, *beside])
+
+    assert together[: len(windows)] == [engine._horizon.settle(window) for window in windows]
+    assert together[len(windows) :] == [*engine.settle(beside[:1]), *engine.find(beside[1:])]
 
 
 def test_a_separator_in_a_text_is_no_separator(engine: Engine) -> None:

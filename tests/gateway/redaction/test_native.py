@@ -79,18 +79,19 @@ def test_where_nothing_can_be_kept_it_is_made(monkeypatch: pytest.MonkeyPatch) -
 def test_arrays_are_read_where_they_are() -> None:
     """Of each kind, with its bounds, and what is written is in the array that was given."""
     line, square = np.arange(5, dtype=np.int32), np.arange(6, dtype=np.int32).reshape(2, 3)
-    letters, bits = np.frombuffer(b"abc", np.uint8), np.zeros((2, 2), np.uint8)
-    table = native.addresses([line, square, letters, bits])
+    letters, rows = np.frombuffer(b"abc", np.uint8), np.zeros((2, 2), np.int32)
+    signs = np.array([1, 1 << 63], np.uint64)
+    table = native.addresses([line, square, letters, rows, signs])
 
-    assert _sums(table) == (5, 10, 2, 12, 3, 99)
-    assert bits[1, 1] == 7
+    assert _sums(table) == (5, 10, 2, 12, 3, 99, 63)
+    assert rows[1, 1] == 7
 
 
 @native.native
-def _sums(table: native.Addresses) -> tuple[int, int, int, int, int, int]:
+def _sums(table: native.Addresses) -> tuple[int, int, int, int, int, int, int]:
     line, square = native.numbers_at(table, 0), native.pairs_at(table, 1)
-    letters, bits = native.bytes_at(table, 2), native.bits_at(table, 3)
-    bits[1, 1] = 7
+    letters, rows = native.bytes_at(table, 2), native.rows_at(table, 3)
+    rows[1, native.counts_at(table, 0)[1]] = 7
     return (
         len(line),
         line[4] + square[1, 0] + square[0, 2] + 1,
@@ -98,4 +99,5 @@ def _sums(table: native.Addresses) -> tuple[int, int, int, int, int, int]:
         2 * square[1, 2] + 2,
         len(letters),
         letters[2],
+        native.whole(native.lowest(native.signs_at(table, 4)[1])),
     )

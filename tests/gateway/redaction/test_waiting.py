@@ -55,6 +55,18 @@ async def test_answers_go_first_and_requests_get_their_turn() -> None:
     assert not waiting
 
 
+async def test_what_there_is_room_for_goes_along() -> None:
+    """A frame of one queue takes from the others what fits; a job that is asked once more goes by itself."""
+    waiting = Waiting()
+    request, answer, again = job("request"), job("answer"), job("again")
+    waiting.add([request])
+    waiting.add_answer(answer)
+    waiting.again(again)
+
+    assert [waiting.next(), waiting.next()] == [[again], [request, answer]]
+    assert not waiting
+
+
 async def test_a_caller_that_is_gone_takes_no_turn() -> None:
     """What nobody waits for is dropped, and its room is free."""
     waiting = Waiting()
