@@ -562,8 +562,8 @@ def _step(symbol: int, here: Numbers, low: int, high: int, there: Numbers, room:
             continue
         edge, end = _run_at(ways.heads, place, 0)
         sieve = whole(ways.heads[place, 5]) >> 1
-        low, high = run_of(words.atom_starts, symbol)
-        for one in range(low, high):
+        begin, over = run_of(words.atom_starts, symbol)
+        for one in range(begin, over):
             atom = whole(words.atoms[one])
             if atom < USUAL:
                 break
@@ -626,8 +626,8 @@ def _begun(symbol: int, after: int, table: Addresses) -> int:
     low, high = run_of(words.heard_starts, symbol)
     for one in range(low, high):
         atom = words.heard[one]
-        low, high = run_of(ways.starting_starts, atom)
-        for number in range(low, high):
+        begin, over = run_of(ways.starting_starts, atom)
+        for number in range(begin, over):
             if _may_go_on(ways.starting_rows[number], after, ways, words):
                 anchor = ways.starting[number]
                 count = _lead(anchor, ways.anchor_offsets, ways.anchor_targets, room.there, count, now, room, ways)
@@ -667,8 +667,8 @@ def _passing(before: int, symbol: int, table: Addresses) -> int:
         if not held:
             continue
         key, last = _run_at(ways.passing_heads, atom, 0)
-        low, high = run_of(words.atom_starts, before)
-        for other in range(low, high):
+        begin, over = run_of(words.atom_starts, before)
+        for other in range(begin, over):
             borne = whole(words.atoms[other])
             if borne < USUAL:
                 break
@@ -739,8 +739,8 @@ def _farther(stand: int, symbol: int, table: Addresses) -> int:
             way += 1
         if way == last:
             continue
-        low, high = run_of(words.atom_starts, symbol)
-        for one in range(low, high):
+        begin, over = run_of(words.atom_starts, symbol)
+        for one in range(begin, over):
             atom = whole(words.atoms[one])
             if atom < USUAL:
                 break
@@ -786,8 +786,8 @@ def _comes(place: int, symbol: int, now: int, room: Room, ways: Ways, words: Wor
     low, high = _run_at(ways.heads, place, 3)
     for way in range(low, high):
         if _bears(ways.way_atoms[way], symbol, words):
-            low, high = run_of(ways.way_offsets, way)
-            for at in range(low, high):
+            begin, over = run_of(ways.way_offsets, way)
+            for at in range(begin, over):
                 if room.seen[ways.way_sources[at]] == now:
                     return True
     return False
