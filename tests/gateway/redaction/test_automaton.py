@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
-from gateway.redaction.anchors import graph
+from gateway.redaction.anchors import graph, how_often
 from gateway.redaction.automaton import MOST, Automaton
 from gateway.redaction.grammar import Unread, read
+from gateway.redaction.machines import machine
 from gateway.redaction.phrases import Phrases, macro
+from gateway.redaction.tables import USUAL
+from gateway.redaction.wordforms import form_pattern
 
 KIN = macro(read("mother|father|big sister|half (?:brother|sister)", phrase=True), {})
 
@@ -138,3 +142,49 @@ def test_a_pattern_of_nothing_is_refused(source: str) -> None:
     """A pattern that an empty text matches would be found everywhere."""
     with pytest.raises(Unread, match="nothing"):
         automaton(source)
+
+
+def test_a_text_is_cut_where_its_letters_end() -> None:
+    """Words and marks are those that a regular expression finds, wherever they lie in blocks of 64 characters."""
+    heard = automaton("breast cancer")
+    chance = random.Random(3)
+    for size in (*range(70), 127, 128, 129, 191, 192, 193, 1000):
+        for alphabet in ("abc1_ ,.?-\n", "ab", " .", "abcdefghijklmnopqrstuvwxyz" * 3 + " "):
+            text = "".join(chance.choices(alphabet, k=size))
+            cut = heard.hear(text.encode())
+            spans = list(zip(cut._starts.tolist(), cut._ends.tolist(), strict=True))
+            gaps = {character for character in alphabet if not heard.hear(character.encode())._symbols.size}
+
+            assert spans == [
+                found.span() for found in re.finditer(r"\w+|.", text, re.DOTALL) if found.group() not in gaps
+            ], text
+
+
+def test_a_place_that_leads_on_by_many_words_misses_none() -> None:
+    """Of hundreds of words behind one, with and without forms, each is found and no other is."""
+    chance = random.Random(5)
+    words = ["".join(chance.choices("abcdefghijklmnop", k=6)) for _ in range(400)]
+    others = ["".join(chance.choices("qrstuvwxyz", k=6)) for _ in range(400)]
+    heard = automaton(*(f"suffers from {word}" for word in words), r"suffers from \d{2}")
+
+    for word in [*words, "87"]:
+        assert told(heard, f"he suffers from {word} now"), word
+    for word in [*others, "8"]:
+        assert not told(heard, f"he suffers from {word} now"), word
+
+
+def test_what_most_words_bear_comes_first() -> None:
+    """Forms that common words have get the lowest numbers, and what is found does not depend on them."""
+    forms = [rf"[a-{last}]{{{least},}} ill" for last in "vwxyz" for least in range(1, 9)]
+    phrases = Phrases({})
+    for number, source in enumerate((*forms, "zebra ill")):
+        phrases.add_pattern(read(source, phrase=True), number)
+    before = how_often(phrases, machine([form_pattern(phrases.forms)]))
+    heard = Automaton(graph(phrases))
+    after = how_often(phrases, machine([form_pattern(phrases.forms)]))
+
+    often = [after[atom] for atom in range(1, USUAL)]
+    assert sorted(before.values()) == sorted(after.values())
+    assert often == sorted(often, reverse=True)
+    assert often[-1] >= max(said for atom, said in after.items() if atom >= USUAL)
+    assert told(heard, "a zebra ill") == [[("zebra ill", (*range(32, 37), len(forms)))]]

@@ -9,7 +9,7 @@ import pytest
 from gateway.redaction.anchors import graph
 from gateway.redaction.grammar import read
 from gateway.redaction.phrases import Phrases
-from gateway.redaction.tables import Graph, Lists, Table, arrays, numbers, packed, unpacked
+from gateway.redaction.tables import USUAL, Graph, Lists, Table, arrays, bits, numbers, packed, signs, unpacked
 
 
 def test_rows_are_what_was_put_in() -> None:
@@ -47,3 +47,17 @@ def test_what_is_no_graph_is_refused(cut: int) -> None:
     """Bytes that end too early are told from a graph."""
     with pytest.raises((ValueError, struct.error)):
         unpacked(packed(made())[:cut])
+
+
+def test_signs_of_sets_that_share_an_atom_share_a_bit() -> None:
+    """Each row's sign is that of its atoms; an empty row has none; usual atoms have a bit to themselves."""
+    lists = Lists.of({0: (0, 3), 2: (USUAL, 1000), 3: (3, 1000)}, 5)
+    made = signs(lists.starts, lists.numbers).tolist()
+    apart = bits(numbers(list(range(USUAL)))).tolist()
+
+    assert made[1] == made[4] == 0
+    assert made[0] & made[3]
+    assert made[2] & made[3]
+    assert not made[0] & made[2]
+    assert len(set(apart)) == USUAL
+    assert not sum(apart) & sum(set(bits(numbers(list(range(USUAL, 500)))).tolist()))
