@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from time import time_ns
 
 from gateway.audit.access import AccessBook
@@ -65,6 +66,7 @@ class House:
         self._log_key = self.keyring.log_key()
         self.signer_key = self.keyring.log_signer().public
         self.index = Index(self.state, index_key, journal_key)
+        self._following = Lock()
         try:
             self.book = AccessBook(self.state, index_key)
             self.pages = Pages(self.state, index_key, journal_key)
@@ -84,7 +86,8 @@ class House:
         Raises:
             StoreFault: a file cannot be read or written.
         """
-        return self.index.step(most)
+        with self._following:
+            return self.index.step(most)
 
     def reload(self) -> None:
         """Read the configuration again; the last good one stays where it has faults."""
@@ -116,10 +119,11 @@ class House:
         return verifier_key(self.bundle.origin, self.signer_key)
 
     def close(self) -> None:
-        """Release every file."""
-        self.pages.close()
-        self.book.close()
-        self.index.close()
+        """Release every file. A step of `follow` that a thread has begun is waited for."""
+        with self._following:
+            self.pages.close()
+            self.book.close()
+            self.index.close()
 
     def _load(self) -> Bundle:
         return load(self._directory, self._environment, wires=PROVIDERS, state=self._given, shelf=self._shelf)
