@@ -100,7 +100,6 @@ def graph(phrases: Phrases, marked: Iterable[int] = (), sides: Iterable[Pattern]
         passing_heads=_heads([passing.starts], signs(passing.starts, passing.keys)),
         heads=_heads([*starts, sieve << 1 | begins], signs(edge_table.starts, edge_table.keys)),
         sieves=sieves,
-        first=numbers(sorted(first)),
         vocabulary=vocabulary(bearing, WordForms(forms)),
         sides=machine(sides),
         forms=forms,

@@ -115,8 +115,7 @@ class Machine(NamedTuple):
 class Graph(NamedTuple):
     """What is walked: `Phrases`, and the anchors that were chosen among its edges.
 
-    Rows are places, but for `opening`, `starting` and `passing`, where they are atoms. `first` are the places where
-    phrases begin.
+    Rows are places, but for `opening`, `starting` and `passing`, where they are atoms.
     """
 
     edges: Table
@@ -143,7 +142,6 @@ class Graph(NamedTuple):
     """See `walk.Ways`, like the next three; row after row."""
     heads: Numbers
     sieves: Bytes
-    first: Numbers
     vocabulary: Vocabulary
     sides: Machine
     """The sides of all links and vetoes, a pattern each."""
@@ -232,7 +230,6 @@ def unpacked(data: memoryview | bytes) -> Graph:
         passing_heads=next(columns),
         heads=next(columns),
         sieves=next(columns).view(np.uint8),
-        first=next(columns),
         vocabulary=Vocabulary(next(columns).view(np.uint8), next(columns), next(columns), next(columns), lists()),
         sides=machine(),
         forms=machine(),
@@ -254,4 +251,4 @@ USUAL = 32
 """So many atoms come first, in order of how often they are borne."""
 _SIZE = struct.Struct(">Q")
 _ALIGNED = 8
-_KINDS = ["i4"] * 18 + ["u8"] + ["i4"] * 10 + ["u1", "i4"] + ["u1"] + ["i4"] * 5 + 2 * (["i4"] * 8 + ["u1"])
+_KINDS = ["i4"] * 18 + ["u8"] + ["i4"] * 10 + ["u1"] * 2 + ["i4"] * 5 + 2 * (["i4"] * 8 + ["u1"])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gateway.redaction.native import Addresses, native, whole
 from gateway.redaction.phrases import ANY
 from gateway.redaction.tables import Bytes, Graph, Lists, Numbers, Vocabulary, numbers, signs
-from gateway.redaction.walk import BEGUN, PASSED, Words, bit_of, put, run_of, sought, taken
+from gateway.redaction.walk import BEGUN, PASSED, Words, bit_of, mixed, put, run_of, sort, sought, taken
 from gateway.redaction.wordforms import WordForms, borne
 
 _T = TypeVar("_T", bound=np.generic)
@@ -72,7 +72,6 @@ class Known:
     def __init__(self, graph: Graph) -> None:
         fixed = self._fixed = graph.vocabulary
         self._forms = WordForms(graph.forms)
-        self._found = np.zeros(len(self._forms.atoms) + 1, np.int32)
         self._hearing = (
             np.where(np.diff(graph.starting.starts), BEGUN, 0) | np.where(np.diff(graph.passing.starts), PASSED, 0)
         ).astype(np.uint8)
@@ -128,7 +127,7 @@ class Known:
         `given` gives what `walk` is given, with the `words` of now.
         """
         forms = self._forms
-        while not learn(text, starts, ends, symbols, self._hearing, self._found, forms.table, given()):
+        while not learn(text, starts, ends, symbols, self._hearing, forms.found, forms.table, given()):
             words = self.words
             self.words = words._replace(
                 atom_starts=_longer(words.atom_starts),
@@ -190,7 +189,7 @@ def learn(
         start, end = starts[number], ends[number]
         symbol = sought(text, start, end, table)
         if symbol < 0:
-            count = _backwards(found, borne(text, start, end, found, forms))
+            count = borne(text, start, end, found, forms)
             found[count] = ANY
             symbol = _of_atoms(found, count + 1, hearing, words)
             if symbol < 0:
@@ -201,31 +200,16 @@ def learn(
 
 
 @native
-def _backwards(found: Numbers, count: int) -> int:
-    """Put some atoms in order, the greatest first; how many there are."""
-    for end in range(1, count):
-        atom = found[end]
-        at = end
-        while at > 0 and found[at - 1] < atom:
-            found[at] = found[at - 1]
-            at -= 1
-        found[at] = atom
-    return count
-
-
-@native
 def _of_atoms(found: Numbers, count: int, hearing: Bytes, words: Words) -> int:
     """The symbol of words that bear these atoms, a new one if need be; -1 if there is no room for it."""
-    mixed = np.uint32(2166136261)
-    for number in range(count):
-        mixed = np.uint32((mixed ^ np.uint32(found[number])) * np.uint32(16777619))
-        mixed ^= mixed >> np.uint32(15)
-    slot = int(mixed) % len(words.sets)
+    sort(found, count)
+    last = count - 1
+    slot = mixed(found, count) % len(words.sets)
     while words.sets[slot]:
         symbol = whole(words.sets[slot])
         low, high = run_of(words.atom_starts, symbol)
         same = 0
-        while same < count and low + same < high and words.atoms[low + same] == found[same]:
+        while same < count and low + same < high and words.atoms[low + same] == found[last - same]:
             same += 1
         if same == count == high - low:
             return symbol
@@ -241,7 +225,7 @@ def _of_atoms(found: Numbers, count: int, hearing: Bytes, words: Words) -> int:
         return -1
     sign, noticed = np.uint64(0), np.uint8(0)
     for number in range(count):
-        atom = found[number]
+        atom = found[last - number]
         words.atoms[start + number] = atom
         sign |= np.uint64(1) << bit_of(atom)
         if hearing[atom]:

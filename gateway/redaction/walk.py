@@ -476,8 +476,8 @@ def _sift(places: Numbers, at: int, end: int) -> None:
 
 
 @native
-def _sort(places: Numbers, count: int) -> None:
-    """Put the first places in order: many by a heapsort, since it needs no memory, and no text makes it slow."""
+def sort(places: Numbers, count: int) -> None:
+    """Put the first numbers in order: many by a heapsort, since it needs no memory, and no text makes it slow."""
     if count <= _SORTED_ONE_BY_ONE:
         for end in range(1, count):
             place = places[end]
@@ -495,18 +495,24 @@ def _sort(places: Numbers, count: int) -> None:
 
 
 @native
+def mixed(numbers: Numbers, count: int) -> int:
+    """A hash of the first numbers, 32 bits."""
+    found = np.uint32(2166136261)
+    for at in range(count):
+        found = np.uint32((found ^ np.uint32(numbers[at])) * np.uint32(16777619))
+        found ^= found >> np.uint32(15)
+    return int(found)
+
+
+@native
 def _kept(places: Numbers, count: int, table: Addresses) -> int:
     """The stand of some places, which are put in order."""
     if count == 0:
         return 0
     _words, ways, _room, stands = taken(table)
-    _sort(places, count)
-    mixed = np.uint32(2166136261)
-    for number in range(count):
-        mixed = np.uint32((mixed ^ np.uint32(places[number])) * np.uint32(16777619))
-        mixed ^= mixed >> np.uint32(15)
+    sort(places, count)
     size = len(stands.slots)
-    slot = int(mixed) % size
+    slot = mixed(places, count) % size
     while stands.slots[slot]:
         stand = stands.slots[slot]
         low = stands.bounds[stand, 0]

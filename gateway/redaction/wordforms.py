@@ -83,7 +83,7 @@ class WordForms:
     Args:
         forms: the machine of a `form_pattern`.
 
-    `table` is for `borne`.
+    `table` is for `borne`, and `found` is room for what it gives and one atom more.
     """
 
     def __init__(self, forms: Machine) -> None:
@@ -91,12 +91,12 @@ class WordForms:
         self._forms = forms
         self._room = Room.of(forms)
         self.table = run_with(forms, self._room)
-        self._found = np.zeros(len(self.atoms) + 1, np.int32)
+        self.found = np.zeros(len(self.atoms) + 1, np.int32)
 
     def borne(self, word: bytes) -> list[int]:
         """The atoms that a word bears by its forms."""
-        count = borne(np.frombuffer(word, np.uint8), 0, len(word), self._found, self.table)
-        found: list[int] = self._found[:count].tolist()
+        count = borne(np.frombuffer(word, np.uint8), 0, len(word), self.found, self.table)
+        found: list[int] = self.found[:count].tolist()
         return found
 
 
