@@ -8,17 +8,17 @@ What stands before an anchor is gone through backwards.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
-from itertools import pairwise
 
 import numpy as np
 
+from gateway.redaction.company import Anchor, companies, notices, of_all
 from gateway.redaction.grammar import Unread
 from gateway.redaction.machines import Pattern, machine
 from gateway.redaction.phrases import ANY, Phrases
-from gateway.redaction.tables import USUAL, Bytes, Graph, Lists, Machine, Numbers, Signs, Table, numbers, signs
+from gateway.redaction.tables import Bytes, Graph, Lists, Machine, Numbers, Signs, Table, numbers, sign, signs
 from gateway.redaction.vocabulary import vocabulary
 from gateway.redaction.walk import SIEVE, SIEVE_BITS
 from gateway.redaction.wordforms import WordForms, form_pattern
@@ -61,24 +61,24 @@ def graph(phrases: Phrases, marked: Iterable[int] = (), sides: Iterable[Pattern]
     Raises:
         Unread: any words at all may be a phrase; or there is too much of the sides.
     """
-    often = how_often(phrases, machine([form_pattern(phrases.forms)]))
-    del often[ANY]
-    phrases.put_first(sorted(often, key=lambda atom: (-often[atom], atom))[: USUAL - 1])
+    said = how_often(phrases, machine([form_pattern(phrases.forms)]))
+    del said[ANY]
+    listed = sorted(said, key=lambda atom: (-said[atom], atom))
+    phrases.put_first(listed)
+    often = {ANY: _ENDLESS, **{number: said[atom] / _IN for number, atom in enumerate(listed, ANY + 1)}}
     edges, closed, size = phrases.edges, phrases.closed(), len(phrases.edges)
     nowhere = _endings(phrases)
     first = frozenset({0, *closed.get(0, ())})
     if not nowhere.isdisjoint(first):
         raise Unread("any words are such a phrase: it needs one that is spelled")
     forms = machine([form_pattern(phrases.forms)])
-    costs = _Costs(phrases, closed, forms)
+    costs = _Costs(phrases, closed, often)
     for _ in range(_ROUNDS):
         beyond = _beyond(phrases, costs, nowhere)
         noticed, ways = _chosen(phrases, closed, first, costs, beyond)
         costs.share(noticed)
-    opening, before = _by_atom(phrases, first, noticed, ways)
-    anchors, passing = Table.of(noticed, size), Table.of(before, phrases.atoms)
-    starting = Lists.of(_starting(anchors, first), phrases.atoms)
-    rows, following = _following(phrases, closed, anchors)
+    opening = _opening(phrases, first)
+    anchors = Table.of(noticed, size)
     edge_table, end_lists = Table.of(dict(enumerate(edges)), size), Lists.of(dict(enumerate(phrases.ends)), size)
     also, way_table = Lists.of(closed, size), Table.of(ways, size)
     sieves, sieve = _sieves(edge_table)
@@ -92,15 +92,10 @@ def graph(phrases: Phrases, marked: Iterable[int] = (), sides: Iterable[Pattern]
         ways=way_table,
         anchors=anchors,
         opening=Lists.of(opening, phrases.atoms),
-        following=following,
-        starting=starting,
-        starting_rows=numbers(rows[starting.numbers]),
-        passing=passing,
-        passing_rows=numbers(rows[_crossed(anchors, passing, phrases.atoms)]),
-        passing_heads=_heads([passing.starts], signs(passing.starts, passing.keys)),
+        notices=notices(list(_beside(phrases, closed, first, anchors, ways, often)), often, phrases.atoms),
         heads=_heads([*starts, sieve << 1 | begins], signs(edge_table.starts, edge_table.keys)),
         sieves=sieves,
-        vocabulary=vocabulary(bearing, WordForms(forms)),
+        vocabulary=vocabulary(bearing, WordForms(forms), common_words()),
         sides=machine(sides),
         forms=forms,
         marked=frozenset(marked),
@@ -136,43 +131,45 @@ def _chosen(
     return noticed, ways
 
 
-def _by_atom(
-    phrases: Phrases,
-    first: frozenset[int],
-    noticed: Mapping[int, Mapping[int, Sequence[int]]],
-    ways: Mapping[int, Mapping[int, Collection[int]]],
-) -> tuple[dict[int, set[int]], dict[int, dict[int, set[int]]]]:
-    """`opening` and `passing` of the graph."""
+def _opening(phrases: Phrases, first: frozenset[int]) -> dict[int, set[int]]:
+    """`opening` of the graph."""
     opening: dict[int, set[int]] = defaultdict(set)
-    passing: dict[int, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
     for place in first:
         for atom, targets in phrases.edges[place].items():
             opening[atom].update(targets)
-    for place, anchors in noticed.items():
-        for atom in anchors:
-            for before in ways.get(place, ()):
-                passing[atom][before].add(place)
-    return opening, passing
+    return opening
 
 
-def _following(phrases: Phrases, closed: Mapping[int, frozenset[int]], anchors: Table) -> tuple[Numbers, Signs]:
-    """By the number of an anchor in `anchors.keys` a row of `following` of the graph; and that."""
-    edges, ends = phrases.edges, phrases.ends
-    rows: dict[frozenset[int], int] = {frozenset(): 0}
-    known: dict[tuple[int, ...], int] = {}
-    found: list[int] = []
-    targets = anchors.numbers.tolist()
-    for start, end in pairwise(anchors.offsets.tolist()):
-        key = tuple(targets[start:end])
-        row = known.get(key)
-        if row is None:
-            places = {one for target in key for one in (target, *closed.get(target, ()))}
-            ended = any(ends[place] for place in places)
-            atoms = frozenset() if ended else frozenset[int]().union(*[edges[place] for place in places])
-            row = known[key] = rows.setdefault(atoms, len(rows))
-        found.append(row)
-    listed = Lists.of({row: atoms for atoms, row in rows.items()}, len(rows))
-    return numbers(found), signs(listed.starts, listed.numbers)
+def _beside(
+    phrases: Phrases,
+    closed: Mapping[int, frozenset[int]],
+    first: frozenset[int],
+    anchors: Table,
+    ways: Mapping[int, Mapping[int, Collection[int]]],
+    often: Mapping[int, float],
+) -> Iterator[Anchor]:
+    """The anchors, and what is beside them. Where a phrase is over, any word may be."""
+    at = [(place, *closed.get(place, ())) for place in range(len(phrases.edges))]
+    over = {place for place, others in enumerate(at) if any(phrases.ends[one] for one in others)}
+
+    def onwards(place: int) -> Iterable[tuple[int, Iterable[int]]]:
+        return [step for one in at[place] for step in phrases.edges[one].items()]
+
+    def next_to(places: Iterable[int]) -> Iterable[int]:
+        return [atom for one in places for atom, _to in ([(ANY, ())] if one in over else onwards(one))]
+
+    ahead = companies(anchors.numbers.tolist(), onwards, over, often)
+    behind = companies(ways, lambda place: ways[place].items(), first, often)
+    for place in range(len(at)):
+        for number in range(anchors.starts[place], anchors.starts[place + 1]):
+            atom = int(anchors.keys[number])
+            targets = anchors.numbers[anchors.offsets[number] : anchors.offsets[number + 1]].tolist()
+            met, after = of_all([ahead[one] for one in targets], often), sign(next_to(targets))
+            places = sum([len(at[one]) for one in targets])
+            if place in first:
+                yield Anchor(atom, 1, number, None, met, sign([ANY]), after, places)
+            if place in ways:
+                yield Anchor(atom, 0, place, behind[place], met, sign(ways[place]), after, places)
 
 
 def _sieves(edges: Table) -> tuple[Bytes, Numbers]:
@@ -193,23 +190,6 @@ def _heads(starts: Sequence[Numbers], held: Signs) -> Numbers:
     """Rows of where lists begin, and of a sign in two halves; one more than there are signs."""
     halves = np.append(held, np.uint64(0)).view(np.uint32).reshape(-1, 2).view(np.int32)
     return numbers(np.column_stack([*starts, *halves.T]).ravel())
-
-
-def _starting(anchors: Table, first: frozenset[int]) -> dict[int, list[int]]:
-    """`starting` of the graph."""
-    found: dict[int, list[int]] = defaultdict(list)
-    for place in first:
-        for number in range(anchors.starts[place], anchors.starts[place + 1]):
-            found[int(anchors.keys[number])].append(number)
-    return found
-
-
-def _crossed(anchors: Table, passing: Table, atoms: int) -> Numbers:
-    """`passing_anchors` of the graph."""
-    places = np.repeat(np.arange(len(anchors.starts) - 1, dtype=np.int64), np.diff(anchors.starts))
-    heard = np.repeat(np.arange(atoms), np.diff(passing.starts))
-    wanted = passing.numbers * np.int64(atoms) + np.repeat(heard, np.diff(passing.offsets))
-    return numbers(np.searchsorted(places * atoms + anchors.keys, wanted))
 
 
 def _endings(phrases: Phrases) -> set[int]:
@@ -248,14 +228,14 @@ def how_often(phrases: Phrases, forms: Machine) -> dict[int, float]:
 class _Costs:
     """What it costs to listen to an edge: how often its word is said, and between such words as stand beside it."""
 
-    def __init__(self, phrases: Phrases, closed: Mapping[int, frozenset[int]], forms: Machine) -> None:
-        often = self._often = how_often(phrases, forms)
+    def __init__(self, phrases: Phrases, closed: Mapping[int, frozenset[int]], often: Mapping[int, float]) -> None:
+        self._often = often
         self._look: dict[int, float] = dict.fromkeys(often, _LOOK)
         size = len(phrases.edges)
         ahead, behind = [0.0] * size, [0.0] * size
         for place, edges in enumerate(phrases.edges):
             for atom, targets in edges.items():
-                said = often.get(atom, 0.0) / _IN
+                said = often.get(atom, 0.0)
                 ahead[place] += said
                 for target in targets:
                     for one in (target, *closed.get(target, ())):

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from gateway.redaction.native import Addresses
 from gateway.redaction.patterns import GAP_CHARACTERS
-from gateway.redaction.tables import Graph, Numbers
+from gateway.redaction.tables import NOTICE, Graph, Numbers
 from gateway.redaction.vocabulary import Known
-from gateway.redaction.walk import BEHIND, Room, Stands, Ways, Words, cut, given, hear, under_way
+from gateway.redaction.walk import BEHIND, Room, Stands, Ways, Words, cut, given, hear, notice, under_way
 
 MOST = 192
 """Characters of a candidate at most, but for the word that it ends with. What reads on for longer is none."""
@@ -20,7 +20,7 @@ _WORD, _MARK = 1, 2
 _ROWS = 1_024
 _LATE = 1 << 29
 _STANDS = 1 << 14
-_PLACES, _ENDS, _PASSES = 16, 2, 8  # of a stand, on average
+_PLACES, _ENDS = 16, 2  # of a stand, on average
 _FREE = 3
 _FIRST, _LAST = 36, 24
 _KEY = np.array([(1 << _FIRST) - (1 << _LAST), 1 << _LAST, 1])
@@ -41,7 +41,7 @@ class Automaton:
 
     def __init__(self, graph: Graph) -> None:
         places = len(graph.edges.starts) - 1
-        edges, ends, also, ways = graph.edges, graph.ends, graph.also, graph.ways
+        edges, ends, also, ways, notices = graph.edges, graph.ends, graph.also, graph.ways, graph.notices
         self._ways = Ways(
             graph.heads.reshape(places + 1, -1),
             *edges[1:],
@@ -49,18 +49,17 @@ class Automaton:
             also.numbers,
             *ways[1:],
             *graph.anchors[1:],
-            graph.following,
-            *graph.starting,
-            graph.starting_rows,
-            graph.passing_heads.reshape(len(graph.passing.starts), -1),
-            *graph.passing[1:],
-            graph.passing_rows,
+            notices.starts,
+            notices.rows.reshape(-1, NOTICE),
+            notices.anchors,
+            notices.companies,
             *graph.opening,
             graph.sieves,
         )
-        here, there, depths, seen, clock = (np.zeros(size, np.int32) for size in (places, places, MOST + 2, places, 1))
-        self._room = Room(here, there, depths, seen, clock)
+        sizes = (places, places, MOST + 2, places, 1)
+        self._room = Room(*(np.zeros(size, np.int32) for size in sizes))
         self._stands = _stands(_STANDS)
+        self._noticed = np.zeros((_ROWS, 2), np.int32)
         self._rows = np.zeros((_ROWS, 3), np.int32)
         self.known = Known(graph)
         self._words: Words | None = None
@@ -84,10 +83,13 @@ class Automaton:
 
     def phrases(self, symbols: Numbers) -> Iterator[tuple[int, int, int]]:
         """(first word, last word, number) of each phrase, in order."""
+        while (count := notice(symbols, self._noticed, self._given())) > len(self._noticed):
+            self._noticed = np.zeros((2 * count, 2), np.int32)
+        noticed = self._noticed[:count]
         while True:
             so_far = np.zeros(2, np.int32)
             at = -1
-            while not hear(symbols, self._rows, so_far, MOST, self._given()):
+            while not hear(symbols, noticed, self._rows, so_far, MOST, self._given()):
                 self._forget(more=at == so_far[0])
                 at = int(so_far[0])
             total = int(so_far[1])
@@ -130,8 +132,7 @@ def _stands(size: int) -> Stands:
         bounds=np.zeros((size, 3), np.int32),
         slots=np.zeros(_FREE * size, np.int32),
         asked=np.zeros((_ASKED, 4), np.int32),
-        passes=np.zeros(_PASSES * size, np.int32),
-        total=np.ones(2, np.int32),
+        total=np.ones(1, np.int32),
     )
 
 

@@ -112,10 +112,31 @@ class Machine(NamedTuple):
     """By number and character, 1 for what is in a class."""
 
 
+class Notices(NamedTuple):
+    """The anchors by atom, in one row those at which all that is beside them is the same.
+
+    The rows of atom a are rows[starts[a]:starts[a + 1]], each of `NOTICE` numbers: the company behind which one comes
+    to the anchors, and that which is met beyond them (0: none is known); whether phrases begin with them; where the
+    row's numbers begin in `anchors`, of anchors, if so, or else of the places before them; then, in halves, the signs
+    of what may stand right before and right after them.
+
+    A company is one number: within how many words it stands, in the last `WITHIN` bits; then, up to bit `SIZE`, of how
+    many numbers in `companies` its own are, the exponent of a power of two; then where these begin. There an atom has
+    three bits in one number, as the atom times `MIX` says. A few of the atoms that are not of a company have them, too.
+    """
+
+    starts: Numbers
+    rows: Numbers
+    anchors: Numbers
+    companies: Signs
+    mates: Numbers
+    """The atoms that are of any company."""
+
+
 class Graph(NamedTuple):
     """What is walked: `Phrases`, and the anchors that were chosen among its edges.
 
-    Rows are places, but for `opening`, `starting` and `passing`, where they are atoms.
+    Rows are places, but for `opening`, where they are atoms.
     """
 
     edges: Table
@@ -128,19 +149,9 @@ class Graph(NamedTuple):
     """The others from the same places."""
     opening: Lists
     """By atom, the places where one comes who begins with it."""
-    following: Signs
-    """Of the atoms with which phrases go on behind anchors. Row 0 is for those behind which some end."""
-    starting: Lists
-    """By atom, the numbers of the anchors with which phrases begin."""
-    starting_rows: Numbers
-    """By number in `starting.numbers`, the anchor's row of `following`."""
-    passing: Table
-    """By the atom of an anchor that stands farther on, and the atom before it, the places between the two."""
-    passing_rows: Numbers
-    """By number in `passing.numbers`, the anchor's row of `following`."""
-    passing_heads: Numbers
-    """See `walk.Ways`, like the next three; row after row."""
+    notices: Notices
     heads: Numbers
+    """See `walk.Ways`; row after row."""
     sieves: Bytes
     vocabulary: Vocabulary
     sides: Machine
@@ -161,6 +172,14 @@ def numbers(values: Sequence[int] | NDArray[np.integer]) -> Numbers:
 def bits(atoms: Numbers) -> Signs:
     """The bit of each atom in a sign. Those that most words bear have one to themselves."""
     return np.uint64(1) << np.where(atoms < USUAL, atoms, atoms % (64 - USUAL) + USUAL).astype(np.uint64)
+
+
+def sign(atoms: Iterable[int]) -> int:
+    """The sign of some atoms."""
+    found = 0
+    for atom in atoms:
+        found |= 1 << (atom if atom < USUAL else atom % (64 - USUAL) + USUAL)
+    return found
 
 
 def signs(starts: Numbers, atoms: Numbers) -> Signs:
@@ -222,12 +241,7 @@ def unpacked(data: memoryview | bytes) -> Graph:
         ways=table(),
         anchors=table(),
         opening=lists(),
-        following=next(columns).view(np.uint64),
-        starting=lists(),
-        starting_rows=next(columns),
-        passing=table(),
-        passing_rows=next(columns),
-        passing_heads=next(columns),
+        notices=Notices(next(columns), next(columns), next(columns), next(columns).view(np.uint64), next(columns)),
         heads=next(columns),
         sieves=next(columns).view(np.uint8),
         vocabulary=Vocabulary(next(columns).view(np.uint8), next(columns), next(columns), next(columns), lists()),
@@ -249,6 +263,9 @@ def arrays(graph: Graph) -> Iterable[Numbers | Bytes | Signs]:
 
 USUAL = 32
 """So many atoms come first, in order of how often they are borne."""
+NOTICE = 8
+WITHIN, SIZE = 5, 9
+MIX = 0x9E3779B97F4A7C15
 _SIZE = struct.Struct(">Q")
 _ALIGNED = 8
-_KINDS = ["i4"] * 18 + ["u8"] + ["i4"] * 10 + ["u1"] * 2 + ["i4"] * 5 + 2 * (["i4"] * 8 + ["u1"])
+_KINDS = ["i4"] * 22 + ["u8"] + ["i4"] * 2 + ["u1"] * 2 + ["i4"] * 5 + 2 * (["i4"] * 8 + ["u1"])

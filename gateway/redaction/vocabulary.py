@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from gateway.redaction.native import Addresses, native, whole
 from gateway.redaction.phrases import ANY
 from gateway.redaction.tables import Bytes, Graph, Lists, Numbers, Vocabulary, numbers, signs
-from gateway.redaction.walk import BEGUN, PASSED, Words, bit_of, mixed, put, run_of, sort, sought, taken
+from gateway.redaction.walk import Words, bit_of, mixed, put, run_of, sort, sought, taken
 from gateway.redaction.wordforms import WordForms, borne
 
 _T = TypeVar("_T", bound=np.generic)
 
+HEARD, MATE = 1, 2
 NOTHING = 0
 """The symbol of no word: before a text and after it. It bears no atom."""
 _LETTERS = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyz_")
@@ -28,11 +29,18 @@ _FREE = 3
 _LATELY = 1 << 13
 
 
-def vocabulary(bearing: Mapping[bytes, tuple[int, ...]], forms: WordForms) -> Vocabulary:
-    """The words that some phrase spells, given their atoms, forms apart."""
+def vocabulary(bearing: Mapping[bytes, tuple[int, ...]], forms: WordForms, often: Mapping[str, float]) -> Vocabulary:
+    """The words that some phrase spells, given their atoms, forms apart, and how often words are said.
+
+    Symbols are in that order, so that those of most talk lie side by side.
+    """
     listed = sorted(word for word in bearing if len(word) == 1 or _LETTERS.issuperset(word))
     known: dict[frozenset[int], int] = {frozenset(): NOTHING}
-    symbols = [known.setdefault(_atoms(word, bearing[word], forms), len(known)) for word in listed]
+    symbol = {
+        word: known.setdefault(_atoms(word, bearing[word], forms), len(known))
+        for word in sorted(listed, key=lambda word: -often.get(word.decode(), 0.0))
+    }
+    symbols = [symbol[word] for word in listed]
     letters = b"".join(listed)
     starts = [0]
     for word in listed:
@@ -72,9 +80,8 @@ class Known:
     def __init__(self, graph: Graph) -> None:
         fixed = self._fixed = graph.vocabulary
         self._forms = WordForms(graph.forms)
-        self._hearing = (
-            np.where(np.diff(graph.starting.starts), BEGUN, 0) | np.where(np.diff(graph.passing.starts), PASSED, 0)
-        ).astype(np.uint8)
+        self._kinds = (np.diff(graph.notices.starts) > 0).astype(np.uint8) * HEARD
+        self._kinds[graph.notices.mates] |= MATE
         self._further: dict[bytes, Further] = {}
         self._opening = np.diff(graph.opening.starts) > 0
         self._forget()
@@ -87,8 +94,7 @@ class Known:
         """Only the graph's own words are known."""
         fixed = self._fixed
         starts, atoms = fixed.bearing
-        hearing = self._hearing[atoms]
-        listened = hearing > 0
+        heard, mates = self._kinds[atoms] & HEARD > 0, self._kinds[atoms] & MATE > 0
         self.words = Words(
             fixed.letters,
             fixed.starts,
@@ -100,11 +106,10 @@ class Known:
             fresh_slots=np.zeros(_FREE * _MOST_WORDS, np.int32),
             atom_starts=_longer(starts),
             atoms=_longer(atoms),
-            heard_starts=_longer(np.concatenate(([0], np.cumsum(listened)))[starts].astype(np.int32)),
-            heard=_longer(atoms[listened]),
-            hearing=_longer(
-                np.bitwise_or.reduceat(np.append(hearing, np.uint8(0)), starts[:-1]) * (np.diff(starts) > 0)
-            ),
+            heard_starts=_longer(np.concatenate(([0], np.cumsum(heard)))[starts].astype(np.int32)),
+            heard=_longer(atoms[heard]),
+            mate_starts=_longer(np.concatenate(([0], np.cumsum(mates)))[starts].astype(np.int32)),
+            mates=_longer(atoms[mates]),
             signs=_longer(signs(starts, atoms)),
             sets=np.zeros(_FREE * _MOST_WORDS, np.int32),
             sizes=np.array([len(starts) - 1, 0, 0, 0], np.int32),
@@ -127,14 +132,15 @@ class Known:
         `given` gives what `walk` is given, with the `words` of now.
         """
         forms = self._forms
-        while not learn(text, starts, ends, symbols, self._hearing, forms.found, forms.table, given()):
+        while not learn(text, starts, ends, symbols, self._kinds, forms.found, forms.table, given()):
             words = self.words
             self.words = words._replace(
                 atom_starts=_longer(words.atom_starts),
                 atoms=_longer(words.atoms),
                 heard_starts=_longer(words.heard_starts),
                 heard=_longer(words.heard),
-                hearing=_longer(words.hearing),
+                mate_starts=_longer(words.mate_starts),
+                mates=_longer(words.mates),
                 signs=_longer(words.signs),
             )
 
@@ -142,7 +148,7 @@ class Known:
         """What a word may bear that begins like this. Without a beginning: nothing, since nobody asks."""
         known = self._further.get(piece)
         if known is None:
-            borne = np.zeros(len(self._hearing), bool)
+            borne = np.zeros(len(self._kinds), bool)
             fixed = self._fixed
             if piece:
                 borne[[ANY, *self._forms.atoms]] = True
@@ -168,7 +174,7 @@ def learn(
     starts: Numbers,
     ends: Numbers,
     symbols: Numbers,
-    hearing: Bytes,
+    kinds: Bytes,
     found: Numbers,
     forms: Addresses,
     table: Addresses,
@@ -177,7 +183,7 @@ def learn(
 
     Args:
         text, starts, ends, symbols: see `walk.cut`.
-        hearing: by atom, what is noticed at it.
+        kinds: by atom, `HEARD` if something is noticed at it, and `MATE` if it is of a company.
         found: room for the atoms of a word.
         forms: see `wordforms.borne`.
         table: see `walk.given`.
@@ -191,7 +197,7 @@ def learn(
         if symbol < 0:
             count = borne(text, start, end, found, forms)
             found[count] = ANY
-            symbol = _of_atoms(found, count + 1, hearing, words)
+            symbol = _of_atoms(found, count + 1, kinds, words)
             if symbol < 0:
                 return False
             _remember(text, start, end, symbol, words)
@@ -200,7 +206,7 @@ def learn(
 
 
 @native
-def _of_atoms(found: Numbers, count: int, hearing: Bytes, words: Words) -> int:
+def _of_atoms(found: Numbers, count: int, kinds: Bytes, words: Words) -> int:
     """The symbol of words that bear these atoms, a new one if need be; -1 if there is no room for it."""
     sort(found, count)
     last = count - 1
@@ -215,26 +221,33 @@ def _of_atoms(found: Numbers, count: int, hearing: Bytes, words: Words) -> int:
             return symbol
         slot = (slot + 1) % len(words.sets)
     symbol = whole(words.sizes[0])
-    start, heard = whole(words.atom_starts[symbol]), whole(words.heard_starts[symbol])
+    start, heard, mates = (
+        whole(words.atom_starts[symbol]),
+        whole(words.heard_starts[symbol]),
+        whole(words.mate_starts[symbol]),
+    )
     if (
         symbol + 2 > len(words.signs)
         or symbol + 2 > len(words.atom_starts)
         or start + count > len(words.atoms)
         or heard + count > len(words.heard)
+        or mates + count > len(words.mates)
     ):
         return -1
-    sign, noticed = np.uint64(0), np.uint8(0)
+    sign = np.uint64(0)
     for number in range(count):
         atom = found[last - number]
         words.atoms[start + number] = atom
         sign |= np.uint64(1) << bit_of(atom)
-        if hearing[atom]:
-            noticed |= hearing[atom]
+        if kinds[atom] & HEARD:
             words.heard[heard] = atom
             heard += 1
+        if kinds[atom] & MATE:
+            words.mates[mates] = atom
+            mates += 1
     words.atom_starts[symbol + 1] = start + count
     words.heard_starts[symbol + 1] = heard
-    words.hearing[symbol] = noticed
+    words.mate_starts[symbol + 1] = mates
     words.signs[symbol] = sign
     words.sizes[0] = symbol + 1
     if 2 * whole(words.sizes[3]) < len(words.sets):

@@ -25,7 +25,8 @@ from gateway.redaction.native import (
     signs_at,
     whole,
 )
-from gateway.redaction.tables import USUAL, Bytes, Longs, Numbers, Signs
+from gateway.redaction.phrases import ANY
+from gateway.redaction.tables import MIX, SIZE, USUAL, WITHIN, Bytes, Longs, Numbers, Signs
 
 
 class Words(NamedTuple):
@@ -46,8 +47,10 @@ class Words(NamedTuple):
     """By symbol."""
     heard: Numbers
     """Those of its atoms at which something is noticed."""
-    hearing: Bytes
-    """By symbol, what is noticed at it: 1 for what begins with it, 2 for what does not, 3 for both."""
+    mate_starts: Numbers
+    """By symbol."""
+    mates: Numbers
+    """Those of its atoms that are of a company."""
     signs: Signs
     """By symbol, that of its atoms."""
     sets: Numbers
@@ -64,7 +67,6 @@ class Ways(NamedTuple):
     Of a place p, heads[p] holds where its rows begin in `edge_atoms`, `ends`, `also`, `way_atoms` and `anchor_atoms`;
     they end where those of p + 1 begin. Then follow, in one number, where its sieve is and in the last bit whether
     phrases begin there; and, in two halves, the sign of its edges. So one look into memory tells all that is there.
-    Of an atom a, passing_heads[a] holds in the same way where its row in `passing_atoms` begins, and that row's sign.
 
     A place with many edges has a *sieve*: a power of two of bits, of which those are set on which its atoms fall.
     It begins at so many times `SIEVE` bytes as its number says, but for the `SIEVE_BITS` last, which are the exponent.
@@ -82,15 +84,11 @@ class Ways(NamedTuple):
     anchor_atoms: Numbers
     anchor_offsets: Numbers
     anchor_targets: Numbers
-    following: Signs
-    starting_starts: Numbers
-    starting: Numbers
-    starting_rows: Numbers
-    passing_heads: Numbers
-    passing_atoms: Numbers
-    passing_offsets: Numbers
-    passing: Numbers
-    passing_rows: Numbers
+    notice_starts: Numbers
+    """`Notices`, like the next three."""
+    notices: Numbers
+    noticed: Numbers
+    companies: Signs
     opening_starts: Numbers
     opening: Numbers
     sieves: Bytes
@@ -113,12 +111,10 @@ class Room(NamedTuple):
 class Stands(NamedTuple):
     """Sets of places at which walks stood, each kept once as a *stand*, and where words led; all in bounded room.
 
-    Of stand s, places[bounds[s, 0]:bounds[s + 1, 0]] are its places, in order, and ends[bounds[s, 1]:bounds[s + 1, 1]]
+    Of stand s, places[bounds[s, 0]:bounds[s + 1, 0]] are its places, and ends[bounds[s, 1]:bounds[s + 1, 1]]
     the phrases that end there; bounds[s, 2] is 1 if phrases begin at one of them. Stand 0 is nowhere. A stand is found
     by its hash as words are, in `slots`. A row of `asked` is the question that was asked last of those which have their
-    place there, three numbers, and its answer. `passes` holds, one list after the other, the places on the way to what
-    is noticed at a word behind another, each with its row of `Ways.following`, and how many these are before them.
-    `total` is how many stands there are, and how much of `passes` is used.
+    place there, three numbers, and its answer. `total` is how many stands there are.
     """
 
     places: Numbers
@@ -126,13 +122,10 @@ class Stands(NamedTuple):
     bounds: Numbers
     slots: Numbers
     asked: Numbers
-    passes: Numbers
     total: Numbers
 
 
-BEGUN, PASSED = 1, 2
-"""What is noticed at a word; see `Words.hearing`."""
-_LED, _BEGUN, _PASSED, _FARTHER, _OPENED = range(1, 6)
+_LED, _FARTHER, _OPENED = range(1, 4)
 """What is asked of two numbers."""
 _SORTED_ONE_BY_ONE = 12
 _FEW = 16
@@ -145,6 +138,8 @@ SIEVE, SIEVE_BITS = 64, 5
 """See `Ways`."""
 _USUALLY = np.uint64((1 << USUAL) - 1)
 """The bits of the usual atoms in a sign."""
+_ANYBODY = np.uint64(1 << ANY)
+"""Where it stands in a sign, whatever is there will do, and nothing."""
 _FULL = -1
 """Instead of a stand: there is no room for one more. Whoever asked must begin again, with more."""
 
@@ -212,15 +207,15 @@ def taken(table: Addresses) -> tuple[Words, Ways, Room, Stands]:
             counts_at(table, 9),
             counts_at(table, 10),
             counts_at(table, 11),
-            bytes_at(table, 12),
-            signs_at(table, 13),
-            counts_at(table, 14),
+            counts_at(table, 12),
+            counts_at(table, 13),
+            signs_at(table, 14),
             counts_at(table, 15),
-            longs_at(table, 16),
+            counts_at(table, 16),
+            longs_at(table, 17),
         ),
         Ways(
-            rows_at(table, 17),
-            counts_at(table, 18),
+            rows_at(table, 18),
             counts_at(table, 19),
             counts_at(table, 20),
             counts_at(table, 21),
@@ -231,34 +226,29 @@ def taken(table: Addresses) -> tuple[Words, Ways, Room, Stands]:
             counts_at(table, 26),
             counts_at(table, 27),
             counts_at(table, 28),
-            signs_at(table, 29),
+            counts_at(table, 29),
             counts_at(table, 30),
-            counts_at(table, 31),
+            rows_at(table, 31),
             counts_at(table, 32),
-            rows_at(table, 33),
+            signs_at(table, 33),
             counts_at(table, 34),
             counts_at(table, 35),
-            counts_at(table, 36),
+            bytes_at(table, 36),
+        ),
+        Room(
             counts_at(table, 37),
             counts_at(table, 38),
             counts_at(table, 39),
-            bytes_at(table, 40),
-        ),
-        Room(
+            counts_at(table, 40),
             counts_at(table, 41),
-            counts_at(table, 42),
-            counts_at(table, 43),
-            counts_at(table, 44),
-            counts_at(table, 45),
         ),
         Stands(
-            counts_at(table, 46),
+            counts_at(table, 42),
+            counts_at(table, 43),
+            rows_at(table, 44),
+            counts_at(table, 45),
+            rows_at(table, 46),
             counts_at(table, 47),
-            rows_at(table, 48),
-            counts_at(table, 49),
-            rows_at(table, 50),
-            counts_at(table, 51),
-            counts_at(table, 52),
         ),
     )
 
@@ -506,11 +496,10 @@ def mixed(numbers: Numbers, count: int) -> int:
 
 @native
 def _kept(places: Numbers, count: int, table: Addresses) -> int:
-    """The stand of some places, which are put in order."""
+    """The stand of some places, as they come: in another order they are another stand."""
     if count == 0:
         return 0
     _words, ways, _room, stands = taken(table)
-    sort(places, count)
     size = len(stands.slots)
     slot = mixed(places, count) % size
     while stands.slots[slot]:
@@ -567,19 +556,21 @@ def _step(symbol: int, here: Numbers, low: int, high: int, there: Numbers, room:
         if not held:
             continue
         edge, end = _run_at(ways.heads, place, 0)
-        sieve = whole(ways.heads[place, 5]) >> 1
-        begin, over = run_of(words.atom_starts, symbol)
-        for one in range(begin, over):
-            atom = whole(words.atoms[one])
-            if atom < USUAL:
-                break
-            if held >> bit_of(atom) & np.uint64(1) and (sieve == 0 or _passes(sieve, atom, ways)):
-                at = index_of(ways.edge_atoms, edge, end, atom)
-                if at >= 0:
-                    found = _lead(at, ways.edge_offsets, ways.edge_targets, there, found, now, room, ways)
+        if held & ~_USUALLY:
+            sieve = whole(ways.heads[place, 5]) >> 1
+            begin, over = run_of(words.atom_starts, symbol)
+            for one in range(begin, over):
+                atom = whole(words.atoms[one])
+                if atom < USUAL:
+                    break
+                if held >> bit_of(atom) & np.uint64(1) and (sieve == 0 or _passes(sieve, atom, ways)):
+                    at = index_of(ways.edge_atoms, edge, end, atom)
+                    if at >= 0:
+                        found = _lead(at, ways.edge_offsets, ways.edge_targets, there, found, now, room, ways)
         usual = held & _USUALLY
         while usual:
-            at = index_of(ways.edge_atoms, edge, end, whole(lowest(usual)))
+            atom = whole(lowest(usual))
+            at = edge if atom == ANY else index_of(ways.edge_atoms, edge, end, atom)
             found = _lead(at, ways.edge_offsets, ways.edge_targets, there, found, now, room, ways)
             usual &= usual - np.uint64(1)
     return found
@@ -614,101 +605,93 @@ def _opened(symbol: int, table: Addresses) -> int:
 
 
 @native
-def _may_go_on(row: int, symbol: int, ways: Ways, words: Words) -> bool:
-    """Whether phrases of a row of `following` end, or may go on with a word; no word is missed, some are too many."""
-    return row == 0 or ways.following[row] & words.signs[symbol] != 0
+def _near(company: int, symbols: Numbers, at: int, step: int, ways: Ways, words: Words) -> bool:
+    """Whether a company, see `tables.Notices`, stands on one side of a word; whoever has none needs none.
 
-
-@native
-def _begun(symbol: int, after: int, table: Addresses) -> int:
-    """Where one stands behind a word, followed by another, at which phrases are noticed that begin with it."""
-    words, ways, room, stands = taken(table)
-    known = _recalled(symbol, after, _BEGUN, stands)
-    if known >= 0:
-        return known
-    room.clock[0] += 1
-    now = room.clock[0]
-    count = 0
-    low, high = run_of(words.heard_starts, symbol)
-    for one in range(low, high):
-        atom = words.heard[one]
-        begin, over = run_of(ways.starting_starts, atom)
-        for number in range(begin, over):
-            if _may_go_on(ways.starting_rows[number], after, ways, words):
-                anchor = ways.starting[number]
-                count = _lead(anchor, ways.anchor_offsets, ways.anchor_targets, room.there, count, now, room, ways)
-    return _answered(symbol, after, _BEGUN, _kept(room.there, count, table), stands)
-
-
-@native
-def _noted(key: int, end: int, ways: Ways, stands: Stands) -> int:
-    """Add the places of a key to `passes`, if there is room, and say where that ends; none if `key` is -1."""
-    if key < 0:
-        return end
-    low, high = run_of(ways.passing_offsets, key)
-    for at in range(low, high):
-        if end + 2 <= len(stands.passes):
-            stands.passes[end] = ways.passing[at]
-            stands.passes[end + 1] = ways.passing_rows[at]
-        end += 2
-    return end
-
-
-@native
-def _passing(before: int, symbol: int, table: Addresses) -> int:
-    """Where in `passes` the places between two words are from which something is noticed at the second.
-
-    What begins with the second is not meant. 0 if there are none.
+    Of some it is said that do not.
     """
-    words, ways, _room, stands = taken(table)
-    known = _recalled(before, symbol, _PASSED, stands)
-    if known >= 0:
-        return known
-    start = int(stands.total[1])
-    end = start + 1
-    low, high = run_of(words.heard_starts, symbol)
-    for one in range(low, high):
-        atom = words.heard[one]
-        held = _sign(ways.passing_heads[atom, 1], ways.passing_heads[atom, 2]) & words.signs[before]
-        if not held:
-            continue
-        key, last = _run_at(ways.passing_heads, atom, 0)
-        begin, over = run_of(words.atom_starts, before)
-        for other in range(begin, over):
-            borne = whole(words.atoms[other])
-            if borne < USUAL:
-                break
-            if held >> bit_of(borne) & np.uint64(1):
-                end = _noted(index_of(ways.passing_atoms, key, last, borne), end, ways, stands)
-        usual = held & _USUALLY
-        while usual:
-            end = _noted(index_of(ways.passing_atoms, key, last, whole(lowest(usual))), end, ways, stands)
-            usual &= usual - np.uint64(1)
-    if end > len(stands.passes):
-        return _FULL
-    if end == start + 1:
-        return _answered(before, symbol, _PASSED, 0, stands)
-    stands.passes[start] = (end - start) // 2
-    stands.total[1] = end
-    return _answered(before, symbol, _PASSED, start, stands)
+    if company == 0:
+        return True
+    start = whole(company >> SIZE)
+    last = (1 << (company >> WITHIN & (1 << SIZE - WITHIN) - 1)) - 1
+    for _word in range(company & (1 << WITHIN) - 1):
+        at += step
+        if not 0 <= at < len(symbols):
+            return False
+        low, high = run_of(words.mate_starts, symbols[at])
+        for one in range(low, high):
+            mixed = np.uint64(words.mates[one]) * np.uint64(MIX)
+            bits = _bit(mixed >> np.uint64(46)) | _bit(mixed >> np.uint64(52)) | _bit(mixed >> np.uint64(58))
+            if bits & ~ways.companies[start + (np.int64(mixed >> np.uint64(24)) & last)] == 0:
+                return True
+    return False
 
 
 @native
-def _passed(before: int, symbol: int, after: int, table: Addresses) -> int:
-    """Where phrases stand before a word, between two others, that are noticed at it and do not begin with it."""
-    start = _passing(before, symbol, table)
-    if start <= 0:
-        return start
-    words, ways, room, stands = taken(table)
+def _bit(number: np.uint64) -> np.uint64:
+    """As the last six bits say."""
+    return np.uint64(1) << (number & np.uint64(63))
+
+
+@native
+def notice(symbols: Numbers, noticed: Numbers, table: Addresses) -> int:
+    """Say where anchors stand that have all beside them that they need: (word, row of `Notices`) a row of `noticed`.
+
+    Returns:
+        How many they are; where there are more than it has room for, the rest is not in it.
+    """
+    words, ways, _room, _stands = taken(table)
+    size = len(symbols)
+    count = 0
+    for at in range(size):
+        low, high = run_of(words.heard_starts, symbols[at])
+        if low == high:
+            continue
+        before = words.signs[symbols[at - 1] if at else 0] | _ANYBODY
+        after = words.signs[symbols[at + 1] if at + 1 < size else 0] | _ANYBODY
+        for one in range(low, high):
+            begin, over = run_of(ways.notice_starts, words.heard[one])
+            for row in range(begin, over):
+                if (
+                    (_sign(ways.notices[row, 4], ways.notices[row, 5]) & before != 0)
+                    & (_sign(ways.notices[row, 6], ways.notices[row, 7]) & after != 0)
+                    and _near(ways.notices[row, 1], symbols, at, 1, ways, words)
+                    and _near(ways.notices[row, 0], symbols, at, -1, ways, words)
+                ):
+                    if count < len(noticed):
+                        noticed[count, 0] = at
+                        noticed[count, 1] = row
+                    count += 1
+    return count
+
+
+@native
+def _noticed(noticed: Numbers, low: int, high: int, begins: int, table: Addresses) -> int:
+    """Where phrases stand that are noticed at a word: behind it, if they begin with it, or else before it.
+
+    Args:
+        noticed: its rows from `low` to `high` are the word's.
+        low, high: see there.
+        begins: 1 for the phrases that begin with the word, 0 for the others.
+        table: see `given`.
+    """
+    _words, ways, room, _stands = taken(table)
     room.clock[0] += 1
     now = room.clock[0]
     count = 0
-    for at in range(start + 1, start + 1 + 2 * whole(stands.passes[start]), 2):
-        place = stands.passes[at]
-        if room.seen[place] != now and _may_go_on(stands.passes[at + 1], after, ways, words):
-            room.seen[place] = now
-            room.there[count] = place
-            count += 1
+    for number in range(low, high):
+        row = noticed[number, 1]
+        if ways.notices[row, 2] != begins:
+            continue
+        begin, over = _run_at(ways.notices, row, 3)
+        for at in range(begin, over):
+            anchor = ways.noticed[at]
+            if begins:
+                count = _lead(anchor, ways.anchor_offsets, ways.anchor_targets, room.there, count, now, room, ways)
+            elif room.seen[anchor] != now:
+                room.seen[anchor] = now
+                room.there[count] = anchor
+                count += 1
     return _kept(room.there, count, table)
 
 
@@ -865,35 +848,32 @@ def _approach(stand: int, symbols: Numbers, at: int, depth: int, table: Addresse
 
 
 @native
-def hear(symbols: Numbers, found: Numbers, so_far: Numbers, most: int, table: Addresses) -> bool:
+def hear(symbols: Numbers, noticed: Numbers, found: Numbers, so_far: Numbers, most: int, table: Addresses) -> bool:
     """Note all phrases, some more than once: (first word, last word, number) a row of `found`.
 
     Args:
         symbols: the words.
+        noticed: see `notice`.
         found: is given the phrases; where there are more than it has room for, the rest is not in it.
-        so_far: the word to begin at, and how many phrases were noted before it; is given the same of the end.
+        so_far: the row of `noticed` to begin at, and how many phrases were noted before; is given that of the end.
         most: how many words a phrase has at most.
         table: see `given`.
 
     Returns:
         Whether it came to the end; else there is no room for one stand more.
     """
-    words, _ways, room, stands = taken(table)
-    size = len(symbols)
-    for at in range(so_far[0], size):
-        so_far[0] = at
-        symbol = symbols[at]
-        hearing = words.hearing[symbol]
-        if hearing == 0:
-            continue
-        before = symbols[at - 1] if at else 0
-        after = symbols[at + 1] if at + 1 < size else 0
+    _words, _ways, room, stands = taken(table)
+    row = so_far[0]
+    while row < len(noticed):
+        so_far[0] = row
         total = so_far[1]
-        if hearing & BEGUN:
-            total = _follow(symbols, at, at, _begun(symbol, after, table), most, found, total, table)
-            if total == _FULL:
-                return False
-        trail = _passed(before, symbol, after, table) if hearing & PASSED else 0
+        first, at = row, noticed[row, 0]
+        while row < len(noticed) and noticed[row, 0] == at:
+            row += 1
+        total = _follow(symbols, at, at, _noticed(noticed, first, row, 1, table), most, found, total, table)
+        if total == _FULL:
+            return False
+        trail = _noticed(noticed, first, row, 0, table)
         depth = 0
         while trail > 0 and depth < min(at, most - 1):
             room.depths[depth] = trail
