@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 from gateway.categories import Category
 from gateway.redaction.automata import Expression
-from gateway.redaction.beside import Beside
 from gateway.redaction.grammar import Tree, read, written
 from gateway.redaction.tables import Numbers
 
@@ -37,10 +36,6 @@ class Around:
 
     before: Numbers
     after: Numbers
-
-    def holds(self, before: Beside, after: Beside) -> bool:
-        """Whether it stands there."""
-        return before.holds(self.before) or after.holds(self.after)
 
 
 @dataclass(frozen=True, slots=True)

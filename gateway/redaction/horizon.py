@@ -13,16 +13,17 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gateway.categories import Category
-from gateway.redaction.automaton import Stretch, Text
+from gateway.redaction.automaton import Text
 from gateway.redaction.beginnings import Beginnings
-from gateway.redaction.beside import Beside
+from gateway.redaction.beside import AFTER, BEFORE
 from gateway.redaction.findings import Ends, Finding, Settled, Window, add
 from gateway.redaction.folding import fold, unsettled
 from gateway.redaction.grammar import Unread
 from gateway.redaction.growth import Found, Growth
+from gateway.redaction.judging import Candidate, Stretch
 from gateway.redaction.recognizers import Linear
-from gateway.redaction.rules import Compiled, Rule
-from gateway.redaction.scanner import AFTER, BEFORE, Candidate, beyond, candidates, judge, longer
+from gateway.redaction.rules import Compiled
+from gateway.redaction.scanner import beyond, candidates, highest, longer
 
 _WORD_AT_END = re.compile(rb"\w*\Z")
 
@@ -91,17 +92,18 @@ class Horizon:
         words = compiled.automaton.hear(lower)
         starts = self._starts(words, lower, start, ends)
         alive = next(starts, size)
+        settled = size if ends is Ends.CLOSED else size - AFTER
         begun = position = start
         held: Candidate | None = None
-        for stretches in words.stretches():
+        for stretches in compiled.judge.stretches(cased, words, settled):
             first = stretches[0].start
             if first >= alive:
                 break
             within = held if held is not None and first < held[1] else None
             if first < position and within is None:
                 continue
-            best, final = self._decided(cased, stretches, within, ends)
-            if not final:
+            best, final = self._decided(cased, stretches, within, settled)
+            if not final and ends is Ends.OPEN:
                 return (spans, first) if within is None else (spans[:-1], begun)
             if isinstance(best, int) and within is None:
                 spans.append(_Span(first, best, None))
@@ -121,26 +123,29 @@ class Horizon:
         return spans, alive
 
     def _decided(
-        self, cased: bytes, stretches: list[Stretch], within: Candidate | None, ends: Ends
+        self, cased: bytes, stretches: list[Stretch], within: Candidate | None, settled: int
     ) -> tuple[Candidate | int | None, bool]:
         """What begins somewhere, or where it ends if it is an idiom; and whether that is so however the text goes on.
 
         Within a candidate it is what goes on beyond that.
         """
         for stretch in reversed(stretches) if within is None else beyond(within, stretches):
-            listed = candidates(self._compiled, cased, stretch)
+            listed = candidates(self._compiled, cased, stretch, settled)
             if listed is None:
                 return stretch.end, True
-            best, final = self._best(cased, listed if within is None else longer(within, listed), stretch.end, ends)
+            if within is not None:
+                listed = longer(within, listed)
+            best, final = (highest(listed), True) if stretch.end <= settled else self._unsettled(cased, listed)
             if best is not None or not final:
                 return best, final
         return None, True
 
-    def _best(self, cased: bytes, listed: list[Candidate], last: int, ends: Ends) -> tuple[Candidate | None, bool]:
+    def _unsettled(self, cased: bytes, listed: list[Candidate]) -> tuple[Candidate | None, bool]:
         """The candidate that holds where a stretch ends, and whether that is so however the text goes on."""
-        if ends is Ends.CLOSED or last + AFTER <= len(cased) or not self._may_turn(cased, listed):
-            return judge(self._compiled.links, cased, listed), True
-        return max(listed, key=lambda one: one[2].score), ends is not Ends.OPEN  # rather too much
+        judge = self._compiled.judge
+        if any(judge.may_turn(cased, one) for one in listed):
+            return highest(listed), False  # rather too much
+        return highest([one for one in listed if judge.holds(cased, one)]), True
 
     def _starts(self, words: Text, lower: bytes, start: int, ends: Ends) -> Iterator[int]:
         """Where in the text something begins that its end leaves open, in order."""
@@ -150,21 +155,6 @@ class Horizon:
             match = _WORD_AT_END.search(lower, start)
             start = len(lower) if match is None else match.start()
         yield from (place for place in words.unfinished() if place >= start)
-
-    def _may_turn(self, cased: bytes, found: list[Candidate]) -> bool:
-        """Whether what may come after a candidate can still decide it."""
-        return any(self._open(cased, start, end, rule) for start, end, rule in found)
-
-    def _open(self, cased: bytes, start: int, end: int, rule: Rule) -> bool:
-        before = Beside(self._compiled.links, cased[max(0, start - BEFORE) : start])
-        if rule.unless is not None and before.holds(rule.unless.before):
-            return False
-        after = Beside(self._compiled.links, cased[end : end + AFTER])
-        return any(
-            after.goes_on(around.after)
-            for around in (*rule.needs, rule.unless)
-            if around is not None and (around is rule.unless or not before.holds(around.before))
-        )
 
     def _own_of(self, own: Linear, cased: bytes, start: int, ends: Ends) -> tuple[list[_Span], int]:
         """The spans of an operator's recogniser, which may begin anywhere."""

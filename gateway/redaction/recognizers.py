@@ -12,8 +12,9 @@ from presidio_analyzer.nlp_engine import NlpArtifacts
 
 from gateway.categories import Category
 from gateway.redaction.growth import Found
+from gateway.redaction.judging import Candidate
 from gateway.redaction.rules import Compiled, Custom, gapped, linear_options
-from gateway.redaction.scanner import Candidate, scan
+from gateway.redaction.scanner import scan
 
 LANGUAGE = "any"
 """Every recogniser looks at every text: talk switches language in the middle of a sentence."""

@@ -23,11 +23,11 @@ from gateway.categories import PERSONAL_DATA, Category
 from gateway.redaction.anchors import graph
 from gateway.redaction.automata import linear_options
 from gateway.redaction.automaton import Automaton
-from gateway.redaction.beside import Links
 from gateway.redaction.evidence import Around, Custom, Example, Path, Phrase, Report, Rule, RulesInvalid
 from gateway.redaction.fields import FIELDS
 from gateway.redaction.grammar import Unread
 from gateway.redaction.growth import GROWTH, Growth, read_growth
+from gateway.redaction.judging import Judge
 from gateway.redaction.kept import Kept
 from gateway.redaction.machines import Pattern
 from gateway.redaction.patterns import GAP, canonical, gapped
@@ -65,7 +65,7 @@ class Compiled:
     """
 
     automaton: Automaton
-    links: Links
+    judge: Judge
     phrases: tuple[Phrase, ...]
     terms: dict[str, tuple[Rule | None, ...]]
     custom: tuple[Custom, ...]
@@ -138,7 +138,7 @@ def _assemble(draft: Draft, kept: Kept, growth: Growth | None) -> Compiled:
         kept.write(tables)
     return Compiled(
         automaton=Automaton(tables),
-        links=Links(tables.sides),
+        judge=Judge(tables.sides, phrases),
         phrases=tuple(phrases),
         terms=terms,
         custom=tuple(draft.custom),
