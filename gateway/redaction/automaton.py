@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.redaction.beside import FIRST, LAST
+from gateway.redaction.choosing import FIRST, LAST
 from gateway.redaction.native import Addresses
 from gateway.redaction.patterns import GAP_CHARACTERS
 from gateway.redaction.tables import Graph, Longs, Numbers
@@ -74,7 +74,7 @@ class Automaton:
         return Text(self, text, starts[:count], ends[:count], symbols)
 
     def phrases(self, symbols: Numbers) -> Longs:
-        """The keys of all phrases, in order, some of them more than once; see `beside.FIRST`."""
+        """The keys of all phrases, in order, some of them more than once; see `choosing.FIRST`."""
         while True:
             so_far = np.zeros(2, np.int32)
             at = -1
@@ -146,7 +146,7 @@ class Text:
         self._symbols = symbols
 
     def phrases(self) -> Longs:
-        """The keys of all phrases, in order, some of them more than once; see `beside.FIRST`."""
+        """The keys of all phrases, in order, some of them more than once; see `choosing.FIRST`."""
         return self._automaton.phrases(self._symbols)
 
     def unfinished(self) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""Whether what must stand beside candidates does, and what must not does not, as machine code.
+"""Whether what must stand beside a candidate does, and what must not does not, as machine code.
 
 A side of a link or veto is read from the candidate outwards, letter by letter.
 """
@@ -11,24 +11,18 @@ import numpy as np
 
 from gateway.redaction.grammar import WORD
 from gateway.redaction.machines import EDGE, END, KINDS, WHEN_BITS
-from gateway.redaction.native import Addresses, addresses, bytes_at, index_of, native, numbers_at, pairs_at
-from gateway.redaction.stepping import Room, given, led
-from gateway.redaction.tables import Bytes, Longs, Machine, Numbers
+from gateway.redaction.native import Addresses, bytes_at, index_of, native, numbers_at, pairs_at
+from gateway.redaction.stepping import BEHIND, given, led
+from gateway.redaction.tables import Bytes, Machine, Numbers
 
 BEFORE = 120
 AFTER = 72
 """Characters of context on either side; `segments.REACH` must hold a candidate and both."""
-FIRST, LAST = 36, 24
-"""Where in a phrase's key its first word begins, and how many more it has; its number is below both."""
 HOLDS, GOES_ON = 1, 2
 """What comes of reading: a side stands there, or more text might make it stand there; else 0."""
 WORDS = np.array([WORD >> code & 1 for code in range(KINDS)], np.uint8)
 """By character, 1 for those of words."""
-_MORE, _NUMBERS = (1 << FIRST - LAST) - 1, (1 << LAST) - 1
 _WHEN = (1 << WHEN_BITS) - 1
-_MACHINE = len(Machine._fields) + len(Room._fields)
-_LETTERS = 4
-"""Letters of the word with which a sentence ends within a stretch. (`St. Jude` is no end.)"""
 _QUOTE, _APOSTROPHE, _BRACKET, _STOP, _CALL, _QUESTION, _A, _Z = b"\"').!?AZ"
 _SPACE, _TAB, _RETURN = b" \t\r"
 
@@ -40,8 +34,6 @@ class Conditions(NamedTuple):
     one. Of either sides[side_starts[a]:side_starts[a + 1]] are the sides, any of which will do.
     """
 
-    rules: Numbers
-    """By phrase, the number of its rule; -1 if it has none, or must not be asked."""
     cased: Bytes
     """By rule, 1 if its candidates begin with a capital letter."""
     starts: Numbers
@@ -64,22 +56,17 @@ class Beside(NamedTuple):
     over: int
 
 
-def judged_with(sides: Machine, room: Room, conditions: Conditions) -> Addresses:
-    """All as one argument. What was given must be held as long as it is used."""
-    return addresses([*sides, *room, *conditions])
-
-
 @native
-def _conditions(table: Addresses) -> Conditions:
+def conditions_of(table: Addresses) -> Conditions:
+    """Those which come after a machine and its room."""
     return Conditions(
-        numbers_at(table, _MACHINE),
-        bytes_at(table, _MACHINE + 1),
-        numbers_at(table, _MACHINE + 2),
-        numbers_at(table, _MACHINE + 3),
-        numbers_at(table, _MACHINE + 4),
-        numbers_at(table, _MACHINE + 5),
-        bytes_at(table, _MACHINE + 6),
-        pairs_at(table, _MACHINE + 7),
+        bytes_at(table, BEHIND),
+        numbers_at(table, BEHIND + 1),
+        numbers_at(table, BEHIND + 2),
+        numbers_at(table, BEHIND + 3),
+        numbers_at(table, BEHIND + 4),
+        bytes_at(table, BEHIND + 5),
+        pairs_at(table, BEHIND + 6),
     )
 
 
@@ -126,7 +113,7 @@ def _is_space(character: int) -> bool:
 
 
 @native
-def _ended(text: Bytes, start: int, end: int, letters: int, words: Bytes) -> int:
+def ended(text: Bytes, start: int, end: int, letters: int, words: Bytes) -> int:
     """Where in text[start:end] a sentence ends before another, with a word of so many letters; `end` if none does."""
     for at in range(start + letters, end):
         if text[at] != _STOP and text[at] != _CALL and text[at] != _QUESTION:
@@ -146,13 +133,13 @@ def _ended(text: Bytes, start: int, end: int, letters: int, words: Bytes) -> int
 
 
 @native
-def _beside(text: Bytes, start: int, end: int, words: Bytes) -> Beside:
+def beside_of(text: Bytes, start: int, end: int, words: Bytes) -> Beside:
     low, high = start, end
     while low > max(0, start - BEFORE) and text[low - 1]:
         low -= 1
     while high < min(len(text), end + AFTER) and text[high]:
         high += 1
-    return Beside(low, start, end, high, _ended(text, end, high, 0, words))
+    return Beside(low, start, end, high, ended(text, end, high, 0, words))
 
 
 @native
@@ -183,7 +170,7 @@ def _any(number: int, veto: bool, text: Bytes, beside: Beside, conditions: Condi
 
 
 @native
-def _holds(rule: int, text: Bytes, beside: Beside, conditions: Conditions, table: Addresses) -> bool:
+def holds(rule: int, text: Bytes, beside: Beside, conditions: Conditions, table: Addresses) -> bool:
     """Whether a candidate of a rule holds."""
     start = beside.start
     if conditions.cased[rule] and not (start < len(text) and _A <= text[start] <= _Z):
@@ -196,7 +183,7 @@ def _holds(rule: int, text: Bytes, beside: Beside, conditions: Conditions, table
 
 
 @native
-def _may_turn(rule: int, text: Bytes, beside: Beside, conditions: Conditions, table: Addresses) -> bool:
+def may_turn(rule: int, text: Bytes, beside: Beside, conditions: Conditions, table: Addresses) -> bool:
     """Whether what may come after a candidate of a rule can still decide it."""
     machine, _room = given(table)
     turns = False
@@ -215,63 +202,3 @@ def _may_turn(rule: int, text: Bytes, beside: Beside, conditions: Conditions, ta
             return False
         turns |= goes_on and not holds
     return turns
-
-
-@native
-def _forget(said: Numbers) -> None:
-    for side in range(len(said)):
-        said[side, 0] = 0
-        said[side, 1] = 0
-
-
-@native
-def asked(text: Bytes, start: int, end: int, rule: int, later: bool, table: Addresses) -> bool:
-    """Whether a candidate of a rule holds; `later`, whether what may come after it can still decide it."""
-    conditions = _conditions(table)
-    _forget(conditions.said)
-    beside = _beside(text, start, end, conditions.words)
-    if later:
-        return _may_turn(rule, text, beside, conditions, table)
-    return _holds(rule, text, beside, conditions, table)
-
-
-@native
-def sift(
-    keys: Longs, text: Bytes, starts: Numbers, ends: Numbers, settled: int, most: int, kept: Numbers, table: Addresses
-) -> int:
-    """Keep what phrases may be found: (start, end, number) a row of `kept`, each once; how many.
-
-    Those go which a sentence ends within, or which are longer than `most` but for their last word; and those that do not
-    hold, but for what is not asked, and what ends behind `settled`.
-
-    Args:
-        keys: of phrases, in order; see `FIRST`.
-        text: in the case in which it is written.
-        starts: where its words begin.
-        ends: where they end.
-        kept: as many rows as there are keys.
-        table: see `judged_with`.
-    """
-    conditions = _conditions(table)
-    _forget(conditions.said)
-    count = 0
-    for at in range(len(keys)):
-        key = keys[at]
-        first = key >> FIRST
-        last = first + (key >> LAST & _MORE)
-        start, end = starts[first], ends[last]
-        if (at > 0 and key == keys[at - 1]) or starts[last] - start > most:
-            continue
-        if _ended(text, start, end, _LETTERS, conditions.words) < end:
-            continue
-        number = key & _NUMBERS
-        rule = conditions.rules[number]
-        if rule >= 0 and end <= settled:
-            beside = _beside(text, start, end, conditions.words)
-            if not _holds(rule, text, beside, conditions, table):
-                continue
-        kept[count, 0] = start
-        kept[count, 1] = end
-        kept[count, 2] = number
-        count += 1
-    return count

@@ -9,7 +9,7 @@ alone, so what is found does not depend on how the text was cut.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from gateway.categories import Category
@@ -20,10 +20,9 @@ from gateway.redaction.findings import Ends, Finding, Settled, Window, add
 from gateway.redaction.folding import fold, unsettled
 from gateway.redaction.grammar import Unread
 from gateway.redaction.growth import Found, Growth
-from gateway.redaction.judging import Candidate, Stretch
 from gateway.redaction.recognizers import Linear
-from gateway.redaction.rules import Compiled
-from gateway.redaction.scanner import beyond, candidates, highest, longer
+from gateway.redaction.rules import Compiled, Rule
+from gateway.redaction.tables import Numbers, numbers
 
 _WORD_AT_END = re.compile(rb"\w*\Z")
 
@@ -36,9 +35,8 @@ class _Span(NamedTuple):
     finding: Finding | None
 
 
-def _span(candidate: Candidate) -> _Span:
-    start, end, rule = candidate
-    return _Span(start, end, Finding(start, end, rule.category, rule.score))
+def _span(start: int, end: int, rule: Rule | None) -> _Span:
+    return _Span(start, end, None if rule is None else Finding(start, end, rule.category, rule.score))
 
 
 def _position(span: _Span) -> tuple[int, int]:
@@ -87,74 +85,18 @@ class Horizon:
 
     def _rules(self, cased: bytes, lower: bytes, start: int, ends: Ends) -> tuple[list[_Span], int]:
         """The spans that our rules use up from `start` on, and up to where they are final."""
-        compiled, size = self._compiled, len(lower)
-        spans: list[_Span] = []
-        words = compiled.automaton.hear(lower)
-        starts = self._starts(words, lower, start, ends)
-        alive = next(starts, size)
-        settled = size if ends is Ends.CLOSED else size - AFTER
-        begun = position = start
-        held: Candidate | None = None
-        for stretches in compiled.judge.stretches(cased, words, settled):
-            first = stretches[0].start
-            if first >= alive:
-                break
-            within = held if held is not None and first < held[1] else None
-            if first < position and within is None:
-                continue
-            best, final = self._decided(cased, stretches, within, settled)
-            if not final and ends is Ends.OPEN:
-                return (spans, first) if within is None else (spans[:-1], begun)
-            if isinstance(best, int) and within is None:
-                spans.append(_Span(first, best, None))
-                held, position = None, best
-            elif isinstance(best, tuple):
-                if within is None:
-                    begun = first
-                else:
-                    best = within[0], best[1], within[2]
-                    spans.pop()
-                held, position = best, best[1]
-                spans.append(_span(best))
-            if held is not None and alive < position and ends is Ends.OPEN:
-                return spans[:-1], begun  # what begins within it may carry it farther
-            while alive < position:
-                alive = next(starts, size)
-        return spans, alive
+        heard = self._compiled.automaton.hear(lower)
+        found, end = self._compiled.scanner.settle(cased, heard, self._opened(heard, lower, start, ends), start, ends)
+        return [_span(*one) for one in found], end
 
-    def _decided(
-        self, cased: bytes, stretches: list[Stretch], within: Candidate | None, settled: int
-    ) -> tuple[Candidate | int | None, bool]:
-        """What begins somewhere, or where it ends if it is an idiom; and whether that is so however the text goes on.
-
-        Within a candidate it is what goes on beyond that.
-        """
-        for stretch in reversed(stretches) if within is None else beyond(within, stretches):
-            listed = candidates(self._compiled, cased, stretch, settled)
-            if listed is None:
-                return stretch.end, True
-            if within is not None:
-                listed = longer(within, listed)
-            best, final = (highest(listed), True) if stretch.end <= settled else self._unsettled(cased, listed)
-            if best is not None or not final:
-                return best, final
-        return None, True
-
-    def _unsettled(self, cased: bytes, listed: list[Candidate]) -> tuple[Candidate | None, bool]:
-        """The candidate that holds where a stretch ends, and whether that is so however the text goes on."""
-        judge = self._compiled.judge
-        if any(judge.may_turn(cased, one) for one in listed):
-            return highest(listed), False  # rather too much
-        return highest([one for one in listed if judge.holds(cased, one)]), True
-
-    def _starts(self, words: Text, lower: bytes, start: int, ends: Ends) -> Iterator[int]:
+    def _opened(self, heard: Text, lower: bytes, start: int, ends: Ends) -> Numbers:
         """Where in the text something begins that its end leaves open, in order."""
         if ends is Ends.CLOSED:
-            return
+            return numbers([])
         if ends is Ends.LATE:
             match = _WORD_AT_END.search(lower, start)
             start = len(lower) if match is None else match.start()
-        yield from (place for place in words.unfinished() if place >= start)
+        return numbers([place for place in heard.unfinished() if place >= start])
 
     def _own_of(self, own: Linear, cased: bytes, start: int, ends: Ends) -> tuple[list[_Span], int]:
         """The spans of an operator's recogniser, which may begin anywhere."""

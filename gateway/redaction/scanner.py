@@ -1,102 +1,129 @@
 """The scan: every stretch that a rule names, where what stands round it lets it count.
 
-The automaton says where something begins, and all that it may be; what does not hold is dropped; of the rest the
-longest is found. Time is linear in the text, whatever the text is.
+The automaton says where something begins, and all that it may be; the longest that holds is found. Time is linear in
+the text, whatever the text is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
-from gateway.redaction.automaton import MOST
-from gateway.redaction.judging import Candidate, Stretch
-from gateway.redaction.rules import Compiled
+import numpy as np
 
+from gateway.categories import Category
+from gateway.redaction.automata import NOWHERE
+from gateway.redaction.automaton import MOST, Automaton, Text
+from gateway.redaction.beside import AFTER, WORDS, Conditions
+from gateway.redaction.choosing import COUNT, END, IDIOM, NUMBERS, POSITION, STATES, Rules, choose, chosen_with
+from gateway.redaction.evidence import Around, Phrase, Rule
+from gateway.redaction.findings import Ends
+from gateway.redaction.stepping import Room
+from gateway.redaction.tables import Lists, Machine, Numbers, numbers
 
-def scan(compiled: Compiled, text: str) -> Iterator[Candidate]:
-    """(start, end, rule) of each candidate that holds, in order and apart. The text is folded."""
-    cased = text.encode("ascii", "replace")
-    size = len(cased)
-    position = 0
-    held: Candidate | None = None
-    for stretches in compiled.judge.stretches(cased, compiled.automaton.hear(cased.lower()), size):
-        start, end, _phrases = stretches[-1]
-        if start < position:
-            if held is not None and start < held[1] < end:
-                held = held[0], farther(compiled, cased, held, stretches), held[2]
-                position = held[1]
-            continue
-        found = _found(compiled, cased, stretches)
-        if isinstance(found, int):
-            position = found
-        elif found is not None:
-            if held is not None:
-                yield held
-            held = found
-            position = found[1]
-    if held is not None:
-        yield held
+Candidate: TypeAlias = "tuple[int, int, Rule]"
+"""(start, end, rule)"""
+_NO_PLACES = numbers([])
 
 
-def farther(compiled: Compiled, cased: bytes, held: Candidate, stretches: Sequence[Stretch]) -> int:
-    """Where a candidate ends, given what begins within it: of the same category, it may go on beyond its end."""
-    for stretch in beyond(held, stretches):
-        listed = candidates(compiled, cased, stretch, len(cased))
-        if listed is None:
-            break
-        best = highest(longer(held, listed))
-        if best is not None:
-            return best[1]
-    return held[1]
+class Scanner:
+    """Finds what phrases stand for, where it holds. For one thread.
+
+    Args:
+        automaton: hears the phrases.
+        sides: of all links and vetoes.
+        phrases: by number.
+    """
+
+    def __init__(self, automaton: Automaton, sides: Machine, phrases: Sequence[Phrase]) -> None:
+        self._automaton = automaton
+        self._phrases = phrases
+        self._rules = list(dict.fromkeys(phrase.rule for phrase in phrases if phrase.rule is not None))
+        self._held = (
+            sides,
+            Room.of(sides),
+            _conditions(self._rules, len(sides.first)),
+            _numbered(phrases, self._rules),
+        )
+        self._table = chosen_with(*self._held)
+
+    def scan(self, text: str) -> Iterator[Candidate]:
+        """(start, end, rule) of each candidate that holds, in order and apart. The text is folded."""
+        cased = text.encode("ascii", "replace")
+        found, _end = self.settle(cased, self._automaton.hear(cased.lower()), _NO_PLACES, 0, Ends.CLOSED)
+        return ((start, end, rule) for start, end, rule in found if rule is not None)
+
+    def settle(
+        self, text: bytes, heard: Text, opened: Numbers, start: int, ends: Ends
+    ) -> tuple[list[tuple[int, int, Rule | None]], int]:
+        """(start, end, rule) of all from `start` on, without a rule for an idiom; and up to where that is final.
+
+        Args:
+            text: folded ASCII, in the case in which it is written.
+            heard: the same as words.
+            opened: where something begins that the text's end leaves open, in order.
+            start: where to begin.
+            ends: whether the text goes on.
+        """
+        keys = heard.phrases()
+        parts, found = np.zeros((len(keys), 2), np.int32), np.empty((len(keys), 3), np.int32)
+        so_far = np.zeros(STATES, np.int32)
+        so_far[POSITION] = start
+        data = np.frombuffer(text, np.uint8)
+        settled = len(text) if ends is Ends.CLOSED else len(text) - AFTER
+        waits = ends is Ends.OPEN
+        while True:
+            asked = choose(
+                keys, data, heard.starts, heard.ends, parts, opened, settled, waits, MOST, found, so_far, self._table
+            )
+            if asked < 0:
+                break
+            parts[asked] = self._part(text, *parts[asked].tolist(), keys[asked] & NUMBERS)
+        rules = self._rules
+        spans = found[: so_far[COUNT]].tolist()
+        return [(first, last, None if rule == IDIOM else rules[rule]) for first, last, rule in spans], int(so_far[END])
+
+    def _part(self, text: bytes, start: int, end: int, number: int) -> tuple[int, int]:
+        """Where the part of a phrase that is the finding begins and ends, and one; both -1 if there is none."""
+        grouped = self._phrases[number].grouped
+        spans = [NOWHERE] if grouped is None else grouped.whole(text[start:end].lower())
+        if spans[0] == NOWHERE:
+            return NOWHERE
+        first, last = spans[0] if spans[1] == NOWHERE else spans[1]
+        return start + first + 1, start + last + 1
 
 
-def beyond(held: Candidate, stretches: Sequence[Stretch]) -> Iterator[Stretch]:
-    """Those that end beyond a candidate, within its bounds; the longest first."""
-    start, end, _rule = held
-    return (stretch for stretch in reversed(stretches) if end < stretch.end <= start + MOST)
+def _numbered(phrases: Sequence[Phrase], rules: Sequence[Rule]) -> Rules:
+    """What phrases stand for, by number."""
+    known = {rule: number for number, rule in enumerate(rules)}
+    scores = sorted({rule.score for rule in rules})
+    categories = list(Category)
+    return Rules(
+        rules=numbers([IDIOM if one.rule is None else known[one.rule] for one in phrases]),
+        marked=np.array([bool(one.exact) for one in phrases], np.uint8),
+        ranks=numbers([scores.index(rule.score) for rule in rules]),
+        categories=numbers([categories.index(rule.category) for rule in rules]),
+    )
 
 
-def longer(held: Candidate, listed: Sequence[Candidate]) -> list[Candidate]:
-    """Those that reveal the same as a candidate, and end beyond it."""
-    return [one for one in listed if one[1] > held[1] and one[2].category is held[2].category]
+def _conditions(rules: Sequence[Rule], sides: int) -> Conditions:
+    """What rules ask of so many sides."""
+    arounds = dict.fromkeys(around for rule in rules for around in (*rule.needs, rule.unless) if around is not None)
+    known = {around: number for number, around in enumerate(arounds)}
+    asked = Lists.of({number: _asked(rule, known) for number, rule in enumerate(rules)}, len(rules))
+    beside = Lists.of({number: [*one.before, *one.after] for one, number in known.items()}, len(known))
+    return Conditions(
+        cased=np.array([rule.cased for rule in rules], np.uint8),
+        starts=asked.starts,
+        conditions=asked.numbers,
+        side_starts=beside.starts,
+        sides=beside.numbers,
+        words=WORDS,
+        said=np.zeros((sides, 2), np.int32),
+    )
 
 
-def _found(compiled: Compiled, cased: bytes, stretches: Sequence[Stretch]) -> Candidate | int | None:
-    """What begins somewhere, or where it ends if it is an idiom."""
-    for stretch in reversed(stretches):
-        listed = candidates(compiled, cased, stretch, len(cased))
-        if listed is None:
-            return stretch.end
-        best = highest(listed)
-        if best is not None:
-            return best
-    return None
-
-
-def candidates(compiled: Compiled, cased: bytes, stretch: Stretch, settled: int) -> list[Candidate] | None:
-    """What a stretch is, or may be if it ends behind `settled`; None if it is an idiom, which swallows what is in it."""
-    start, end, phrases = stretch
-    found: list[Candidate] = []
-    for number in phrases:
-        phrase = compiled.phrases[number]
-        if phrase.rule is None:
-            return None
-        if phrase.grouped is None:
-            found.append((start, end, phrase.rule))
-            continue
-        spans = phrase.grouped.whole(cased[start:end].lower())
-        if spans[0][0] >= 0:
-            first, last = spans[1] if spans[1][0] >= 0 else spans[0]
-            part = start + first, start + last, phrase.rule
-            if end > settled or compiled.judge.holds(cased, part):
-                found.append(part)
-    return found
-
-
-def highest(found: Sequence[Candidate]) -> Candidate | None:
-    """The candidate of the highest score; of several, the first."""
-    return max(found, key=_score, default=None)
-
-
-def _score(candidate: Candidate) -> float:
-    return candidate[2].score
+def _asked(rule: Rule, known: Mapping[Around, int]) -> list[int]:
+    """What a rule asks, as numbers of `Conditions`."""
+    needs = [known[need] << 1 for need in rule.needs]
+    return needs if rule.unless is None else [*needs, known[rule.unless] << 1 | 1]
