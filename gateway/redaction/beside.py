@@ -23,6 +23,9 @@ HOLDS, GOES_ON = 1, 2
 WORDS = np.array([WORD >> code & 1 for code in range(KINDS)], np.uint8)
 """By character, 1 for those of words."""
 _WHEN = (1 << WHEN_BITS) - 1
+_SPREAD = 13
+LATELY = 64
+"""How many rules and lengths of candidates are remembered."""
 _QUOTE, _APOSTROPHE, _BRACKET, _STOP, _CALL, _QUESTION, _A, _Z = b"\"').!?AZ"
 _SPACE, _TAB, _RETURN = b" \t\r"
 
@@ -43,7 +46,9 @@ class Conditions(NamedTuple):
     words: Bytes
     """See `WORDS`."""
     said: Numbers
-    """By side, what was last said of it, and what within the sentence: twice the place and two, and one if it holds."""
+    """By side, what was last said of it, and what within the sentence: twice the place and two, one more if it stands."""
+    lately: Numbers
+    """What was last asked of rules: a rule and one, the `Beside` of a candidate, and 1 if it held."""
 
 
 class Beside(NamedTuple):
@@ -67,6 +72,7 @@ def conditions_of(table: Addresses) -> Conditions:
         numbers_at(table, BEHIND + 4),
         bytes_at(table, BEHIND + 5),
         pairs_at(table, BEHIND + 6),
+        pairs_at(table, BEHIND + 7),
     )
 
 
@@ -170,16 +176,57 @@ def _any(number: int, veto: bool, text: Bytes, beside: Beside, conditions: Condi
 
 
 @native
-def holds(rule: int, text: Bytes, beside: Beside, conditions: Conditions, table: Addresses) -> bool:
-    """Whether a candidate of a rule holds."""
-    start = beside.start
-    if conditions.cased[rule] and not (start < len(text) and _A <= text[start] <= _Z):
-        return False
+def _holds(rule: int, text: Bytes, beside: Beside, conditions: Conditions, table: Addresses) -> bool:
+    """Whether what a rule needs stands beside a candidate, and no veto does."""
     for at in range(conditions.starts[rule], conditions.starts[rule + 1]):
         veto = conditions.conditions[at] & 1 != 0
         if _any(conditions.conditions[at] >> 1, veto, text, beside, conditions, table) == veto:
             return False
     return True
+
+
+@native
+def _is_alike(text: Bytes, beside: Beside, low: int, start: int, end: int, high: int) -> bool:
+    """Whether the same stands beside and in a candidate as another, letter by letter."""
+    if beside.low - beside.start != low - start or beside.high - beside.end != high - end:
+        return False
+    if beside.end - beside.start != end - start:
+        return False
+    for at in range(high - low):  # noqa: SIM110  # machine code, not a generator
+        if text[low + at] != text[beside.low + at]:
+            return False
+    return True
+
+
+@native
+def holds(rule: int, text: Bytes, beside: Beside, conditions: Conditions, table: Addresses) -> bool:
+    """Whether a candidate of a rule holds.
+
+    A text made of repetitions asks the same over and over: the answer is kept with all round it that counts.
+    """
+    start = beside.start
+    if conditions.cased[rule] and not (start < len(text) and _A <= text[start] <= _Z):
+        return False
+    lately = conditions.lately
+    row = rule * _SPREAD + beside.end - start & len(lately) - 1
+    if lately[row, 0] == rule + 1 and _is_alike(
+        text, beside, lately[row, 1], lately[row, 2], lately[row, 3], lately[row, 4]
+    ):
+        return bool(lately[row, 5])
+    answer = _holds(rule, text, beside, conditions, table)
+    lately[row, 0] = rule + 1
+    lately[row, 1], lately[row, 2], lately[row, 3], lately[row, 4] = beside.low, start, beside.end, beside.high
+    lately[row, 5] = answer
+    return answer
+
+
+@native
+def forget(conditions: Conditions) -> None:
+    """Nothing is known of a text that is new."""
+    for side in range(len(conditions.said)):
+        conditions.said[side, 0] = conditions.said[side, 1] = 0
+    for row in range(len(conditions.lately)):
+        conditions.lately[row, 0] = 0
 
 
 @native

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gateway.redaction.beside import Conditions, beside_of, conditions_of, ended, holds, may_turn
+from gateway.redaction.beside import Conditions, beside_of, conditions_of, ended, forget, holds, may_turn
 from gateway.redaction.native import Addresses, addresses, bytes_at, native, numbers_at, whole
 from gateway.redaction.stepping import BEHIND, Room
 from gateway.redaction.tables import Bytes, Longs, Machine, Numbers
@@ -211,6 +211,12 @@ def _withdraw(so_far: Numbers) -> None:
 
 
 @native
+def _open_at(opened: Numbers, number: int, text: Bytes) -> int:
+    """Where something begins that the text's end leaves open, of which so many lie behind; its end if nothing does."""
+    return opened[number] if number < len(opened) else len(text)
+
+
+@native
 def choose(
     keys: Longs,
     text: Bytes,
@@ -242,11 +248,9 @@ def choose(
         its stretch.
     """
     rules = _rules(table)
-    conditions = conditions_of(table)
     heard = Heard(keys, text, starts, ends, parts)
-    for side in range(len(conditions.said)):
-        conditions.said[side, 0] = conditions.said[side, 1] = 0
-    so_far[END] = opened[so_far[OPEN]] if so_far[OPEN] < len(opened) else len(text)
+    forget(conditions_of(table))
+    so_far[END] = _open_at(opened, so_far[OPEN], text)
     while so_far[AT] < len(keys):
         low = so_far[AT]
         first = starts[keys[low] >> FIRST]
@@ -275,6 +279,6 @@ def choose(
                     return -1
                 while so_far[END] < so_far[POSITION]:
                     so_far[OPEN] += 1
-                    so_far[END] = opened[so_far[OPEN]] if so_far[OPEN] < len(opened) else len(text)
+                    so_far[END] = _open_at(opened, so_far[OPEN], text)
         so_far[AT] = high
     return -1

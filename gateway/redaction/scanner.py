@@ -14,7 +14,7 @@ import numpy as np
 from gateway.categories import Category
 from gateway.redaction.automata import NOWHERE
 from gateway.redaction.automaton import MOST, Automaton, Text
-from gateway.redaction.beside import AFTER, WORDS, Conditions
+from gateway.redaction.beside import AFTER, LATELY, WORDS, Conditions
 from gateway.redaction.choosing import COUNT, END, IDIOM, NUMBERS, POSITION, STATES, Rules, choose, chosen_with
 from gateway.redaction.evidence import Around, Phrase, Rule
 from gateway.redaction.findings import Ends
@@ -120,6 +120,7 @@ def _conditions(rules: Sequence[Rule], sides: int) -> Conditions:
         sides=beside.numbers,
         words=WORDS,
         said=np.zeros((sides, 2), np.int32),
+        lately=np.zeros((LATELY, 6), np.int32),
     )
 
 
