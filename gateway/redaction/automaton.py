@@ -149,6 +149,11 @@ class Text:
         """The keys of all phrases, in order, some of them more than once; see `choosing.FIRST`."""
         return self._automaton.phrases(self._symbols)
 
+    def bounds(self, key: int) -> tuple[int, int]:
+        """Where the phrase of a key begins and ends."""
+        first = key >> FIRST
+        return int(self.starts[first]), int(self.ends[first + (key >> LAST & (1 << FIRST - LAST) - 1)])
+
     def unfinished(self) -> Iterator[int]:
         """Where something begins, in order, that may go on beyond the end of the text; its last word may."""
         text, starts = self._text, self.starts

@@ -46,9 +46,10 @@ class Conditions(NamedTuple):
     words: Bytes
     """See `WORDS`."""
     said: Numbers
-    """By side, what was last said of it, and what within the sentence: twice the place and two, one more if it stands."""
+    """By side, where it was last asked for, plus one, doubled, and one more if it stood there; then the same within the
+    sentence alone."""
     lately: Numbers
-    """What was last asked of rules: a rule and one, the `Beside` of a candidate, and 1 if it held."""
+    """What was last asked of rules: a rule plus one; a candidate's `low`, `start`, `end` and `high`; and 1 if it held."""
 
 
 class Beside(NamedTuple):

@@ -14,12 +14,11 @@ FIRST, LAST = 36, 24
 NUMBERS = (1 << LAST) - 1
 IDIOM = -1
 """Instead of the number of a rule."""
-AT, POSITION, COUNT, BEGUN, HELD, OPEN, END = range(7)
-"""Of how far the choice has come: the next key; up to where the text is used up; how many spans were found; where the
-last began to be one; whether the last may still be carried farther; how many places under way lie behind; and at the
-end, up to where all is final."""
-STATES = 7
-_NOTHING, _FOUND, _OPEN, _ASKS = range(4)
+POSITION, COUNT, END, BEGUN, HELD, OPEN = range(6)
+"""Of how far a choice has come: up to where the text is used up; how many spans were found; up to where they are final;
+where the last of them began to be one; whether that may be carried farther; how many places under way lie behind."""
+STATES = 6
+_NOTHING, _FOUND, _OPEN = range(3)
 _MORE = (1 << FIRST - LAST) - 1
 _LETTERS = 4
 """Letters of the word with which a sentence ends within a stretch. (`St. Jude` is no end.)"""
@@ -38,22 +37,24 @@ class Rules(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """The phrases that a text holds, by key and in order, some of them more than once; and the text.
-
-    Args:
-        keys: see `FIRST`.
-        text: in the case in which it is written.
-        starts: where its words begin.
-        ends: where they end.
-        parts: by key, where the part that is the finding begins and ends, and one; both -1 if there is none; both 0 if
-            nobody has asked yet.
-    """
+    """A text, and the phrases in it."""
 
     keys: Longs
+    """In order, some of them more than once; see `FIRST`."""
     text: Bytes
+    """In the case in which it is written."""
     starts: Numbers
+    """Where its words begin."""
     ends: Numbers
+    """Where they end."""
     parts: Numbers
+    """By key, where the part that is the finding begins and ends, if the phrase has one; -1 if it is not there."""
+    settled: int
+    """What comes after the text can decide what ends behind this."""
+    waits: bool
+    """Whether nothing is to be found that may still become otherwise."""
+    most: int
+    """Characters of a candidate at most, but for the word that it ends with."""
 
 
 class _Span(NamedTuple):
@@ -94,16 +95,16 @@ def _listed(row: int, stretch: _Span, held: _Span, heard: Heard, rules: Rules) -
     rule = rules.rules[number]
     start, end = stretch.start, stretch.end
     if rules.marked[number]:
-        start, end = heard.parts[row, 0] - 1, heard.parts[row, 1] - 1
+        start, end = heard.parts[row, 0], heard.parts[row, 1]
     if start < 0 or (held.rule >= 0 and (end <= held.end or rules.categories[rule] != rules.categories[held.rule])):
         return _span(start, end, IDIOM)
     return _span(start, end, rule)
 
 
 @native
-def _turns(low: int, high: int, stretch: _Span, held: _Span, heard: Heard, rules: Rules, table: Addresses) -> bool:
+def _turns(low: int, high: int, stretch: _Span, held: _Span, heard: Heard, table: Addresses) -> bool:
     """Whether what comes after a stretch can still decide what it is."""
-    conditions = conditions_of(table)
+    rules, conditions = _rules(table), conditions_of(table)
     for row in range(low, high):
         one = _listed(row, stretch, held, heard, rules)
         if one.rule >= 0:
@@ -114,11 +115,9 @@ def _turns(low: int, high: int, stretch: _Span, held: _Span, heard: Heard, rules
 
 
 @native
-def _highest(
-    low: int, high: int, judged: bool, stretch: _Span, held: _Span, heard: Heard, rules: Rules, table: Addresses
-) -> _Span:
+def _highest(low: int, high: int, judged: bool, stretch: _Span, held: _Span, heard: Heard, table: Addresses) -> _Span:
     """What a stretch is, of all that it may be and that holds if that is `judged`: the first of the highest score."""
-    conditions = conditions_of(table)
+    rules, conditions = _rules(table), conditions_of(table)
     best = _span(0, 0, IDIOM)
     for row in range(low, high):
         one = _listed(row, stretch, held, heard, rules)
@@ -133,36 +132,21 @@ def _highest(
 
 
 @native
-def _decided(
-    low: int,
-    high: int,
-    stretch: _Span,
-    held: _Span,
-    settled: int,
-    waits: bool,
-    heard: Heard,
-    rules: Rules,
-    table: Addresses,
-) -> tuple[int, _Span]:
+def _decided(low: int, high: int, stretch: _Span, held: _Span, heard: Heard, table: Addresses) -> tuple[int, _Span]:
     """What the phrases of a stretch come to, and what is found."""
+    rules = _rules(table)
     for row in range(low, high):
         if rules.rules[heard.keys[row] & NUMBERS] < 0:
             return _FOUND, stretch
-    for row in range(low, high):
-        if rules.marked[heard.keys[row] & NUMBERS] and heard.parts[row, 1] == 0:
-            heard.parts[row, 0], heard.parts[row, 1] = stretch.start, stretch.end
-            return _ASKS, _span(row, row, IDIOM)
-    turns = stretch.end > settled and _turns(low, high, stretch, held, heard, rules, table)
-    if turns and waits:
+    turns = stretch.end > heard.settled and _turns(low, high, stretch, held, heard, table)
+    if turns and heard.waits:
         return _OPEN, stretch
-    best = _highest(low, high, not turns, stretch, held, heard, rules, table)  # if it turns, rather too much
+    best = _highest(low, high, not turns, stretch, held, heard, table)  # if it turns, rather too much
     return (_FOUND if best.rule >= 0 else _NOTHING), best
 
 
 @native
-def _longest(
-    low: int, high: int, held: _Span, settled: int, waits: bool, most: int, heard: Heard, rules: Rules, table: Addresses
-) -> tuple[int, _Span]:
+def _longest(low: int, high: int, held: _Span, heard: Heard, table: Addresses) -> tuple[int, _Span]:
     """What begins somewhere, of which the phrases are those from `low` to `high`: the longest that is something.
 
     If something is held, it is what carries that farther.
@@ -178,13 +162,24 @@ def _longest(
             bottom -= 1
         last = first + (keys[bottom] >> LAST & _MORE)
         end = heard.ends[last]
-        fits = heard.starts[last] - start <= most and (held.rule < 0 or held.end < end <= held.start + most)
+        fits = heard.starts[last] - start <= heard.most
+        if held.rule >= 0:
+            fits = fits and held.end < end <= held.start + heard.most
         if fits and ended(heard.text, start, end, _LETTERS, conditions.words) == end:
-            kind, found = _decided(bottom, top, _span(start, end, IDIOM), held, settled, waits, heard, rules, table)
+            kind, found = _decided(bottom, top, _span(start, end, IDIOM), held, heard, table)
             if kind != _NOTHING:
                 return kind, found
         top = bottom
     return _NOTHING, held
+
+
+@native
+def _held(first: int, found: Numbers, so_far: Numbers) -> _Span:
+    """What was found last, if it may be carried farther by what begins somewhere; else an idiom."""
+    last = so_far[COUNT] - 1
+    if so_far[HELD] and first < found[last, 1]:
+        return _span(found[last, 0], found[last, 1], found[last, 2])
+    return _span(0, 0, IDIOM)
 
 
 @native
@@ -230,55 +225,41 @@ def choose(
     found: Numbers,
     so_far: Numbers,
     table: Addresses,
-) -> int:
-    """Find what a text holds: (start, end, rule) a row of `found`, in order and apart; of idioms as well.
+) -> None:
+    """Find what a text holds: (start, end, rule) a row of `found`, in order and apart; idioms are with it.
 
     Args:
-        keys: as the next four, see `Heard`.
+        keys: see `Heard`; so for all but the next three.
         opened: where something begins that the text's end leaves open, in order.
-        settled: what comes after the text can decide what ends behind this.
-        waits: whether nothing is to be found that may still become otherwise.
-        most: characters of a candidate at most, but for the word that it ends with.
         found: as many rows as there are keys.
-        so_far: `STATES` numbers, see `AT`: zeros, but for where to begin; is given how far it has come.
+        so_far: `STATES` zeros, but for where to begin; is given how far it has come. See `POSITION`.
         table: see `chosen_with`.
-
-    Returns:
-        -1 at the end; else the number of a key of which `parts` must tell before it can go on. There are the bounds of
-        its stretch.
     """
-    rules = _rules(table)
-    heard = Heard(keys, text, starts, ends, parts)
+    heard = Heard(keys, text, starts, ends, parts, settled, waits, most)
     forget(conditions_of(table))
-    so_far[END] = _open_at(opened, so_far[OPEN], text)
-    while so_far[AT] < len(keys):
-        low = so_far[AT]
-        first = starts[keys[low] >> FIRST]
-        if first >= so_far[END]:
-            break
-        high = low + 1
+    so_far[END] = _open_at(opened, 0, text)
+    high = 0
+    while high < len(keys):
+        low = high
         while high < len(keys) and keys[high] >> FIRST == keys[low] >> FIRST:
             high += 1
-        last = so_far[COUNT] - 1
-        held = _span(0, 0, IDIOM)
-        if so_far[HELD] and first < found[last, 1]:
-            held = _span(found[last, 0], found[last, 1], found[last, 2])
-        if first >= so_far[POSITION] or held.rule >= 0:
-            kind, one = _longest(low, high, held, settled, waits, most, heard, rules, table)
-            if kind == _ASKS:
-                return one.start
-            if kind == _OPEN:
-                so_far[END] = first
-                if held.rule >= 0:
-                    _withdraw(so_far)
-                return -1
-            if kind == _FOUND and (one.rule >= 0 or held.rule < 0):
-                _note(one, held, first, found, so_far)
-                if waits and so_far[HELD] and so_far[END] < so_far[POSITION]:  # what begins within may carry it farther
-                    _withdraw(so_far)
-                    return -1
-                while so_far[END] < so_far[POSITION]:
-                    so_far[OPEN] += 1
-                    so_far[END] = _open_at(opened, so_far[OPEN], text)
-        so_far[AT] = high
-    return -1
+        first = starts[keys[low] >> FIRST]
+        if first >= so_far[END]:
+            return
+        held = _held(first, found, so_far)
+        if first < so_far[POSITION] and held.rule < 0:
+            continue
+        kind, one = _longest(low, high, held, heard, table)
+        if kind == _OPEN:
+            so_far[END] = first
+            if held.rule >= 0:
+                _withdraw(so_far)
+            return
+        if kind == _FOUND and (one.rule >= 0 or held.rule < 0):
+            _note(one, held, first, found, so_far)
+            if waits and so_far[HELD] and so_far[END] < so_far[POSITION]:  # what begins within may carry it farther
+                _withdraw(so_far)
+                return
+            while so_far[END] < so_far[POSITION]:
+                so_far[OPEN] += 1
+                so_far[END] = _open_at(opened, so_far[OPEN], text)

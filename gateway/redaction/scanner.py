@@ -19,7 +19,7 @@ from gateway.redaction.choosing import COUNT, END, IDIOM, NUMBERS, POSITION, STA
 from gateway.redaction.evidence import Around, Phrase, Rule
 from gateway.redaction.findings import Ends
 from gateway.redaction.stepping import Room
-from gateway.redaction.tables import Lists, Machine, Numbers, numbers
+from gateway.redaction.tables import Lists, Longs, Machine, Numbers, numbers
 
 Candidate: TypeAlias = "tuple[int, int, Rule]"
 """(start, end, rule)"""
@@ -39,12 +39,9 @@ class Scanner:
         self._automaton = automaton
         self._phrases = phrases
         self._rules = list(dict.fromkeys(phrase.rule for phrase in phrases if phrase.rule is not None))
-        self._held = (
-            sides,
-            Room.of(sides),
-            _conditions(self._rules, len(sides.first)),
-            _numbered(phrases, self._rules),
-        )
+        numbered = _numbered(phrases, self._rules)
+        self._marked = numbered.marked
+        self._held = sides, Room.of(sides), _conditions(self._rules, len(sides.first)), numbered
         self._table = chosen_with(*self._held)
 
     def scan(self, text: str) -> Iterator[Candidate]:
@@ -66,31 +63,35 @@ class Scanner:
             ends: whether the text goes on.
         """
         keys = heard.phrases()
-        parts, found = np.zeros((len(keys), 2), np.int32), np.empty((len(keys), 3), np.int32)
-        so_far = np.zeros(STATES, np.int32)
+        found, so_far = np.empty((len(keys), 3), np.int32), np.zeros(STATES, np.int32)
         so_far[POSITION] = start
-        data = np.frombuffer(text, np.uint8)
-        settled = len(text) if ends is Ends.CLOSED else len(text) - AFTER
-        waits = ends is Ends.OPEN
-        while True:
-            asked = choose(
-                keys, data, heard.starts, heard.ends, parts, opened, settled, waits, MOST, found, so_far, self._table
-            )
-            if asked < 0:
-                break
-            parts[asked] = self._part(text, *parts[asked].tolist(), keys[asked] & NUMBERS)
-        rules = self._rules
+        choose(
+            keys,
+            np.frombuffer(text, np.uint8),
+            heard.starts,
+            heard.ends,
+            self._parts(text, heard, keys),
+            opened,
+            len(text) if ends is Ends.CLOSED else len(text) - AFTER,
+            ends is Ends.OPEN,
+            MOST,
+            found,
+            so_far,
+            self._table,
+        )
         spans = found[: so_far[COUNT]].tolist()
+        rules = self._rules
         return [(first, last, None if rule == IDIOM else rules[rule]) for first, last, rule in spans], int(so_far[END])
 
-    def _part(self, text: bytes, start: int, end: int, number: int) -> tuple[int, int]:
-        """Where the part of a phrase that is the finding begins and ends, and one; both -1 if there is none."""
-        grouped = self._phrases[number].grouped
-        spans = [NOWHERE] if grouped is None else grouped.whole(text[start:end].lower())
-        if spans[0] == NOWHERE:
-            return NOWHERE
-        first, last = spans[0] if spans[1] == NOWHERE else spans[1]
-        return start + first + 1, start + last + 1
+    def _parts(self, text: bytes, heard: Text, keys: Longs) -> Numbers:
+        """By key, where the part of a phrase that is the finding begins and ends, if one is marked; see `Heard`."""
+        parts = np.zeros((len(keys), 2), np.int32)
+        for row in np.flatnonzero(self._marked[keys & NUMBERS]).tolist():
+            key = int(keys[row])
+            start, end = heard.bounds(key)
+            part = self._phrases[key & NUMBERS].part(text[start:end].lower())
+            parts[row] = part if part == NOWHERE else (start + part[0], start + part[1])
+        return parts
 
 
 def _numbered(phrases: Sequence[Phrase], rules: Sequence[Rule]) -> Rules:
