@@ -49,7 +49,7 @@ class Conditions(NamedTuple):
     """By side, where it was last asked for, plus one, doubled, and one more if it stood there; then the same within the
     sentence alone."""
     lately: Numbers
-    """What was last asked of rules: a rule plus one; a candidate's `low`, `start`, `end` and `high`; and 1 if it held."""
+    """What was last asked: a rule plus one; a candidate's `low`, `start`, `end` and `high`; and 1 if it held."""
 
 
 class Beside(NamedTuple):
