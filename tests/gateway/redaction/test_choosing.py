@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from gateway.categories import Category
 from gateway.redaction.automaton import MOST
-from gateway.redaction.beside import AFTER, BEFORE
 from gateway.redaction.plain import Plain
 from gateway.redaction.rules import Compiled, compile_rules
 from tests.gateway.redaction.conftest import one_word
 
+BEFORE, AFTER = 120, 72
+"""Characters beside a candidate that count; `MOST` of its own."""
 CONTEXT: dict[str, Plain] = {
     "links": {
         "person": {"before": ["he is"], "after": ["of his"]},
