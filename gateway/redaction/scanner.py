@@ -63,6 +63,8 @@ class Scanner:
             ends: whether the text goes on.
         """
         keys = heard.phrases()
+        if not len(keys):  # as in most short texts
+            return [], int(opened[0]) if len(opened) else len(text)
         found, so_far = np.empty((len(keys), 3), np.int32), np.zeros(STATES, np.int32)
         so_far[POSITION] = start
         choose(

@@ -44,8 +44,12 @@ RULES: dict[str, list[Plain]] = {
         },
         {"name": "part", "patterns": ["had (asthma) badly", "(angina) so or so"], "needs": ["had"]},
         {"name": "score", "terms": ["spots"], "score": 0.9, "needs": ["person"]},
+        {"name": "linked, too", "terms": ["rash"], "score": 0.6, "needs": ["person"]},
     ],
-    "GENETIC": [{"name": "score", "terms": ["spots"], "score": 0.6}],
+    "GENETIC": [
+        {"name": "score", "terms": ["spots"], "score": 0.6},
+        {"name": "unlinked", "terms": ["rash"], "score": 0.9, "unless": ["person"]},
+    ],
 }
 
 
@@ -91,6 +95,7 @@ HELD: dict[str, tuple[str, list[str]]] = {
     "a veto of another text": ("sells\0cold\0shop", ["cold"]),
     "a link beyond another text's beginning": ("zed\0mumps", []),
     "a link beyond a text's end": ("mumps\0zed", []),
+    "the same before another end": ("mumps\0mumps zed", ["mumps"]),
     "a text's beginning and end": ("acne", ["acne"]),
     "a text's beginning and end between others": ("he\0acne\0he", ["acne"]),
     "no text's beginning": ("he acne", []),
@@ -128,6 +133,12 @@ def test_of_several_rules_the_highest_that_holds_counts(compiled: Compiled) -> N
     """A higher score that nothing beside it speaks for gives way."""
     assert [rule.category for *_, rule in compiled.scanner.scan("he is spots")] == [Category.HEALTH]
     assert [rule.category for *_, rule in compiled.scanner.scan("the spots")] == [Category.GENETIC]
+
+
+def test_what_is_a_link_to_one_rule_may_be_a_veto_to_another(compiled: Compiled) -> None:
+    """Behind the end of the sentence it still is the one, and no longer the other."""
+    assert [rule.category for *_, rule in compiled.scanner.scan("a rash of his")] == [Category.HEALTH]
+    assert [rule.category for *_, rule in compiled.scanner.scan("a rash. Of his")] == [Category.GENETIC]
 
 
 @pytest.mark.parametrize("beyond", [False, True])
