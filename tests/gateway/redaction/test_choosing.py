@@ -95,6 +95,7 @@ HELD: dict[str, tuple[str, list[str]]] = {
     "a veto of another text": ("sells\0cold\0shop", ["cold"]),
     "a link beyond another text's beginning": ("zed\0mumps", []),
     "a link beyond a text's end": ("mumps\0zed", []),
+    "the same but for what comes after": ("mumps zed\0mumps zad", ["mumps"]),
     "the same before another end": ("mumps\0mumps zed", ["mumps"]),
     "a text's beginning and end": ("acne", ["acne"]),
     "a text's beginning and end between others": ("he\0acne\0he", ["acne"]),
