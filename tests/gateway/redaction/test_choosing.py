@@ -53,13 +53,18 @@ RULES: dict[str, list[Plain]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def compiled() -> Compiled:
-    """A few rules, each of which asks one thing."""
+def made() -> Compiled:
+    """The rules, compiled."""
     mappings: dict[str, Plain] = {category.value: one_word(category) for category in Category}
     for name, rules in RULES.items():
         mappings[name] = {"rules": rules, "idioms": ["cold call"], "examples": {"positive": ["[[spots]]"]}}
     return compile_rules({**mappings, "context": CONTEXT}, lambda path, reason: pytest.fail(f"{path}: {reason}"))
+
+
+@pytest.fixture(scope="module")
+def compiled() -> Compiled:
+    """A few rules, each of which asks one thing."""
+    return made()
 
 
 def found(compiled: Compiled, text: str) -> list[str]:
@@ -135,6 +140,13 @@ def test_of_several_rules_the_highest_that_holds_counts(compiled: Compiled) -> N
     """A higher score that nothing beside it speaks for gives way."""
     assert [rule.category for *_, rule in compiled.scanner.scan("he is spots")] == [Category.HEALTH]
     assert [rule.category for *_, rule in compiled.scanner.scan("the spots")] == [Category.GENETIC]
+
+
+def test_rules_that_are_remembered_at_one_place_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one answered is not taken for the other's answer."""
+    monkeypatch.setattr("gateway.redaction.scanner.LATELY", 1)
+
+    assert [rule.category for *_, rule in made().scanner.scan("the spots")] == [Category.GENETIC]
 
 
 def test_what_is_a_link_to_one_rule_may_be_a_veto_to_another(compiled: Compiled) -> None:
