@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.redaction.choosing import FIRST, LAST
 from gateway.redaction.native import Addresses
 from gateway.redaction.patterns import GAP_CHARACTERS
-from gateway.redaction.tables import NOTICE, Graph, Numbers
+from gateway.redaction.tables import NOTICE, Graph, Longs, Numbers
 from gateway.redaction.vocabulary import Known
 from gateway.redaction.walk import BEHIND, Room, Stands, Ways, Words, cut, given, hear, notice, under_way
 
@@ -22,18 +22,9 @@ _LATE = 1 << 29
 _STANDS = 1 << 14
 _PLACES, _ENDS = 16, 2  # of a stand, on average
 _FREE = 3
-_FIRST, _LAST = 36, 24
-_KEY = np.array([(1 << _FIRST) - (1 << _LAST), 1 << _LAST, 1])
+_KEY = np.array([(1 << FIRST) - (1 << LAST), 1 << LAST, 1])
 """Makes a number of a phrase's row by which rows are in order: its first word, how many more it has, its number."""
 _ASKED = 1 << 16
-
-
-class Stretch(NamedTuple):
-    """text[start:end], and the numbers of the phrases that it is."""
-
-    start: int
-    end: int
-    phrases: list[int]
 
 
 class Automaton:
@@ -81,8 +72,8 @@ class Automaton:
         known.learn(data, starts, ends, symbols, self._given)
         return Text(self, text, starts[:count], ends[:count], symbols)
 
-    def phrases(self, symbols: Numbers) -> Iterator[tuple[int, int, int]]:
-        """(first word, last word, number) of each phrase, in order."""
+    def phrases(self, symbols: Numbers) -> Longs:
+        """The keys of all phrases, in order, some of them more than once; see `choosing.FIRST`."""
         while (count := notice(symbols, self._noticed, self._given())) > len(self._noticed):
             self._noticed = np.zeros((2 * count, 2), np.int32)
         noticed = self._noticed[:count]
@@ -96,9 +87,9 @@ class Automaton:
             if total <= len(self._rows):
                 break
             self._rows = np.zeros((2 * total, 3), np.int32)
-        for key in sorted(set((self._rows[:total] @ _KEY).tolist())):
-            first = key >> _FIRST
-            yield first, first + (key >> _LAST & (1 << _FIRST - _LAST) - 1), key & (1 << _LAST) - 1
+        keys: Longs = self._rows[:total] @ _KEY
+        keys.sort()
+        return keys
 
     def under_way(self, symbols: Numbers, low: int, piece: bytes) -> NDArray[np.int64]:
         """The words from `low` on with which something may begin that a text leaves open which ends with a piece."""
@@ -137,9 +128,9 @@ def _stands(size: int) -> Stands:
 
 
 class Text:
-    """A text, and the stretches in it that something which the rules name may be."""
+    """A text as words, and what the rules name in it; `starts` and `ends` are where each word begins and ends."""
 
-    __slots__ = ("_automaton", "_ends", "_starts", "_symbols", "_text")
+    __slots__ = ("_automaton", "_symbols", "_text", "ends", "starts")
 
     def __init__(
         self,
@@ -151,34 +142,25 @@ class Text:
     ) -> None:
         self._automaton = automaton
         self._text = text
-        self._starts = starts
-        self._ends = ends
+        self.starts = starts
+        self.ends = ends
         self._symbols = symbols
 
-    def stretches(self) -> Iterator[list[Stretch]]:
-        """For each place where something begins, in order, all that it may be, the longest last."""
-        starts, ends = self._starts, self._ends
-        several: list[Stretch] = []
-        for first, last, number in self._automaton.phrases(self._symbols):
-            start, end = int(starts[first]), int(ends[last])
-            if starts[last] - start > MOST:
-                continue
-            if several and several[-1].start != start:
-                yield several
-                several = []
-            if several and several[-1].end == end:
-                several[-1].phrases.append(number)
-            else:
-                several.append(Stretch(start, end, [number]))
-        if several:
-            yield several
+    def phrases(self) -> Longs:
+        """The keys of all phrases, in order, some of them more than once; see `choosing.FIRST`."""
+        return self._automaton.phrases(self._symbols)
+
+    def bounds(self, key: int) -> tuple[int, int]:
+        """Where the phrase of a key begins and ends."""
+        first = key >> FIRST
+        return int(self.starts[first]), int(self.ends[first + (key >> LAST & (1 << FIRST - LAST) - 1)])
 
     def unfinished(self) -> Iterator[int]:
         """Where something begins, in order, that may go on beyond the end of the text; its last word may."""
-        text, starts = self._text, self._starts
+        text, starts = self._text, self.starts
         size = len(text)
         low = int(np.searchsorted(starts, size - MOST))
-        partial = bool(len(starts)) and self._ends[-1] == size and _KINDS[text[-1]] == _WORD
+        partial = bool(len(starts)) and self.ends[-1] == size and _KINDS[text[-1]] == _WORD
         over = len(starts) - partial
         piece = text[starts[-1] :] if partial else b""
         for index in self._automaton.under_way(self._symbols[:over], min(low, over), piece).tolist():

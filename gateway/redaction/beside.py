@@ -1,46 +1,80 @@
-"""Whether a side of a link or veto stands beside a candidate: it is read from there outwards, letter by letter."""
+"""Whether what must stand beside a candidate does, and what must not does not, as machine code.
+
+A side of a link or veto is read from the candidate outwards, letter by letter.
+"""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
 from gateway.redaction.grammar import WORD
 from gateway.redaction.machines import EDGE, END, KINDS, WHEN_BITS
-from gateway.redaction.native import Addresses, index_of, native
-from gateway.redaction.stepping import Room, given, led, run_with
+from gateway.redaction.native import Addresses, bytes_at, index_of, native, numbers_at, pairs_at
+from gateway.redaction.stepping import BEHIND, given, led
 from gateway.redaction.tables import Bytes, Machine, Numbers
 
-_HOLDS, _GOES_ON = 1, 2
+BEFORE = 120
+AFTER = 72
+"""Characters of context on either side; `segments.REACH` must hold a candidate and both."""
+HOLDS, GOES_ON = 1, 2
+"""What comes of reading: a side stands there, or more text might make it stand there; else 0."""
+WORDS = np.array([WORD >> code & 1 for code in range(KINDS)], np.uint8)
+"""By character, 1 for those of words."""
 _WHEN = (1 << WHEN_BITS) - 1
-
-_WORDS = np.array([WORD >> code & 1 for code in range(KINDS)], np.uint8)
-
-
-class Links:
-    """The sides of all links and vetoes, by number. For one thread."""
-
-    def __init__(self, sides: Machine) -> None:
-        self._sides = sides
-        self._room = Room.of(sides)
-        self.table = run_with(sides, self._room)
+_SPREAD = 13
+LATELY = 64
+"""How many rules and lengths of candidates are remembered."""
+_QUOTE, _APOSTROPHE, _BRACKET, _STOP, _CALL, _QUESTION, _A, _Z = b"\"').!?AZ"
+_SPACE, _TAB, _RETURN = b" \t\r"
 
 
-class Beside:
-    """The text on one side of a candidate."""
+class Conditions(NamedTuple):
+    """What must, or must not, stand beside the candidates of each rule.
 
-    __slots__ = ("_links", "_text")
+    Those of rule r are conditions[starts[r]:starts[r + 1]]: twice the number of a link, or twice that of a veto and
+    one. Of either sides[side_starts[a]:side_starts[a + 1]] are the sides, any of which will do.
+    """
 
-    def __init__(self, links: Links, text: bytes) -> None:
-        self._links = links
-        self._text = np.frombuffer(text, np.uint8)
+    cased: Bytes
+    """By rule, 1 if its candidates begin with a capital letter."""
+    starts: Numbers
+    conditions: Numbers
+    side_starts: Numbers
+    sides: Numbers
+    words: Bytes
+    """See `WORDS`."""
+    said: Numbers
+    """By side, where it was last asked for, plus one, doubled, and one more if it stood there; then the same within the
+    sentence alone."""
+    lately: Numbers
+    """What was last asked: a rule plus one; a candidate's `low`, `start`, `end` and `high`; and 1 if it held."""
 
-    def holds(self, sides: Numbers) -> bool:
-        """Whether one of these ends (one before a candidate) or begins (one after it) where the text does."""
-        return len(sides) > 0 and _any(self._text, _WORDS, sides, _HOLDS, self._links.table)
 
-    def goes_on(self, sides: Numbers) -> bool:
-        """Whether more text might make one of these stand here."""
-        return len(sides) > 0 and _any(self._text, _WORDS, sides, _GOES_ON, self._links.table)
+class Beside(NamedTuple):
+    """text[low:start] is beside a candidate, and so is text[end:high]; up to `over` it is of the same sentence."""
+
+    low: int
+    start: int
+    end: int
+    high: int
+    over: int
+
+
+@native
+def conditions_of(table: Addresses) -> Conditions:
+    """Those which come after a machine and its room."""
+    return Conditions(
+        bytes_at(table, BEHIND),
+        numbers_at(table, BEHIND + 1),
+        numbers_at(table, BEHIND + 2),
+        numbers_at(table, BEHIND + 3),
+        numbers_at(table, BEHIND + 4),
+        bytes_at(table, BEHIND + 5),
+        pairs_at(table, BEHIND + 6),
+        pairs_at(table, BEHIND + 7),
+    )
 
 
 @native
@@ -57,21 +91,16 @@ def _matches(machine: Machine, place: int, edge: bool, end: bool) -> bool:
 
 
 @native
-def _read(text: Bytes, words: Bytes, side: int, wholly: bool, table: Addresses) -> int:
-    """Read a text from the end or from the beginning, as a side is; `wholly`, also where it holds before.
-
-    `words` is by character, 1 for those of words.
-    """
+def read(text: Bytes, low: int, high: int, side: int, wholly: bool, words: Bytes, table: Addresses) -> int:
+    """Read text[low:high] from its end or from its beginning, as a side is; `wholly`, also where it holds before."""
     machine, room = given(table)
     here, there = room.here, room.there
-    size = len(text)
-    step, at = (-1, size - 1) if machine.backwards[side] else (1, 0)
-    stop = at + step * size
-    follows = words[text[at]] if size else 0
+    step, at, stop = (-1, high - 1, low - 1) if machine.backwards[side] else (1, low, high)
+    follows = words[text[at]] if at != stop else 0
     here[0] = machine.first[side] << 1
     count = 1
-    if not wholly and _matches(machine, here[0] >> 1, follows != 0, size == 0):
-        return _HOLDS
+    if not wholly and _matches(machine, here[0] >> 1, follows != 0, at == stop):
+        return HOLDS
     while at != stop and count:
         byte, word = text[at], follows
         at += step
@@ -81,14 +110,143 @@ def _read(text: Bytes, words: Bytes, side: int, wholly: bool, table: Addresses) 
         if not wholly:
             for number in range(count):
                 if here[number] & 1 and _matches(machine, here[number] >> 1, word != follows, at == stop):
-                    return _HOLDS
-    return _GOES_ON if count else 0
+                    return HOLDS
+    return GOES_ON if count else 0
 
 
 @native
-def _any(text: Bytes, words: Bytes, sides: Numbers, wanted: int, table: Addresses) -> bool:
-    """Whether reading the text comes to what is wanted for one of these sides."""
-    for number in range(len(sides)):  # noqa: SIM110  # machine code, not a generator
-        if _read(text, words, sides[number], wanted == _GOES_ON, table) == wanted:
+def _is_space(character: int) -> bool:
+    return character == _SPACE or _TAB <= character <= _RETURN
+
+
+@native
+def ended(text: Bytes, start: int, end: int, letters: int, words: Bytes) -> int:
+    """Where in text[start:end] a sentence ends before another, with a word of so many letters; `end` if none does."""
+    for at in range(start + letters, end):
+        if text[at] != _STOP and text[at] != _CALL and text[at] != _QUESTION:
+            continue
+        first = at
+        while first > at - letters and words[text[first - 1]]:
+            first -= 1
+        after = at + 1
+        while after < end and (text[after] == _QUOTE or text[after] == _APOSTROPHE or text[after] == _BRACKET):
+            after += 1
+        begins = after
+        while begins < end and _is_space(text[begins]):
+            begins += 1
+        if first == at - letters and after < begins < end and _A <= text[begins] <= _Z:
+            return at
+    return end
+
+
+@native
+def beside_of(text: Bytes, start: int, end: int, words: Bytes) -> Beside:
+    low, high = start, end
+    while low > max(0, start - BEFORE) and text[low - 1]:
+        low -= 1
+    while high < min(len(text), end + AFTER) and text[high]:
+        high += 1
+    return Beside(low, start, end, high, ended(text, end, high, 0, words))
+
+
+@native
+def _stands(side: int, veto: bool, text: Bytes, beside: Beside, conditions: Conditions, table: Addresses) -> bool:
+    """Whether a side of a link or veto stands there. What comes after the sentence says nothing against a candidate."""
+    machine, _room = given(table)
+    within = 0
+    if machine.backwards[side]:
+        low, high, place = beside.low, beside.start, beside.start
+    elif veto and beside.over < beside.high:
+        low, high, place, within = beside.end, beside.over, beside.end, 1
+    else:
+        low, high, place = beside.end, beside.high, beside.end
+    said = conditions.said
+    if said[side, within] >> 1 != place + 1:
+        holds = read(text, low, high, side, False, conditions.words, table) == HOLDS
+        said[side, within] = place + 1 << 1 | holds
+    return bool(said[side, within] & 1)
+
+
+@native
+def _any(number: int, veto: bool, text: Bytes, beside: Beside, conditions: Conditions, table: Addresses) -> bool:
+    """Whether one of the sides of a link or veto stands there."""
+    for at in range(conditions.side_starts[number], conditions.side_starts[number + 1]):  # machine code
+        if _stands(conditions.sides[at], veto, text, beside, conditions, table):
             return True
     return False
+
+
+@native
+def _holds(rule: int, text: Bytes, beside: Beside, conditions: Conditions, table: Addresses) -> bool:
+    """Whether what a rule needs stands beside a candidate, and no veto does."""
+    for at in range(conditions.starts[rule], conditions.starts[rule + 1]):
+        veto = conditions.conditions[at] & 1 != 0
+        if _any(conditions.conditions[at] >> 1, veto, text, beside, conditions, table) == veto:
+            return False
+    return True
+
+
+@native
+def _is_alike(text: Bytes, beside: Beside, low: int, start: int, end: int, high: int) -> bool:
+    """Whether the same stands beside and in a candidate as another, letter by letter."""
+    if beside.low - beside.start != low - start or beside.high - beside.end != high - end:
+        return False
+    if beside.end - beside.start != end - start:
+        return False
+    for at in range(high - low):  # noqa: SIM110  # machine code, not a generator
+        if text[low + at] != text[beside.low + at]:
+            return False
+    return True
+
+
+@native
+def holds(rule: int, text: Bytes, beside: Beside, conditions: Conditions, table: Addresses) -> bool:
+    """Whether a candidate of a rule holds.
+
+    A text made of repetitions asks the same over and over: the answer is kept with all round it that counts.
+    """
+    start = beside.start
+    if conditions.cased[rule] and not (start < len(text) and _A <= text[start] <= _Z):
+        return False
+    lately = conditions.lately
+    row = rule * _SPREAD + beside.end - start & len(lately) - 1
+    if lately[row, 0] == rule + 1 and _is_alike(
+        text, beside, lately[row, 1], lately[row, 2], lately[row, 3], lately[row, 4]
+    ):
+        return bool(lately[row, 5])
+    answer = _holds(rule, text, beside, conditions, table)
+    lately[row, 0] = rule + 1
+    lately[row, 1], lately[row, 2], lately[row, 3], lately[row, 4] = beside.low, start, beside.end, beside.high
+    lately[row, 5] = answer
+    return answer
+
+
+@native
+def forget(conditions: Conditions) -> None:
+    """Nothing is known of a text that is new."""
+    for side in range(len(conditions.said)):
+        conditions.said[side, 0] = conditions.said[side, 1] = 0
+    for row in range(len(conditions.lately)):
+        conditions.lately[row, 0] = 0
+
+
+@native
+def may_turn(rule: int, text: Bytes, beside: Beside, conditions: Conditions, table: Addresses) -> bool:
+    """Whether what may come after a candidate of a rule can still decide it."""
+    machine, _room = given(table)
+    turns = False
+    for at in range(conditions.starts[rule], conditions.starts[rule + 1]):
+        veto = conditions.conditions[at] & 1 != 0
+        number = conditions.conditions[at] >> 1
+        holds = goes_on = False
+        for one in range(conditions.side_starts[number], conditions.side_starts[number + 1]):
+            side = conditions.sides[one]
+            before = machine.backwards[side] != 0
+            low, high = (beside.low, beside.start) if before else (beside.end, beside.high)
+            found = read(text, low, high, side, not before, conditions.words, table)
+            holds |= before and found == HOLDS
+            goes_on |= not before and found == GOES_ON
+        if veto and holds:
+            return False
+        turns |= goes_on and not holds
+    return turns

@@ -8,8 +8,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from gateway.categories import Category
-from gateway.redaction.automata import Expression
-from gateway.redaction.beside import Beside
+from gateway.redaction.automata import NOWHERE, Expression, Span
 from gateway.redaction.grammar import Tree, read, written
 from gateway.redaction.tables import Numbers
 
@@ -37,10 +36,6 @@ class Around:
 
     before: Numbers
     after: Numbers
-
-    def holds(self, before: Beside, after: Beside) -> bool:
-        """Whether it stands there."""
-        return before.holds(self.before) or after.holds(self.after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +68,15 @@ class Phrase:
         """A pattern as RE2 reads it; nothing for terms."""
         return self.exact or (written(read(self.pattern, phrase=True), self.macros) if self.pattern else "")
 
+    def part(self, text: bytes) -> Span:
+        """Where in a text that this is the part stands that is the finding; `NOWHERE` if there is none."""
+        if self._expression is None:
+            return NOWHERE
+        whole, part, *_others = *self._expression.whole(text), NOWHERE
+        return whole if part == NOWHERE else part
+
     @cached_property
-    def grouped(self) -> Expression | None:
-        """What tells the part that is the finding, if one is marked."""
+    def _expression(self) -> Expression | None:
         return Expression(self.exact) if self.exact else None
 
 

@@ -14,7 +14,6 @@ from gateway.redaction.findings import Finding
 from gateway.redaction.folding import fold
 from gateway.redaction.recognizers import Linear
 from gateway.redaction.rules import Compiled
-from gateway.redaction.scanner import scan
 from gateway.redaction.segments import pieces
 
 
@@ -92,7 +91,7 @@ class Explainer:
 
     def _reasons(self, piece: str, shift: int) -> Iterator[_Reason]:
         folded = fold(piece)
-        for start, end, rule in scan(self._compiled, folded.shadow):
+        for start, end, rule in self._compiled.scanner.scan(folded.shadow):
             evidence = Evidence.LINKED if rule.needs else Evidence.PHRASE
             yield _moved(folded.original, shift, start, end, rule.score, f"{rule.category}: {rule.name}", evidence)
         for title, recognizer in self._linear:

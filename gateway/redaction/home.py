@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
+from importlib import resources
 from pathlib import Path
 
 
@@ -15,3 +18,13 @@ def folder() -> Path | None:
     except (OSError, RuntimeError):
         return None
     return found if status.st_uid == os.getuid() and not status.st_mode & 0o022 else None
+
+
+@functools.cache
+def code() -> str:
+    """A digest of the code here: what other code made is not for it."""
+    found = hashlib.blake2b(digest_size=32)
+    for part in sorted(resources.files("gateway.redaction").iterdir(), key=lambda part: part.name):
+        if part.is_file():
+            found.update(part.read_bytes())
+    return found.hexdigest()

@@ -9,20 +9,20 @@ alone, so what is found does not depend on how the text was cut.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from gateway.categories import Category
-from gateway.redaction.automaton import Stretch, Text
+from gateway.redaction.automaton import Text
 from gateway.redaction.beginnings import Beginnings
-from gateway.redaction.beside import Beside
+from gateway.redaction.beside import AFTER, BEFORE
 from gateway.redaction.findings import Ends, Finding, Settled, Window, add
 from gateway.redaction.folding import fold, unsettled
 from gateway.redaction.grammar import Unread
 from gateway.redaction.growth import Found, Growth
 from gateway.redaction.recognizers import Linear
 from gateway.redaction.rules import Compiled, Rule
-from gateway.redaction.scanner import AFTER, BEFORE, Candidate, beyond, candidates, judge, longer
+from gateway.redaction.tables import Numbers, numbers
 
 _WORD_AT_END = re.compile(rb"\w*\Z")
 
@@ -35,9 +35,8 @@ class _Span(NamedTuple):
     finding: Finding | None
 
 
-def _span(candidate: Candidate) -> _Span:
-    start, end, rule = candidate
-    return _Span(start, end, Finding(start, end, rule.category, rule.score))
+def _span(start: int, end: int, rule: Rule | None) -> _Span:
+    return _Span(start, end, None if rule is None else Finding(start, end, rule.category, rule.score))
 
 
 def _position(span: _Span) -> tuple[int, int]:
@@ -86,85 +85,18 @@ class Horizon:
 
     def _rules(self, cased: bytes, lower: bytes, start: int, ends: Ends) -> tuple[list[_Span], int]:
         """The spans that our rules use up from `start` on, and up to where they are final."""
-        compiled, size = self._compiled, len(lower)
-        spans: list[_Span] = []
-        words = compiled.automaton.hear(lower)
-        starts = self._starts(words, lower, start, ends)
-        alive = next(starts, size)
-        begun = position = start
-        held: Candidate | None = None
-        for stretches in words.stretches():
-            first = stretches[0].start
-            if first >= alive:
-                break
-            within = held if held is not None and first < held[1] else None
-            if first < position and within is None:
-                continue
-            best, final = self._decided(cased, stretches, within, ends)
-            if not final:
-                return (spans, first) if within is None else (spans[:-1], begun)
-            if isinstance(best, int) and within is None:
-                spans.append(_Span(first, best, None))
-                held, position = None, best
-            elif isinstance(best, tuple):
-                if within is None:
-                    begun = first
-                else:
-                    best = within[0], best[1], within[2]
-                    spans.pop()
-                held, position = best, best[1]
-                spans.append(_span(best))
-            if held is not None and alive < position and ends is Ends.OPEN:
-                return spans[:-1], begun  # what begins within it may carry it farther
-            while alive < position:
-                alive = next(starts, size)
-        return spans, alive
+        heard = self._compiled.automaton.hear(lower)
+        found, end = self._compiled.scanner.settle(cased, heard, self._opened(heard, lower, start, ends), start, ends)
+        return [_span(*one) for one in found], end
 
-    def _decided(
-        self, cased: bytes, stretches: list[Stretch], within: Candidate | None, ends: Ends
-    ) -> tuple[Candidate | int | None, bool]:
-        """What begins somewhere, or where it ends if it is an idiom; and whether that is so however the text goes on.
-
-        Within a candidate it is what goes on beyond that.
-        """
-        for stretch in reversed(stretches) if within is None else beyond(within, stretches):
-            listed = candidates(self._compiled, cased, stretch)
-            if listed is None:
-                return stretch.end, True
-            best, final = self._best(cased, listed if within is None else longer(within, listed), stretch.end, ends)
-            if best is not None or not final:
-                return best, final
-        return None, True
-
-    def _best(self, cased: bytes, listed: list[Candidate], last: int, ends: Ends) -> tuple[Candidate | None, bool]:
-        """The candidate that holds where a stretch ends, and whether that is so however the text goes on."""
-        if ends is Ends.CLOSED or last + AFTER <= len(cased) or not self._may_turn(cased, listed):
-            return judge(self._compiled.links, cased, listed), True
-        return max(listed, key=lambda one: one[2].score), ends is not Ends.OPEN  # rather too much
-
-    def _starts(self, words: Text, lower: bytes, start: int, ends: Ends) -> Iterator[int]:
+    def _opened(self, heard: Text, lower: bytes, start: int, ends: Ends) -> Numbers:
         """Where in the text something begins that its end leaves open, in order."""
         if ends is Ends.CLOSED:
-            return
+            return numbers([])
         if ends is Ends.LATE:
             match = _WORD_AT_END.search(lower, start)
             start = len(lower) if match is None else match.start()
-        yield from (place for place in words.unfinished() if place >= start)
-
-    def _may_turn(self, cased: bytes, found: list[Candidate]) -> bool:
-        """Whether what may come after a candidate can still decide it."""
-        return any(self._open(cased, start, end, rule) for start, end, rule in found)
-
-    def _open(self, cased: bytes, start: int, end: int, rule: Rule) -> bool:
-        before = Beside(self._compiled.links, cased[max(0, start - BEFORE) : start])
-        if rule.unless is not None and before.holds(rule.unless.before):
-            return False
-        after = Beside(self._compiled.links, cased[end : end + AFTER])
-        return any(
-            after.goes_on(around.after)
-            for around in (*rule.needs, rule.unless)
-            if around is not None and (around is rule.unless or not before.holds(around.before))
-        )
+        return numbers([place for place in heard.unfinished() if place >= start])
 
     def _own_of(self, own: Linear, cased: bytes, start: int, ends: Ends) -> tuple[list[_Span], int]:
         """The spans of an operator's recogniser, which may begin anywhere."""

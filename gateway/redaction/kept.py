@@ -13,12 +13,12 @@ import os
 import struct
 import sys
 from collections.abc import Mapping
-from importlib import resources
 from mmap import ACCESS_READ, MADV_DONTNEED, mmap
 from pathlib import Path
 
 import orjson
 
+from gateway.redaction.home import code
 from gateway.redaction.plain import Plain
 from gateway.redaction.tables import Graph, packed, unpacked
 
@@ -83,10 +83,7 @@ def _tidy(where: Path) -> None:
 
 def _name(mappings: Mapping[str, Plain]) -> str:
     name = hashlib.blake2b(orjson.dumps(mappings), digest_size=_DIGEST)  # as they stand: phrases are numbered in order
-    name.update(f"{sys.version} {sys.byteorder} {struct.calcsize('I')}".encode())
-    for part in sorted(resources.files("gateway.redaction").iterdir(), key=lambda part: part.name):
-        if part.is_file():
-            name.update(part.read_bytes())
+    name.update(f"{sys.version} {sys.byteorder} {struct.calcsize('I')} {code()}".encode())
     return name.hexdigest()
 
 

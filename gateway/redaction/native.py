@@ -1,7 +1,8 @@
 """Functions over arrays as machine code, by Numba: it takes seconds to make, and is kept as what is made of rules is.
 
-What is kept follows from the source, the processor and Numba's version; Numba sees to that. Where the home can be
-read but not written to, as in a container, a copy in a temporary folder is used.
+What is kept follows from the source, the processor and Numba's version. Numba sees to that, but looks only at the file
+that a function is in, and not at those whose functions become a part of it: so each state of the code has a folder.
+Where the home can be read but not written to, as in a container, a copy in a temporary folder is used.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np import arrayobj
 
-from gateway.redaction.home import folder
+from gateway.redaction.home import code, folder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 Addresses: TypeAlias = "NDArray[np.int64]"
 """A row is an array's address, and how many rows and columns it has (no columns: 0)."""
 
+_MOST = 8
 _F = TypeVar("_F", bound="Callable[..., object]")
 
 
@@ -72,10 +74,12 @@ def _place() -> tempfile.TemporaryDirectory[str] | None:
     home = folder()
     if home is None:
         return None
-    kept = home.parent / "native"
+    kept = home.parent / "native" / code()
     try:
         if os.access(home.parent, os.W_OK):
+            kept.parent.mkdir(mode=0o700, exist_ok=True)
             kept.mkdir(mode=0o700, exist_ok=True)
+            _tidy(kept.parent)
             _keep_in(str(kept))
         elif kept.is_dir():
             copy = tempfile.TemporaryDirectory(prefix="llm-gateway-")
@@ -85,6 +89,13 @@ def _place() -> tempfile.TemporaryDirectory[str] | None:
     except OSError:  # there is no place: it is made at each start
         return None
     return None
+
+
+def _tidy(where: Path) -> None:
+    """Remove what other states of the code made, but for a few: those that were made last."""
+    known = sorted(where.glob("?" * len(code())), key=lambda path: path.stat().st_mtime_ns)
+    for old in known[:-_MOST]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _keep_in(where: str) -> None:

@@ -13,7 +13,7 @@ from presidio_analyzer.nlp_engine import NlpArtifacts
 from gateway.categories import Category
 from gateway.redaction.growth import Found
 from gateway.redaction.rules import Compiled, Custom, gapped, linear_options
-from gateway.redaction.scanner import Candidate, scan
+from gateway.redaction.scanner import Candidate
 
 LANGUAGE = "any"
 """Every recogniser looks at every text: talk switches language in the middle of a sentence."""
@@ -65,7 +65,7 @@ class SpecialCategories(EntityRecognizer):
 
     def _found(self, text: str) -> list[Candidate]:
         """What the rules find, each with what belongs to it."""
-        found = list(scan(self._compiled, text))
+        found = list(self._compiled.scanner.scan(text))
         growth = self._compiled.growth
         if not found or growth is None:
             return found

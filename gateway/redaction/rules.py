@@ -23,7 +23,6 @@ from gateway.categories import PERSONAL_DATA, Category
 from gateway.redaction.anchors import graph
 from gateway.redaction.automata import linear_options
 from gateway.redaction.automaton import Automaton
-from gateway.redaction.beside import Links
 from gateway.redaction.evidence import Around, Custom, Example, Path, Phrase, Report, Rule, RulesInvalid
 from gateway.redaction.fields import FIELDS
 from gateway.redaction.grammar import Unread
@@ -34,6 +33,7 @@ from gateway.redaction.patterns import GAP, canonical, gapped
 from gateway.redaction.phrases import Phrases
 from gateway.redaction.plain import Plain
 from gateway.redaction.reading import CONTEXT, Draft, check_fields, read_category, read_context, read_own
+from gateway.redaction.scanner import Scanner
 from gateway.redaction.tables import Graph
 
 __all__ = [
@@ -65,7 +65,7 @@ class Compiled:
     """
 
     automaton: Automaton
-    links: Links
+    scanner: Scanner
     phrases: tuple[Phrase, ...]
     terms: dict[str, tuple[Rule | None, ...]]
     custom: tuple[Custom, ...]
@@ -136,9 +136,10 @@ def _assemble(draft: Draft, kept: Kept, growth: Growth | None) -> Compiled:
     if tables is None:
         tables = _graph(draft, terms, numbers)
         kept.write(tables)
+    automaton = Automaton(tables)
     return Compiled(
-        automaton=Automaton(tables),
-        links=Links(tables.sides),
+        automaton=automaton,
+        scanner=Scanner(automaton, tables.sides, phrases),
         phrases=tuple(phrases),
         terms=terms,
         custom=tuple(draft.custom),

@@ -1,168 +1,133 @@
-"""The scan: every stretch that a rule names, and whether what stands round it lets it count.
+"""The scan: every stretch that a rule names, where what stands round it lets it count.
 
-The automaton says where something begins, and all that it may be; the longest that holds is found; a handful
-of bounded searches judge each. Time is linear in the text, whatever the text is.
+The automaton says where something begins, and all that it may be; the longest that holds is found. Time is linear in
+the text, whatever the text is.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from gateway.redaction.automaton import MOST, Stretch
-from gateway.redaction.beside import Beside, Links
-from gateway.redaction.evidence import Rule
-from gateway.redaction.rules import Compiled
+import numpy as np
 
-BEFORE = 120
-AFTER = 72
-"""Characters of context on either side; `segments.REACH` must hold a candidate and both."""
-
-_KNOWN = 1_024
+from gateway.categories import Category
+from gateway.redaction.automata import NOWHERE
+from gateway.redaction.automaton import MOST, Automaton, Text
+from gateway.redaction.beside import AFTER, LATELY, WORDS, Conditions
+from gateway.redaction.choosing import COUNT, END, IDIOM, NUMBERS, POSITION, STATES, Rules, choose, chosen_with
+from gateway.redaction.evidence import Around, Phrase, Rule
+from gateway.redaction.findings import Ends
+from gateway.redaction.stepping import Room
+from gateway.redaction.tables import Lists, Longs, Machine, Numbers, numbers
 
 Candidate: TypeAlias = "tuple[int, int, Rule]"
 """(start, end, rule)"""
+_NO_PLACES = numbers([])
 
 
-def scan(compiled: Compiled, text: str) -> Iterator[Candidate]:
-    """(start, end, rule) of each candidate that holds, in order and apart. The text is folded."""
-    cased = text.encode("ascii", "replace")
-    position = 0
-    held: Candidate | None = None
-    known: dict[tuple[int, int, bytes], Candidate | int] = {}
-    for stretches in compiled.automaton.hear(cased.lower()).stretches():
-        start, end, _phrases = stretches[-1]
-        if start < position:
-            if held is not None and start < held[1] < end:
-                held = held[0], farther(compiled, cased, held, stretches), held[2]
-                position = held[1]
-            continue
-        # A text made of repetitions asks the same over and over: what is said, and all round it that counts.
-        low = max(0, start - BEFORE)
-        asked = start - low, end - start, cased[low : end + AFTER]
-        found = known.get(asked)
-        if found is None:
-            if len(known) >= _KNOWN:
-                known.clear()
-            found = known[asked] = _found(compiled, cased, stretches)
-        if isinstance(found, int):
-            position = start + found
-        else:
-            first, last, rule = found
-            if held is not None:
-                yield held
-            held = start + first, start + last, rule
-            position = start + last
-    if held is not None:
-        yield held
+class Scanner:
+    """Finds what phrases stand for, where it holds. For one thread.
+
+    Args:
+        automaton: hears the phrases.
+        sides: of all links and vetoes.
+        phrases: by number.
+    """
+
+    def __init__(self, automaton: Automaton, sides: Machine, phrases: Sequence[Phrase]) -> None:
+        self._automaton = automaton
+        self._phrases = phrases
+        self._rules = list(dict.fromkeys(phrase.rule for phrase in phrases if phrase.rule is not None))
+        numbered = _numbered(phrases, self._rules)
+        self._marked = numbered.marked
+        self._held = sides, Room.of(sides), _conditions(self._rules, len(sides.first)), numbered
+        self._table = chosen_with(*self._held)
+
+    def scan(self, text: str) -> Iterator[Candidate]:
+        """(start, end, rule) of each candidate that holds, in order and apart. The text is folded."""
+        cased = text.encode("ascii", "replace")
+        found, _end = self.settle(cased, self._automaton.hear(cased.lower()), _NO_PLACES, 0, Ends.CLOSED)
+        return ((start, end, rule) for start, end, rule in found if rule is not None)
+
+    def settle(
+        self, text: bytes, heard: Text, opened: Numbers, start: int, ends: Ends
+    ) -> tuple[list[tuple[int, int, Rule | None]], int]:
+        """(start, end, rule) of all from `start` on, without a rule for an idiom; and up to where that is final.
+
+        Args:
+            text: folded ASCII, in the case in which it is written.
+            heard: the same as words.
+            opened: where something begins that the text's end leaves open, in order.
+            start: where to begin.
+            ends: whether the text goes on.
+        """
+        keys = heard.phrases()
+        if not len(keys):  # as in most short texts
+            return [], int(opened[0]) if len(opened) else len(text)
+        found, so_far = np.empty((len(keys), 3), np.int32), np.zeros(STATES, np.int32)
+        so_far[POSITION] = start
+        choose(
+            keys,
+            np.frombuffer(text, np.uint8),
+            heard.starts,
+            heard.ends,
+            self._parts(text, heard, keys),
+            opened,
+            len(text) if ends is Ends.CLOSED else len(text) - AFTER,
+            ends is Ends.OPEN,
+            MOST,
+            found,
+            so_far,
+            self._table,
+        )
+        spans = found[: so_far[COUNT]].tolist()
+        rules = self._rules
+        return [(first, last, None if rule == IDIOM else rules[rule]) for first, last, rule in spans], int(so_far[END])
+
+    def _parts(self, text: bytes, heard: Text, keys: Longs) -> Numbers:
+        """By key, where the part of a phrase that is the finding begins and ends, if one is marked; see `Heard`."""
+        parts = np.zeros((len(keys), 2), np.int32)
+        for row in np.flatnonzero(self._marked[keys & NUMBERS]).tolist():
+            key = int(keys[row])
+            start, end = heard.bounds(key)
+            part = self._phrases[key & NUMBERS].part(text[start:end].lower())
+            parts[row] = part if part == NOWHERE else (start + part[0], start + part[1])
+        return parts
 
 
-def farther(compiled: Compiled, cased: bytes, held: Candidate, stretches: Sequence[Stretch]) -> int:
-    """Where a candidate ends, given what begins within it: of the same category, it may go on beyond its end."""
-    for stretch in beyond(held, stretches):
-        listed = candidates(compiled, cased, stretch)
-        if listed is None:
-            break
-        best = judge(compiled.links, cased, longer(held, listed))
-        if best is not None:
-            return best[1]
-    return held[1]
-
-
-def beyond(held: Candidate, stretches: Sequence[Stretch]) -> Iterator[Stretch]:
-    """Those that end beyond a candidate, within its bounds; the longest first."""
-    start, end, _rule = held
-    return (stretch for stretch in reversed(stretches) if end < stretch.end <= start + MOST)
-
-
-def longer(held: Candidate, listed: Sequence[Candidate]) -> list[Candidate]:
-    """Those that reveal the same as a candidate, and end beyond it."""
-    return [one for one in listed if one[1] > held[1] and one[2].category is held[2].category]
-
-
-def _found(compiled: Compiled, cased: bytes, stretches: Sequence[Stretch]) -> Candidate | int:
-    """What a stretch is, from where it begins; or how much of the text is used up: an idiom, or nothing."""
-    start = stretches[0].start
-    for stretch in reversed(stretches):
-        listed = candidates(compiled, cased, stretch)
-        if listed is None:
-            return stretch.end - start
-        best = judge(compiled.links, cased, listed)
-        if best is not None:
-            return best[0] - start, best[1] - start, best[2]
-    return 0
-
-
-def candidates(compiled: Compiled, cased: bytes, stretch: Stretch) -> list[Candidate] | None:
-    """What a stretch may be; None if it is an idiom, which swallows what is in it."""
-    start, end, phrases = stretch
-    found: list[Candidate] = []
-    if is_broken(cased, start, end):
-        return found
-    for number in phrases:
-        phrase = compiled.phrases[number]
-        if phrase.rule is None:
-            return None
-        if phrase.grouped is None:
-            found.append((start, end, phrase.rule))
-            continue
-        spans = phrase.grouped.whole(cased[start:end].lower())
-        if spans[0][0] >= 0:
-            first, last = spans[1] if spans[1][0] >= 0 else spans[0]
-            found.append((start + first, start + last, phrase.rule))
-    return found
-
-
-def judge(links: Links, cased: bytes, found: Sequence[Candidate]) -> Candidate | None:
-    """The candidate of the highest score among those that hold where they stand."""
-    best: Candidate | None = None
-    beside: dict[tuple[int, int], tuple[Beside, Beside, Beside]] = {}
-    for candidate in found:
-        start, end, rule = candidate
-        if best is not None and rule.score <= best[2].score:
-            continue
-        if rule.cased and not cased[start : start + 1].isupper():
-            continue
-        if rule.needs or rule.unless is not None:
-            sides = beside.get((start, end))
-            if sides is None:
-                sides = beside[start, end] = _beside(links, cased, start, end)
-            if not _holds(rule, *sides):
-                continue
-        best = candidate
-    return best
-
-
-def _beside(links: Links, cased: bytes, start: int, end: int) -> tuple[Beside, Beside, Beside]:
-    """What stands before, after, and after within the sentence."""
-    low = max(0, start - BEFORE)
-    before = cased[max(low, cased.rfind(b"\x00", low, start) + 1) : start]
-    high = cased.find(b"\x00", end, end + AFTER)
-    after = cased[end : high if high >= 0 else end + AFTER]
-    sentence = same_sentence(after)
-    held = Beside(links, after)
-    return Beside(links, before), held, held if len(sentence) == len(after) else Beside(links, sentence)
-
-
-def same_sentence(after: bytes) -> bytes:
-    """What follows a candidate, up to the end of its sentence: the next one's business says nothing against it."""
-    ended = _SENTENCE.search(after)
-    return after if ended is None else after[: ended.start()]
-
-
-_END = re.compile(rb"\w{4}[.!?][\"')]*\s+(?=[A-Z])")
-
-
-def is_broken(cased: bytes, start: int, end: int) -> bool:
-    """Whether a sentence ends within a stretch: what stands in two is no phrase. (`St. Jude` is no end.)"""
-    return _END.search(cased, start, end) is not None
-
-
-_SENTENCE = re.compile(rb"[.!?][\"')]*\s+(?=[A-Z])")
-
-
-def _holds(rule: Rule, before: Beside, after: Beside, sentence: Beside) -> bool:
-    return all(need.holds(before, after) for need in rule.needs) and not (
-        rule.unless is not None and rule.unless.holds(before, sentence)
+def _numbered(phrases: Sequence[Phrase], rules: Sequence[Rule]) -> Rules:
+    """What phrases stand for, by number."""
+    known = {rule: number for number, rule in enumerate(rules)}
+    scores = sorted({rule.score for rule in rules})
+    categories = list(Category)
+    return Rules(
+        rules=numbers([IDIOM if one.rule is None else known[one.rule] for one in phrases]),
+        marked=np.array([bool(one.exact) for one in phrases], np.uint8),
+        ranks=numbers([scores.index(rule.score) for rule in rules]),
+        categories=numbers([categories.index(rule.category) for rule in rules]),
     )
+
+
+def _conditions(rules: Sequence[Rule], sides: int) -> Conditions:
+    """What rules ask of so many sides."""
+    arounds = dict.fromkeys(around for rule in rules for around in (*rule.needs, rule.unless) if around is not None)
+    known = {around: number for number, around in enumerate(arounds)}
+    asked = Lists.of({number: _asked(rule, known) for number, rule in enumerate(rules)}, len(rules))
+    beside = Lists.of({number: [*one.before, *one.after] for one, number in known.items()}, len(known))
+    return Conditions(
+        cased=np.array([rule.cased for rule in rules], np.uint8),
+        starts=asked.starts,
+        conditions=asked.numbers,
+        side_starts=beside.starts,
+        sides=beside.numbers,
+        words=WORDS,
+        said=np.zeros((sides, 2), np.int32),
+        lately=np.zeros((LATELY, 6), np.int32),
+    )
+
+
+def _asked(rule: Rule, known: Mapping[Around, int]) -> list[int]:
+    """What a rule asks, as numbers of `Conditions`."""
+    needs = [known[need] << 1 for need in rule.needs]
+    return needs if rule.unless is None else [*needs, known[rule.unless] << 1 | 1]

@@ -37,6 +37,10 @@ class Room(NamedTuple):
         return cls(here, there, seen, np.zeros(1, np.int32))
 
 
+BEHIND = len(Machine._fields) + len(Room._fields)
+"""So many rows of `addresses` are a machine and its room."""
+
+
 def run_with(machine: Machine, room: Room) -> Addresses:
     """Both as one argument. What was given must be held as long as it is used."""
     return addresses([*machine, *room])

@@ -16,9 +16,10 @@ from gateway.redaction.patterns import GAP, canonical
 from gateway.redaction.plain import Plain
 from gateway.redaction.reading import Draft, read_context
 from gateway.redaction.rules import Compiled, ignore, linear_options
-from gateway.redaction.scanner import is_broken, same_sentence
 
 _WORD = re.compile(rb"\w+")
+_SENTENCE = re.compile(rb"[.!?][\"')]*\s+(?=[A-Z])")
+_BROKEN = re.compile(rb"\w{4}" + _SENTENCE.pattern)
 _BEFORE = 120
 _AFTER = 72
 
@@ -94,7 +95,7 @@ class Reference:
     def _best(
         self, cased: bytes, piece: bytes, start: int, beyond: tuple[int, Rule] | None = None
     ) -> tuple[int, int, Rule | None] | None:
-        if is_broken(cased, start, start + len(piece)):
+        if _BROKEN.search(cased, start, start + len(piece)):
             return None
         key = canonical(piece).decode()
         rules = self._compiled.terms.get(key, ())
@@ -117,7 +118,7 @@ class Reference:
         before = cased[max(0, start - _BEFORE) : start].rpartition(b"\x00")[2]
         after = cased[end : end + _AFTER].partition(b"\x00")[0]
         return all(self._stands(need, before, after) for need in rule.needs) and not (
-            rule.unless is not None and self._stands(rule.unless, before, same_sentence(after))
+            rule.unless is not None and self._stands(rule.unless, before, _SENTENCE.split(after)[0])
         )
 
     def _stands(self, around: Around, before: bytes, after: bytes) -> bool:

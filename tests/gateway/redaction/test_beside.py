@@ -12,14 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.redaction import machines
-from gateway.redaction.beside import Beside, Links
+from gateway.redaction.beside import AFTER, BEFORE, GOES_ON, HOLDS, WORDS, read
 from gateway.redaction.grammar import Unread, read_link
 from gateway.redaction.machines import Pattern, machine
 from gateway.redaction.reading import Draft, read_context
 from gateway.redaction.rules import ignore
-from gateway.redaction.scanner import AFTER, BEFORE
-from gateway.redaction.stepping import _LATE
-from gateway.redaction.tables import numbers
+from gateway.redaction.stepping import _LATE, Room, run_with
+from gateway.redaction.tables import Machine
 from tests.evaluate import ROOT, rules
 
 SOURCES = (
@@ -38,6 +37,26 @@ SOURCES = (
     "(?:abcdefg|abcdefh|bcd|cde|def|efg|fgh|ghi|hij|ijk) ?[ld]'?",
     r"[\w:\[ ]+\]|\(?\d+[.):]",
 )
+
+
+class Links:
+    """Sides, and what reads them; what lies beyond a text is nothing to it."""
+
+    def __init__(self, sides: Machine) -> None:
+        self.sides, self.room = sides, Room.of(sides)
+        self._table = run_with(self.sides, self.room)
+
+    def holds(self, text: bytes, side: int = 0) -> bool:
+        """Whether a side stands where a text ends, or begins."""
+        return self._read(text, side, wholly=False) == HOLDS
+
+    def goes_on(self, text: bytes) -> bool:
+        """Whether more text might make the first one stand there."""
+        return self._read(text, 0, wholly=True) == GOES_ON
+
+    def _read(self, text: bytes, side: int, *, wholly: bool) -> int:
+        data = np.frombuffer(b"he " + text + b" is", np.uint8)
+        return read(data, 3, 3 + len(text), side, wholly, WORDS, self._table)
 
 
 def links(*sources: str, before: bool) -> Links:
@@ -59,10 +78,10 @@ def test_reads_what_re2_reads(text: str, before: bool, joined: int) -> None:
     """Each side as RE2 would, whether its places are joined or stay alone."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(machines, "_MOST_JOINED", joined)
-        beside = Beside(links(*SOURCES, before=before), text.encode())
+        known = links(*SOURCES, before=before)
 
     for number, source in enumerate(SOURCES):
-        assert beside.holds(numbers([number])) is stands(source, text, before=before), source
+        assert known.holds(text.encode(), number) is stands(source, text, before=before), source
 
 
 def test_reads_the_shipped_links_as_re2_reads_them() -> None:
@@ -76,10 +95,9 @@ def test_reads_the_shipped_links_as_re2_reads_them() -> None:
         text = json.loads(line)["text"].encode("ascii", "replace")
         at = chance.randrange(len(text))
         stretches = {True: text[max(0, at - BEFORE) : at], False: text[at : at + AFTER]}
-        beside = {before: Beside(known, stretch) for before, stretch in stretches.items()}
         for number, (side, expression) in enumerate(zip(draft.sides, expressions, strict=True)):
             expected = expression.search(stretches[side.before]) is not None
-            assert beside[side.before].holds(numbers([number])) is expected, side.source[:80]
+            assert known.holds(stretches[side.before], number) is expected, side.source[:80]
             held += expected
     assert len(draft.sides) > 100
     assert held > 50
@@ -97,37 +115,28 @@ def test_every_beginning_of_a_match_goes_on(source: str, data: st.DataObject) ->
     for size in range(len(drawn) + 1):
         if stands(source, drawn[:size], before=False):
             break
-        assert Beside(known, drawn[:size].encode()).goes_on(numbers([0])) or not stands(source, drawn, before=False)
+        assert known.goes_on(drawn[:size].encode()) or not stands(source, drawn, before=False)
 
 
 def test_what_cannot_become_a_match_does_not_go_on() -> None:
     """Once no place is left, whatever comes."""
     known = links("he is", before=False)
 
-    assert Beside(known, b"").goes_on(numbers([0]))
-    assert Beside(known, b"he ").goes_on(numbers([0]))
-    assert not Beside(known, b"her").goes_on(numbers([0]))
-    assert Beside(known, b"he is").goes_on(numbers([0]))
-    assert not Beside(known, b"he is!").goes_on(numbers([0]))
-
-
-def test_any_of_several_is_enough_and_none_is_none() -> None:
-    """A link has several sides."""
-    beside = Beside(links("his ", "her ", before=True), b"with her ")
-
-    assert beside.holds(numbers([0, 1]))
-    assert not beside.holds(numbers([0]))
-    assert not beside.holds(numbers([]))
+    assert known.goes_on(b"")
+    assert known.goes_on(b"he ")
+    assert not known.goes_on(b"her")
+    assert known.goes_on(b"he is")
+    assert not known.goes_on(b"he is!")
 
 
 def test_time_begins_anew() -> None:
     """After very many characters, what was seen long ago is not taken for now."""
     known = links("he is", before=False)
-    known._room.clock[0] = _LATE + 1
-    known._room.seen[:] = np.arange(len(known._room.seen)) % 3
+    known.room.clock[0] = _LATE + 1
+    known.room.seen[:] = np.arange(len(known.room.seen)) % 3
 
-    assert Beside(known, b"he is").holds(numbers([0]))
-    assert known._room.clock[0] < 10
+    assert known.holds(b"he is")
+    assert known.room.clock[0] < 10
 
 
 @pytest.mark.parametrize("name", ["_PLACE_BITS", "CLASS_BITS"])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gateway.redaction import native
+from gateway.redaction.home import code
 
 
 @pytest.fixture
@@ -30,8 +31,19 @@ def told() -> str:
 def test_it_is_kept_in_the_home(home: Path) -> None:
     """Beside what was made of the rules, for this user alone."""
     assert native._place() is None
-    assert told() == str(home / "native")
+    assert told() == str(home / "native" / code())
     assert (home / "native").stat().st_mode & 0o077 == 0
+
+
+def test_each_state_of_the_code_has_its_own(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """Machine code holds a part of other files, at which Numba does not look; of old ones only a few stay."""
+    for number in range(native._MOST + 3):
+        monkeypatch.setattr(native, "code", lambda number=number: f"{number:064}")
+        assert native._place() is None
+        os.utime(home / "native" / f"{number:064}", (number, number))
+
+    assert told() == str(home / "native" / f"{number:064}")
+    assert len(list((home / "native").iterdir())) == native._MOST
 
 
 def test_without_a_home_it_is_where_numba_says(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
@@ -48,8 +60,8 @@ def test_a_home_that_can_only_be_read_is_copied(monkeypatch: pytest.MonkeyPatch,
     assert native._place() is None
     assert told() == ""
 
-    (home / "native").mkdir()
-    (home / "native" / "walk.nbi").write_bytes(b"code")
+    (home / "native" / code()).mkdir(parents=True)
+    (home / "native" / code() / "walk.nbi").write_bytes(b"code")
     copy = native._place()
     assert copy is not None
     assert told() == copy.name
