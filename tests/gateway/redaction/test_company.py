@@ -80,6 +80,7 @@ def automaton(*sources: str) -> Automaton:
     [
         ("zebra (?:\\w+ ){0,3}quagga", "a zebra or a quagga", "a zebra or a small herd of quagga"),
         ("quagga (?:\\w+ ){0,3}zebra", "quagga or a zebra", "zebra then came quagga"),
+        ("zoo (?:\\w+ ){0,3}zebra", "the zoo has a zebra", "a zebra of the zoo"),
         ("zebra of quagga", "zebra of quagga", "zebra of horse"),
         ("on zebra", "he is on zebra", "he is off zebra"),
         ("(?:quagga|okapi) (?:\\w+ ){0,2}zebra", "an okapi, no zebra", "giraffe and zebra"),
