@@ -90,7 +90,7 @@ def test_an_anchor_is_gone_on_from_in_company_only(source: str, near: str, apart
     """The other words of the phrase stand where they may, or nothing is walked."""
     heard = automaton(source)
 
-    assert noticed(heard, near) == 1
+    assert noticed(heard, near) > 0
     assert noticed(heard, apart) == 0
 
 
