@@ -89,38 +89,37 @@ def _met(
 
     Of a place where a way comes back to itself nothing is known yet: the word will do, and any word tells nothing.
     """
-    atoms: set[int] = set()
-    within = 0
+    own: set[int] = set()
+    several: list[Company | None] = []
     for atom, targets in steps:
         for target in targets:
             beyond = found.get(target)
             if beyond is not None and (atom == ANY or beyond.often < often.get(atom, _SELDOM)):
-                atoms |= beyond.atoms
-                within = max(within, beyond.within + 1)
+                several.append(beyond._replace(within=beyond.within + 1))
             elif atom == ANY:
                 return None
             else:
-                atoms.add(atom)
-                within = max(within, 1)
-    return _company(frozenset(atoms), within, often)
+                own.add(atom)
+    if own:
+        several.append(_company(frozenset(own), 1, often))
+    return of_all(several, often)
 
 
-def _company(atoms: frozenset[int], within: int, often: Mapping[int, float]) -> Company | None:
-    """One of these; None if that tells nothing."""
-    said = sum([max(often.get(atom, 0.0), _SELDOM) for atom in atoms])
-    return Company(atoms, within, said) if within <= _FAR and said * within < _OFTEN else None
+def of_all(several: Sequence[Company | None], often: Mapping[int, float]) -> Company | None:
+    """The company that is met where one of several is; None if one is not known, or if that tells nothing."""
+    known = [one for one in several if one is not None]
+    if len(known) < len(several):
+        return None
+    if len(known) == 1:
+        found = known[0]
+    else:
+        atoms = frozenset[int]().union(*[one.atoms for one in known])
+        found = _company(atoms, max([one.within for one in known], default=0), often)
+    return found if found.within <= _FAR and found.often * found.within < _OFTEN else None
 
 
-def of_all(several: Iterable[Company | None], often: Mapping[int, float]) -> Company | None:
-    """What company is met on all ways from several places."""
-    atoms: frozenset[int] = frozenset()
-    within = 0
-    for one in several:
-        if one is None:
-            return None
-        atoms |= one.atoms
-        within = max(within, one.within)
-    return _company(atoms, within, often)
+def _company(atoms: frozenset[int], within: int, often: Mapping[int, float]) -> Company:
+    return Company(atoms, within, sum([max(often.get(atom, 0.0), _SELDOM) for atom in atoms]))
 
 
 def notices(anchors: Sequence[Anchor], often: Mapping[int, float], atoms: int) -> Notices:
