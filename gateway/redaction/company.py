@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from gateway.redaction.phrases import ANY
-from gateway.redaction.tables import MIX, SIZE, WITHIN, Notices, Signs, numbers
+from gateway.redaction.tables import BITS, MIX, NUMBER, SIZE, WITHIN, Notices, Signs, numbers
 
 _FAR = 16
 """Words."""
@@ -23,8 +23,8 @@ _OFTEN = 0.5
 """How many of its words are met by chance, at most: what stands near anywhere tells nothing."""
 _NOTICED, _GONE_TO = 100, 20
 """What it costs to go on from an anchor, and to each place, where it costs 1 to ask whether a word is of a company."""
-_BITS = 16
-"""For each atom of a company."""
+_ROOM = 16
+"""Bits for each atom of a company."""
 
 Steps: TypeAlias = "Callable[[int], Iterable[tuple[int, Iterable[int]]]]"
 """By place, the atoms of the words that lead on from there, each with the places where they lead."""
@@ -179,8 +179,8 @@ class _Numbered:
 def _held(atoms: Collection[int]) -> Signs:
     """The bits of a company in `Notices.companies`."""
     mixed = np.array(sorted(atoms), np.uint64) * np.uint64(MIX)
-    found = np.zeros(1 << (_BITS * len(mixed) // 64).bit_length(), np.uint64)
-    at = (mixed >> np.uint64(24) & np.uint64(len(found) - 1)).astype(np.int64)
-    for shift in (46, 52, 58):
+    found = np.zeros(1 << (_ROOM * len(mixed) // 64).bit_length(), np.uint64)
+    at = (mixed >> np.uint64(NUMBER) & np.uint64(len(found) - 1)).astype(np.int64)
+    for shift in BITS:
         np.bitwise_or.at(found, at, np.uint64(1) << (mixed >> np.uint64(shift) & np.uint64(63)))
     return found

@@ -266,6 +266,8 @@ USUAL = 32
 NOTICE = 8
 WITHIN, SIZE = 5, 9
 MIX = 0x9E3779B97F4A7C15
+NUMBER, BITS = 24, (46, 52, 58)
+"""How far an atom times `MIX` is shifted to say which of a company's numbers is its own, and its three bits there."""
 _SIZE = struct.Struct(">Q")
 _ALIGNED = 8
 _KINDS = ["i4"] * 21 + ["u8"] + ["i4"] * 2 + ["u1"] * 2 + ["i4"] * 5 + 2 * (["i4"] * 8 + ["u1"])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gateway.redaction.native import Addresses, native, whole
 from gateway.redaction.phrases import ANY
 from gateway.redaction.tables import Bytes, Graph, Lists, Numbers, Vocabulary, numbers, signs
-from gateway.redaction.walk import Words, bit_of, mixed, put, run_of, sort, sought, taken
+from gateway.redaction.walk import Words, bit_of, mixed, put, run_of, sought, taken
 from gateway.redaction.wordforms import WordForms, borne
 
 _T = TypeVar("_T", bound=np.generic)
@@ -27,6 +27,7 @@ _MOST_FURTHER = 256
 _ROOM = 4_096
 _FREE = 3
 _LATELY = 1 << 13
+_SORTED_ONE_BY_ONE = 12
 
 
 def vocabulary(bearing: Mapping[bytes, tuple[int, ...]], forms: WordForms, often: Mapping[str, float]) -> Vocabulary:
@@ -206,9 +207,41 @@ def learn(
 
 
 @native
+def _sift(atoms: Numbers, at: int, end: int) -> None:
+    """Let an atom sink in a heap until none below it is greater."""
+    while 2 * at + 1 < end:
+        child = 2 * at + 1
+        if child + 1 < end and atoms[child] < atoms[child + 1]:
+            child += 1
+        if atoms[at] >= atoms[child]:
+            break
+        atoms[at], atoms[child] = atoms[child], atoms[at]
+        at = child
+
+
+@native
+def _sort(atoms: Numbers, count: int) -> None:
+    """Put the first numbers in order: many by a heapsort, since it needs no memory, and no text makes it slow."""
+    if count <= _SORTED_ONE_BY_ONE:
+        for end in range(1, count):
+            atom = atoms[end]
+            at = end
+            while at > 0 and atoms[at - 1] > atom:
+                atoms[at] = atoms[at - 1]
+                at -= 1
+            atoms[at] = atom
+        return
+    for at in range(count // 2 - 1, -1, -1):
+        _sift(atoms, at, count)
+    for end in range(count - 1, 0, -1):
+        atoms[0], atoms[end] = atoms[end], atoms[0]
+        _sift(atoms, 0, end)
+
+
+@native
 def _of_atoms(found: Numbers, count: int, kinds: Bytes, words: Words) -> int:
     """The symbol of words that bear these atoms, a new one if need be; -1 if there is no room for it."""
-    sort(found, count)
+    _sort(found, count)
     last = count - 1
     slot = mixed(found, count) % len(words.sets)
     while words.sets[slot]:

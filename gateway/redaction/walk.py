@@ -26,7 +26,7 @@ from gateway.redaction.native import (
     whole,
 )
 from gateway.redaction.phrases import ANY
-from gateway.redaction.tables import MIX, SIZE, USUAL, WITHIN, Bytes, Longs, Numbers, Signs
+from gateway.redaction.tables import BITS, MIX, NUMBER, SIZE, USUAL, WITHIN, Bytes, Longs, Numbers, Signs
 
 
 class Words(NamedTuple):
@@ -127,7 +127,6 @@ class Stands(NamedTuple):
 
 _LED, _FARTHER, _OPENED = range(1, 4)
 """What is asked of two numbers."""
-_SORTED_ONE_BY_ONE = 12
 _FEW = 16
 """Letters of a word that has a place in `Words.lately`, at most."""
 _LOWEST = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
@@ -453,38 +452,6 @@ def _answered(one: int, other: int, last: int, answer: int, stands: Stands) -> i
 
 
 @native
-def _sift(places: Numbers, at: int, end: int) -> None:
-    """Let a place sink in a heap until none below it is greater."""
-    while 2 * at + 1 < end:
-        child = 2 * at + 1
-        if child + 1 < end and places[child] < places[child + 1]:
-            child += 1
-        if places[at] >= places[child]:
-            break
-        places[at], places[child] = places[child], places[at]
-        at = child
-
-
-@native
-def sort(places: Numbers, count: int) -> None:
-    """Put the first numbers in order: many by a heapsort, since it needs no memory, and no text makes it slow."""
-    if count <= _SORTED_ONE_BY_ONE:
-        for end in range(1, count):
-            place = places[end]
-            at = end
-            while at > 0 and places[at - 1] > place:
-                places[at] = places[at - 1]
-                at -= 1
-            places[at] = place
-        return
-    for at in range(count // 2 - 1, -1, -1):
-        _sift(places, at, count)
-    for end in range(count - 1, 0, -1):
-        places[0], places[end] = places[end], places[0]
-        _sift(places, 0, end)
-
-
-@native
 def mixed(numbers: Numbers, count: int) -> int:
     """A hash of the first numbers, 32 bits."""
     found = np.uint32(2166136261)
@@ -621,8 +588,12 @@ def _near(company: int, symbols: Numbers, at: int, step: int, ways: Ways, words:
         low, high = run_of(words.mate_starts, symbols[at])
         for one in range(low, high):
             mixed = np.uint64(words.mates[one]) * np.uint64(MIX)
-            bits = _bit(mixed >> np.uint64(46)) | _bit(mixed >> np.uint64(52)) | _bit(mixed >> np.uint64(58))
-            if bits & ~ways.companies[start + (np.int64(mixed >> np.uint64(24)) & last)] == 0:
+            bits = (
+                _bit(mixed >> np.uint64(BITS[0]))
+                | _bit(mixed >> np.uint64(BITS[1]))
+                | _bit(mixed >> np.uint64(BITS[2]))
+            )
+            if bits & ~ways.companies[start + (np.int64(mixed >> np.uint64(NUMBER)) & last)] == 0:
                 return True
     return False
 
