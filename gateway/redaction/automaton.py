@@ -12,12 +12,12 @@ from gateway.redaction.native import Addresses
 from gateway.redaction.patterns import GAP_CHARACTERS
 from gateway.redaction.tables import NOTICE, Graph, Longs, Numbers
 from gateway.redaction.vocabulary import Known
-from gateway.redaction.walk import BEHIND, Room, Stands, Ways, Words, cut, given, hear, notice, under_way
+from gateway.redaction.walk import BEHIND, Room, Stands, Ways, Words, cut, given, hear, meet, notice, under_way
 
 MOST = 192
 """Characters of a candidate at most, but for the word that it ends with. What reads on for longer is none."""
 _WORD, _MARK = 1, 2
-_ROWS = 1_024
+_ROWS = 1 << 13
 _LATE = 1 << 29
 _STANDS = 1 << 14
 _PLACES, _ENDS = 16, 2  # of a stand, on average
@@ -42,6 +42,7 @@ class Automaton:
             *graph.anchors[1:],
             notices.starts,
             notices.rows.reshape(-1, NOTICE),
+            notices.beside,
             notices.anchors,
             notices.companies,
             *graph.opening,
@@ -51,6 +52,7 @@ class Automaton:
         self._room = Room(*(np.zeros(size, np.int32) for size in sizes))
         self._stands = _stands(_STANDS)
         self._noticed = np.zeros((_ROWS, 2), np.int32)
+        self._met = np.zeros((_ROWS, 2), np.int64)
         self._rows = np.zeros((_ROWS, 3), np.int32)
         self.known = Known(graph)
         self._words: Words | None = None
@@ -74,9 +76,7 @@ class Automaton:
 
     def phrases(self, symbols: Numbers) -> Longs:
         """The keys of all phrases, in order, some of them more than once; see `choosing.FIRST`."""
-        while (count := notice(symbols, self._noticed, self._given())) > len(self._noticed):
-            self._noticed = np.zeros((2 * count, 2), np.int32)
-        noticed = self._noticed[:count]
+        noticed = self.noticed(symbols)
         while True:
             so_far = np.zeros(2, np.int32)
             at = -1
@@ -90,6 +90,15 @@ class Automaton:
         keys: Longs = self._rows[:total] @ _KEY
         keys.sort()
         return keys
+
+    def noticed(self, symbols: Numbers) -> Numbers:
+        """Where to go on from, see `walk.notice`; until the next text is asked for."""
+        starts = np.empty(len(symbols) + 1, np.int32)
+        while (count := meet(symbols, starts, self._met, self._given())) > len(self._met):
+            self._met = np.zeros((2 * count, 2), np.int64)
+        while (count := notice(symbols, starts, self._met, self._noticed, self._given())) > len(self._noticed):
+            self._noticed = np.zeros((2 * count, 2), np.int32)
+        return self._noticed[:count]
 
     def under_way(self, symbols: Numbers, low: int, piece: bytes) -> NDArray[np.int64]:
         """The words from `low` on with which something may begin that a text leaves open which ends with a piece."""

@@ -138,11 +138,11 @@ def notices(anchors: Sequence[Anchor], often: Mapping[int, float], atoms: int) -
     keys = sorted(groups)
     several = [groups[key] for key in keys]
     starts = numbers(np.cumsum([0, *map(len, several)]))
-    halves = np.array([key[4:] for key in keys], np.uint64).reshape(-1, 2).view(np.int32)
-    table = np.column_stack([np.array([key[1:4] for key in keys], np.int32).reshape(-1, 3), starts[:-1], halves])
+    table = np.column_stack([np.array([key[1:4] for key in keys], np.int32).reshape(-1, 3), starts[:-1]])
     return Notices(
         starts=numbers(np.searchsorted([key[0] for key in keys], np.arange(atoms + 1))),
-        rows=numbers(np.append(table.ravel(), [0, 0, 0, starts[-1], 0, 0, 0, 0])),
+        rows=numbers(np.append(table.ravel(), [0, 0, 0, starts[-1]])),
+        beside=np.array([key[4:] for key in keys], np.uint64).ravel(),
         anchors=numbers([number for some in several for number in some]),
         companies=np.concatenate(numbered.held),
         mates=numbers(sorted(frozenset[int]().union(*numbered.known))),

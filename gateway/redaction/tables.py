@@ -116,9 +116,9 @@ class Notices(NamedTuple):
     """The anchors by atom, in one row those at which all that is beside them is the same.
 
     The rows of atom a are rows[starts[a]:starts[a + 1]], each of `NOTICE` numbers: the company behind which one comes
-    to the anchors, and that which is met beyond them (0: none is known); whether phrases begin with them; where the
-    row's numbers begin in `anchors`, of anchors, if so, or else of the places before them; then, in halves, the signs
-    of what may stand right before and right after them.
+    to the anchors, and that which is met beyond them (0: none is known); whether phrases begin with them; and where the
+    row's numbers begin in `anchors`, of anchors, if so, or else of the places before them. Of row r beside[2 * r] and
+    the next are the signs of what may stand right before and right after them.
 
     A company is one number: within how many words it stands, in the last `WITHIN` bits; then, up to bit `SIZE`, of how
     many numbers in `companies` its own are, the exponent of a power of two; then where these begin. There an atom has
@@ -127,6 +127,7 @@ class Notices(NamedTuple):
 
     starts: Numbers
     rows: Numbers
+    beside: Signs
     anchors: Numbers
     companies: Signs
     mates: Numbers
@@ -241,7 +242,14 @@ def unpacked(data: memoryview | bytes) -> Graph:
         ways=table(),
         anchors=table(),
         opening=lists(),
-        notices=Notices(next(columns), next(columns), next(columns), next(columns).view(np.uint64), next(columns)),
+        notices=Notices(
+            starts=next(columns),
+            rows=next(columns),
+            beside=next(columns).view(np.uint64),
+            anchors=next(columns),
+            companies=next(columns).view(np.uint64),
+            mates=next(columns),
+        ),
         heads=next(columns),
         sieves=next(columns).view(np.uint8),
         vocabulary=Vocabulary(next(columns).view(np.uint8), next(columns), next(columns), next(columns), lists()),
@@ -263,11 +271,11 @@ def arrays(graph: Graph) -> Iterable[Numbers | Bytes | Signs]:
 
 USUAL = 32
 """So many atoms come first, in order of how often they are borne."""
-NOTICE = 8
+NOTICE = 4
 WITHIN, SIZE = 5, 9
 MIX = 0x9E3779B97F4A7C15
 NUMBER, BITS = 24, (46, 52, 58)
 """How far an atom times `MIX` is shifted to say which of a company's numbers is its own, and its three bits there."""
 _SIZE = struct.Struct(">Q")
 _ALIGNED = 8
-_KINDS = ["i4"] * 21 + ["u8"] + ["i4"] * 2 + ["u1"] * 2 + ["i4"] * 5 + 2 * (["i4"] * 8 + ["u1"])
+_KINDS = ["i4"] * 20 + ["u8", "i4", "u8"] + ["i4"] * 2 + ["u1"] * 2 + ["i4"] * 5 + 2 * (["i4"] * 8 + ["u1"])

@@ -85,8 +85,9 @@ class Ways(NamedTuple):
     anchor_offsets: Numbers
     anchor_targets: Numbers
     notice_starts: Numbers
-    """`Notices`, like the next three."""
+    """`Notices`, like the next four."""
     notices: Numbers
+    beside: Signs
     noticed: Numbers
     companies: Signs
     opening_starts: Numbers
@@ -228,26 +229,27 @@ def taken(table: Addresses) -> tuple[Words, Ways, Room, Stands]:
             counts_at(table, 29),
             counts_at(table, 30),
             rows_at(table, 31),
-            counts_at(table, 32),
-            signs_at(table, 33),
-            counts_at(table, 34),
+            signs_at(table, 32),
+            counts_at(table, 33),
+            signs_at(table, 34),
             counts_at(table, 35),
-            bytes_at(table, 36),
+            counts_at(table, 36),
+            bytes_at(table, 37),
         ),
         Room(
-            counts_at(table, 37),
             counts_at(table, 38),
             counts_at(table, 39),
             counts_at(table, 40),
             counts_at(table, 41),
+            counts_at(table, 42),
         ),
         Stands(
-            counts_at(table, 42),
             counts_at(table, 43),
-            rows_at(table, 44),
-            counts_at(table, 45),
-            rows_at(table, 46),
-            counts_at(table, 47),
+            counts_at(table, 44),
+            rows_at(table, 45),
+            counts_at(table, 46),
+            rows_at(table, 47),
+            counts_at(table, 48),
         ),
     )
 
@@ -572,30 +574,35 @@ def _opened(symbol: int, table: Addresses) -> int:
 
 
 @native
-def _near(company: int, symbols: Numbers, at: int, step: int, ways: Ways, words: Words) -> bool:
-    """Whether a company, see `tables.Notices`, stands on one side of a word; whoever has none needs none.
+def meet(symbols: Numbers, starts: Numbers, met: Longs, table: Addresses) -> int:
+    """Say what may be of a company in a text: of word w it is met[starts[w]:starts[w + 1]], see `tables.Notices`.
 
-    Of some it is said that do not.
+    Args:
+        symbols: the words.
+        starts: is given one number more than there are words.
+        met: is given, of each, what says where it is in a company, and its bits there.
+        table: see `given`.
+
+    Returns:
+        How many they are; where there are more than it has room for, the rest is not in it.
     """
-    if company == 0:
-        return True
-    start = whole(company >> SIZE)
-    last = (1 << (company >> WITHIN & (1 << SIZE - WITHIN) - 1)) - 1
-    for _word in range(company & (1 << WITHIN) - 1):
-        at += step
-        if not 0 <= at < len(symbols):
-            return False
+    words, _ways, _room, _stands = taken(table)
+    count = 0
+    for at in range(len(symbols)):
+        starts[at] = count
         low, high = run_of(words.mate_starts, symbols[at])
         for one in range(low, high):
-            mixed = np.uint64(words.mates[one]) * np.uint64(MIX)
-            bits = (
-                _bit(mixed >> np.uint64(BITS[0]))
-                | _bit(mixed >> np.uint64(BITS[1]))
-                | _bit(mixed >> np.uint64(BITS[2]))
-            )
-            if bits & ~ways.companies[start + (np.int64(mixed >> np.uint64(NUMBER)) & last)] == 0:
-                return True
-    return False
+            if count < len(met):
+                mixed = np.uint64(words.mates[one]) * np.uint64(MIX)
+                met[count, 0] = np.int64(mixed >> np.uint64(NUMBER))
+                met[count, 1] = np.int64(
+                    _bit(mixed >> np.uint64(BITS[0]))
+                    | _bit(mixed >> np.uint64(BITS[1]))
+                    | _bit(mixed >> np.uint64(BITS[2]))
+                )
+            count += 1
+    starts[len(symbols)] = count
+    return count
 
 
 @native
@@ -605,15 +612,21 @@ def _bit(number: np.uint64) -> np.uint64:
 
 
 @native
-def notice(symbols: Numbers, noticed: Numbers, table: Addresses) -> int:
+def notice(symbols: Numbers, starts: Numbers, met: Longs, noticed: Numbers, table: Addresses) -> int:
     """Say where anchors stand that have all beside them that they need: (word, row of `Notices`) a row of `noticed`.
 
+    Args:
+        symbols: the words.
+        starts, met: see `meet`.
+        noticed: is given the rows.
+        table: see `given`.
+
     Returns:
-        How many they are; where there are more than it has room for, the rest is not in it.
+        How many they are. Where that is more than it has room for, so much room is needed at least.
     """
     words, ways, _room, _stands = taken(table)
     size = len(symbols)
-    count = 0
+    sure = count = 0
     for at in range(size):
         low, high = run_of(words.heard_starts, symbols[at])
         if low == high:
@@ -622,18 +635,51 @@ def notice(symbols: Numbers, noticed: Numbers, table: Addresses) -> int:
         after = words.signs[symbols[at + 1] if at + 1 < size else 0] | _ANYBODY
         for one in range(low, high):
             begin, over = run_of(ways.notice_starts, words.heard[one])
-            for row in range(begin, over):
-                if (
-                    (_sign(ways.notices[row, 4], ways.notices[row, 5]) & before != 0)
-                    & (_sign(ways.notices[row, 6], ways.notices[row, 7]) & after != 0)
-                    and _near(ways.notices[row, 1], symbols, at, 1, ways, words)
-                    and _near(ways.notices[row, 0], symbols, at, -1, ways, words)
-                ):
-                    if count < len(noticed):
-                        noticed[count, 0] = at
-                        noticed[count, 1] = row
-                    count += 1
+            if count + over - begin > len(noticed):
+                sure = count = _in_company(noticed, sure, count, starts, met, ways)
+                if count + over - begin > len(noticed):
+                    return count + over - begin
+            for row in range(begin, over):  # which pass is by chance: they are put there in any case
+                noticed[count, 0] = at
+                noticed[count, 1] = row
+                count += (ways.beside[2 * row] & before != 0) & (ways.beside[2 * row + 1] & after != 0)
+    return _in_company(noticed, sure, count, starts, met, ways)
+
+
+@native
+def _in_company(noticed: Numbers, low: int, high: int, starts: Numbers, met: Longs, ways: Ways) -> int:
+    """Leave of noticed[low:high] those anchors near which their companies stand; where these end."""
+    size = len(starts) - 1
+    count = low
+    for number in range(low, high):
+        at, row = whole(noticed[number, 0]), whole(noticed[number, 1])
+        ahead, behind = whole(ways.notices[row, 1]), whole(ways.notices[row, 0])
+        if _is_met(ahead, starts[at + 1], starts[min(at + 1 + _within(ahead), size)], met, ways) and _is_met(
+            behind, starts[max(at - _within(behind), 0)], starts[at], met, ways
+        ):
+            noticed[count, 0] = at
+            noticed[count, 1] = row
+            count += 1
     return count
+
+
+@native
+def _within(company: int) -> int:
+    """Within how many words a company stands."""
+    return company & (1 << WITHIN) - 1
+
+
+@native
+def _is_met(company: int, low: int, high: int, met: Longs, ways: Ways) -> bool:
+    """Whether one of met[low:high] is of a company; whoever has none needs none. Of some it is said that are not."""
+    if company == 0:
+        return True
+    start = company >> SIZE
+    last = (1 << (company >> WITHIN & (1 << SIZE - WITHIN) - 1)) - 1
+    for one in range(low, high):
+        if np.uint64(met[one, 1]) & ~ways.companies[start + (met[one, 0] & last)] == 0:
+            return True
+    return False
 
 
 @native
@@ -711,7 +757,7 @@ def _farther(stand: int, symbol: int, table: Addresses) -> int:
 
 
 @native
-def _within(
+def _led_within(
     symbol: int,
     here: Numbers,
     count: int,
@@ -812,7 +858,7 @@ def _approach(stand: int, symbols: Numbers, at: int, depth: int, table: Addresse
             here[count] = stands.places[number]
             count += 1
     for step in range(depth - 1, -1, -1):
-        count = _within(symbols[at - step - 1], here, count, room.depths[step], there, room, ways, words, stands)
+        count = _led_within(symbols[at - step - 1], here, count, room.depths[step], there, room, ways, words, stands)
         here, there = there, here
     count = _behind(symbols[at], here, count, there, room, ways, words)
     return _kept(there, count, table)

@@ -14,7 +14,6 @@ from gateway.redaction.choosing import LAST
 from gateway.redaction.company import Company, companies
 from gateway.redaction.grammar import read
 from gateway.redaction.phrases import ANY, Phrases
-from gateway.redaction.walk import notice
 
 USUAL, SELDOM, RARE, OTHER, EVERYWHERE = range(1, 6)
 OFTEN = {ANY: float("inf"), USUAL: 0.02, SELDOM: 1e-4, RARE: 1e-6, OTHER: 1e-6, EVERYWHERE: 0.6}
@@ -64,7 +63,7 @@ def test_no_company_where_none_need_be_met(steps: dict[int, dict[int, list[int]]
 def noticed(heard: Automaton, text: str) -> int:
     """How many anchors of a text are gone on from."""
     symbols = heard.hear(text.encode())._symbols.astype(np.int32)
-    return notice(symbols, np.zeros((1_000, 2), np.int32), heard._given())
+    return len(heard.noticed(symbols))
 
 
 def automaton(*sources: str) -> Automaton:
