@@ -50,7 +50,7 @@ class Automaton:
         )
         sizes = (places, places, MOST + 2, places, 1)
         self._room = Room(*(np.zeros(size, np.int32) for size in sizes))
-        self._stands = _stands(_STANDS)
+        self._stands = _stands(_STANDS, len(self._ways.notices))
         self._noticed = np.zeros((_ROWS, 2), np.int32)
         self._met = np.zeros((_ROWS, 2), np.int64)
         self._rows = np.zeros((_ROWS, 3), np.int32)
@@ -112,7 +112,7 @@ class Automaton:
 
     def _forget(self, more: bool = False) -> None:
         """Nothing is remembered of where words led; there is room for more of it, if need be."""
-        self._stands = _stands(len(self._stands.bounds) * (1 + more))
+        self._stands = _stands(len(self._stands.bounds) * (1 + more), len(self._stands.noticed))
         self._words = None
 
     def _given(self) -> Addresses:
@@ -124,14 +124,16 @@ class Automaton:
         return self._table
 
 
-def _stands(size: int) -> Stands:
-    """Room for so many stands; there is only the one that is nowhere."""
+def _stands(size: int, rows: int) -> Stands:
+    """Room for so many stands, and rows of `Notices`; there is only the one that is nowhere."""
     return Stands(
         places=np.zeros(_PLACES * size, np.int32),
         ends=np.zeros(_ENDS * size, np.int32),
-        bounds=np.zeros((size, 3), np.int32),
+        bounds=np.zeros((size, 4), np.int32),
         slots=np.zeros(_FREE * size, np.int32),
         asked=np.zeros((_ASKED, 4), np.int32),
+        signs=np.zeros(size, np.uint64),
+        noticed=np.zeros(rows, np.int32),
         total=np.ones(1, np.int32),
     )
 

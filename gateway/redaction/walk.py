@@ -113,9 +113,11 @@ class Stands(NamedTuple):
     """Sets of places at which walks stood, each kept once as a *stand*, and where words led; all in bounded room.
 
     Of stand s, places[bounds[s, 0]:bounds[s + 1, 0]] are its places, and ends[bounds[s, 1]:bounds[s + 1, 1]]
-    the phrases that end there; bounds[s, 2] is 1 if phrases begin at one of them. Stand 0 is nowhere. A stand is found
+    the phrases that end there; bounds[s, 2] is 1 if phrases begin at one of them, and bounds[s, 3] the stand to which
+    any word leads, plus one, if it is known; signs[s] is the sign of all edges. Stand 0 is nowhere. A stand is found
     by its hash as words are, in `slots`. A row of `asked` is the question that was asked last of those which have their
-    place there, three numbers, and its answer. `total` is how many stands there are.
+    place there, three numbers, and its answer. `noticed` is, by row of `Notices`, the stand where those phrases are;
+    0 if that is not known. `total` is how many stands there are.
     """
 
     places: Numbers
@@ -123,6 +125,8 @@ class Stands(NamedTuple):
     bounds: Numbers
     slots: Numbers
     asked: Numbers
+    signs: Signs
+    noticed: Numbers
     total: Numbers
 
 
@@ -249,7 +253,9 @@ def taken(table: Addresses) -> tuple[Words, Ways, Room, Stands]:
             rows_at(table, 45),
             counts_at(table, 46),
             rows_at(table, 47),
-            counts_at(table, 48),
+            signs_at(table, 48),
+            counts_at(table, 49),
+            counts_at(table, 50),
         ),
     )
 
@@ -486,10 +492,12 @@ def _kept(places: Numbers, count: int, table: Addresses) -> int:
     if stand + 2 > len(stands.bounds) or first + count > len(stands.places):
         return _FULL
     begins = 0
+    sign = np.uint64(0)
     for number in range(count):
         place = places[number]
         stands.places[first + number] = place
         begins |= ways.heads[place, 5] & 1
+        sign |= _sign(ways.heads[place, 6], ways.heads[place, 7])
         low, high = _run_at(ways.heads, place, 1)
         for at in range(low, high):
             if end == len(stands.ends):
@@ -499,6 +507,7 @@ def _kept(places: Numbers, count: int, table: Addresses) -> int:
     stands.bounds[stand + 1, 0] = first + count
     stands.bounds[stand + 1, 1] = end
     stands.bounds[stand, 2] = begins
+    stands.signs[stand] = sign
     stands.slots[slot] = stand
     stands.total[0] = stand + 1
     return int(stand)
@@ -513,11 +522,12 @@ def _passes(sieve: int, atom: int, ways: Ways) -> bool:
 
 
 @native
-def _step(symbol: int, here: Numbers, low: int, high: int, there: Numbers, room: Room, ways: Ways, words: Words) -> int:
-    """Go on from here[low:high] by a word; how many places there are then."""
+def _step(
+    sign: np.uint64, symbol: int, here: Numbers, low: int, high: int, there: Numbers, room: Room, ways: Ways, words: Words
+) -> int:
+    """Go on from here[low:high] by a word that has a sign; how many places there are then."""
     room.clock[0] += 1
     now = room.clock[0]
-    sign = words.signs[symbol]
     found = 0
     for number in range(low, high):
         place = here[number]
@@ -549,12 +559,30 @@ def _step(symbol: int, here: Numbers, low: int, high: int, there: Numbers, room:
 def _led(stand: int, symbol: int, table: Addresses) -> int:
     """Where one stands who goes on by a word."""
     words, ways, room, stands = taken(table)
+    held = stands.signs[stand] & words.signs[symbol]
+    if held & ~_ANYBODY == 0:
+        return _led_by_any(stand, table) if held else 0
     known = _recalled(stand, symbol, _LED, stands)
     if known >= 0:
         return known
     low, high = _run_at(stands.bounds, stand, 0)
-    count = _step(symbol, stands.places, low, high, room.there, room, ways, words)
+    count = _step(words.signs[symbol], symbol, stands.places, low, high, room.there, room, ways, words)
     return _answered(stand, symbol, _LED, _kept(room.there, count, table), stands)
+
+
+@native
+def _led_by_any(stand: int, table: Addresses) -> int:
+    """Where one stands who goes on by a word that has nothing by which one goes on but that it is one."""
+    words, ways, room, stands = taken(table)
+    known = whole(stands.bounds[stand, 3])
+    if known:
+        return known - 1
+    low, high = _run_at(stands.bounds, stand, 0)
+    count = _step(_ANYBODY, 0, stands.places, low, high, room.there, room, ways, words)
+    led = _kept(room.there, count, table)
+    if led != _FULL:
+        stands.bounds[stand, 3] = led + 1
+    return led
 
 
 @native
@@ -683,33 +711,28 @@ def _is_met(company: int, low: int, high: int, met: Longs, ways: Ways) -> bool:
 
 
 @native
-def _noticed(noticed: Numbers, low: int, high: int, begins: int, table: Addresses) -> int:
-    """Where phrases stand that are noticed at a word: behind it, if they begin with it, or else before it.
-
-    Args:
-        noticed: its rows from `low` to `high` are the word's.
-        low, high: see there.
-        begins: 1 for the phrases that begin with the word, 0 for the others.
-        table: see `given`.
-    """
-    _words, ways, room, _stands = taken(table)
+def _noticed(row: int, table: Addresses) -> int:
+    """Where phrases stand that are noticed, by row of `Notices`: behind the word, if they begin with it; or before it."""
+    _words, ways, room, stands = taken(table)
+    known = whole(stands.noticed[row])
+    if known:
+        return known
     room.clock[0] += 1
     now = room.clock[0]
     count = 0
-    for number in range(low, high):
-        row = noticed[number, 1]
-        if ways.notices[row, 2] != begins:
-            continue
-        begin, over = _run_at(ways.notices, row, 3)
-        for at in range(begin, over):
-            anchor = ways.noticed[at]
-            if begins:
-                count = _lead(anchor, ways.anchor_offsets, ways.anchor_targets, room.there, count, now, room, ways)
-            elif room.seen[anchor] != now:
-                room.seen[anchor] = now
-                room.there[count] = anchor
-                count += 1
-    return _kept(room.there, count, table)
+    begin, over = _run_at(ways.notices, row, 3)
+    for at in range(begin, over):
+        anchor = ways.noticed[at]
+        if ways.notices[row, 2]:
+            count = _lead(anchor, ways.anchor_offsets, ways.anchor_targets, room.there, count, now, room, ways)
+        elif room.seen[anchor] != now:
+            room.seen[anchor] = now
+            room.there[count] = anchor
+            count += 1
+    stand = _kept(room.there, count, table)
+    if stand != _FULL:
+        stands.noticed[row] = stand
+    return stand
 
 
 @native
@@ -879,30 +902,29 @@ def hear(symbols: Numbers, noticed: Numbers, found: Numbers, so_far: Numbers, mo
     Returns:
         Whether it came to the end; else there is no room for one stand more.
     """
-    _words, _ways, room, stands = taken(table)
-    row = so_far[0]
-    while row < len(noticed):
-        so_far[0] = row
+    _words, ways, room, stands = taken(table)
+    for number in range(so_far[0], len(noticed)):
+        so_far[0] = number
         total = so_far[1]
-        first, at = row, noticed[row, 0]
-        while row < len(noticed) and noticed[row, 0] == at:
-            row += 1
-        total = _follow(symbols, at, at, _noticed(noticed, first, row, 1, table), most, found, total, table)
-        if total == _FULL:
-            return False
-        trail = _noticed(noticed, first, row, 0, table)
-        depth = 0
-        while trail > 0 and depth < min(at, most - 1):
-            room.depths[depth] = trail
-            depth += 1
-            trail = _farther(trail, symbols[at - depth], table)
-            if trail > 0 and stands.bounds[trail, 2]:
-                reached = _approach(trail, symbols, at, depth, table)
-                total = _follow(symbols, at - depth, at, reached, most, found, total, table)
-                if total == _FULL:
-                    return False
-        if trail == _FULL:
-            return False
+        at, row = whole(noticed[number, 0]), whole(noticed[number, 1])
+        stand = _noticed(row, table)
+        if ways.notices[row, 2]:
+            total = _follow(symbols, at, at, stand, most, found, total, table)
+            if total == _FULL:
+                return False
+        else:
+            depth = 0
+            while stand > 0 and depth < min(at, most - 1):
+                room.depths[depth] = stand
+                depth += 1
+                stand = _farther(stand, symbols[at - depth], table)
+                if stand > 0 and stands.bounds[stand, 2]:
+                    reached = _approach(stand, symbols, at, depth, table)
+                    total = _follow(symbols, at - depth, at, reached, most, found, total, table)
+                    if total == _FULL:
+                        return False
+            if stand == _FULL:
+                return False
         so_far[1] = total
     return True
 
