@@ -52,7 +52,7 @@ class Automaton:
         self._room = Room(*(np.zeros(size, np.int32) for size in sizes))
         self._stands = _stands(_STANDS, len(self._ways.notices))
         self._noticed = np.zeros((_ROWS, 2), np.int32)
-        self._met = np.zeros((_ROWS, 2), np.int64)
+        self._met = np.zeros(_ROWS, np.uint32)
         self._rows = np.zeros((_ROWS, 3), np.int32)
         self.known = Known(graph)
         self._words: Words | None = None
@@ -95,7 +95,7 @@ class Automaton:
         """Where to go on from, see `walk.notice`; until the next text is asked for."""
         starts = np.empty(len(symbols) + 1, np.int32)
         while (count := meet(symbols, starts, self._met, self._given())) > len(self._met):
-            self._met = np.zeros((2 * count, 2), np.int64)
+            self._met = np.zeros(2 * count, np.uint32)
         while (count := notice(symbols, starts, self._met, self._noticed, self._given())) > len(self._noticed):
             self._noticed = np.zeros((2 * count, 2), np.int32)
         return self._noticed[:count]

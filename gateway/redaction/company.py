@@ -178,7 +178,7 @@ class _Numbered:
 
 def _held(atoms: Collection[int]) -> Signs:
     """The bits of a company in `Notices.companies`."""
-    mixed = np.array(sorted(atoms), np.uint64) * np.uint64(MIX)
+    mixed = np.array(sorted(atoms), np.uint64) * np.uint64(MIX) >> np.uint64(32)
     found = np.zeros(1 << (_ROOM * len(mixed) // 64).bit_length(), np.uint64)
     at = (mixed >> np.uint64(NUMBER) & np.uint64(len(found) - 1)).astype(np.int64)
     for shift in BITS:

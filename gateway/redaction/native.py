@@ -158,6 +158,17 @@ lowest = cast("Callable[[int], int]", intrinsic(_lowest))
 """The number of the lowest bit that is set in 64; 64 if none is."""
 
 
+def _ones(typingctx: object, bits: types.Integer) -> object:
+    def made(_context: Any, builder: Any, _signature: object, values: list[Any]) -> object:
+        return builder.ctpop(values[0])
+
+    return types.uint64(types.uint64), made
+
+
+ones = cast("Callable[[int], int]", intrinsic(_ones))
+"""How many bits are set in 64."""
+
+
 def _eight(typingctx: object, text: types.Array, at: types.Integer) -> object:
     def made(context: Any, builder: Any, _signature: object, values: list[Any]) -> object:
         given = arrayobj.make_array(text)(context, builder, values[0])  # type: ignore[no-untyped-call]

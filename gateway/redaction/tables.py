@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 Numbers: TypeAlias = "NDArray[np.int32]"
 Bytes: TypeAlias = "NDArray[np.uint8]"
 Longs: TypeAlias = "NDArray[np.int64]"
+Mixed: TypeAlias = "NDArray[np.uint32]"
 Signs: TypeAlias = "NDArray[np.uint64]"
 """Sets of atoms, each in 64 bits: two that have no bit in common have no atom in common."""
 
@@ -122,7 +123,8 @@ class Notices(NamedTuple):
 
     A company is one number: within how many words it stands, in the last `WITHIN` bits; then, up to bit `SIZE`, of how
     many numbers in `companies` its own are, the exponent of a power of two; then where these begin. There an atom has
-    three bits in one number, as the atom times `MIX` says. A few of the atoms that are not of a company have them, too.
+    three bits in one number: of the upper half of the atom times `MIX`, `BITS` say which bits, and from `NUMBER` on
+    it says which number. A few of the atoms that are not of a company have them, too.
     """
 
     starts: Numbers
@@ -274,8 +276,7 @@ USUAL = 32
 NOTICE = 4
 WITHIN, SIZE = 5, 9
 MIX = 0x9E3779B97F4A7C15
-NUMBER, BITS = 24, (46, 52, 58)
-"""How far an atom times `MIX` is shifted to say which of a company's numbers is its own, and its three bits there."""
+NUMBER, BITS = 18, (0, 6, 12)
 _SIZE = struct.Struct(">Q")
 _ALIGNED = 8
 _KINDS = ["i4"] * 20 + ["u8", "i4", "u8"] + ["i4"] * 2 + ["u1"] * 2 + ["i4"] * 5 + 2 * (["i4"] * 8 + ["u1"])

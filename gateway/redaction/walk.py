@@ -21,12 +21,13 @@ from gateway.redaction.native import (
     longs_at,
     lowest,
     native,
+    ones,
     rows_at,
     signs_at,
     whole,
 )
 from gateway.redaction.phrases import ANY
-from gateway.redaction.tables import BITS, MIX, NUMBER, SIZE, USUAL, WITHIN, Bytes, Longs, Numbers, Signs
+from gateway.redaction.tables import BITS, MIX, NUMBER, SIZE, USUAL, WITHIN, Bytes, Longs, Mixed, Numbers, Signs
 
 
 class Words(NamedTuple):
@@ -528,13 +529,17 @@ def _step(
     """Go on from here[low:high] by a word that has a sign; how many places there are then."""
     room.clock[0] += 1
     now = room.clock[0]
-    found = 0
-    for number in range(low, high):
+    found = count = 0
+    for number in range(low, high):  # which places have such an edge is by chance: each is put there in any case
         place = here[number]
-        held = _sign(ways.heads[place, 6], ways.heads[place, 7]) & sign
-        if not held:
-            continue
+        room.here[count] = place
+        count += _sign(ways.heads[place, 6], ways.heads[place, 7]) & sign != 0
+    for number in range(count):
+        place = room.here[number]
+        known = _sign(ways.heads[place, 6], ways.heads[place, 7])
+        held = known & sign
         edge, end = _run_at(ways.heads, place, 0)
+        known &= _USUALLY
         if held & ~_USUALLY:
             sieve = whole(ways.heads[place, 5]) >> 1
             begin, over = run_of(words.atom_starts, symbol)
@@ -543,13 +548,12 @@ def _step(
                 if atom < USUAL:
                     break
                 if held >> bit_of(atom) & np.uint64(1) and (sieve == 0 or _passes(sieve, atom, ways)):
-                    at = index_of(ways.edge_atoms, edge, end, atom)
+                    at = index_of(ways.edge_atoms, edge + whole(ones(known)), end, atom)
                     if at >= 0:
                         found = _lead(at, ways.edge_offsets, ways.edge_targets, there, found, now, room, ways)
         usual = held & _USUALLY
         while usual:
-            atom = whole(lowest(usual))
-            at = edge if atom == ANY else index_of(ways.edge_atoms, edge, end, atom)
+            at = edge + whole(ones(known & (usual & (~usual + np.uint64(1))) - np.uint64(1)))
             found = _lead(at, ways.edge_offsets, ways.edge_targets, there, found, now, room, ways)
             usual &= usual - np.uint64(1)
     return found
@@ -602,13 +606,13 @@ def _opened(symbol: int, table: Addresses) -> int:
 
 
 @native
-def meet(symbols: Numbers, starts: Numbers, met: Longs, table: Addresses) -> int:
-    """Say what may be of a company in a text: of word w it is met[starts[w]:starts[w + 1]], see `tables.Notices`.
+def meet(symbols: Numbers, starts: Numbers, met: Mixed, table: Addresses) -> int:
+    """Say what may be of a company in a text: of word w it is met[starts[w]:starts[w + 1]].
 
     Args:
         symbols: the words.
         starts: is given one number more than there are words.
-        met: is given, of each, what says where it is in a company, and its bits there.
+        met: is given, of each, what says where its bits are, see `tables.Notices`.
         table: see `given`.
 
     Returns:
@@ -621,13 +625,7 @@ def meet(symbols: Numbers, starts: Numbers, met: Longs, table: Addresses) -> int
         low, high = run_of(words.mate_starts, symbols[at])
         for one in range(low, high):
             if count < len(met):
-                mixed = np.uint64(words.mates[one]) * np.uint64(MIX)
-                met[count, 0] = np.int64(mixed >> np.uint64(NUMBER))
-                met[count, 1] = np.int64(
-                    _bit(mixed >> np.uint64(BITS[0]))
-                    | _bit(mixed >> np.uint64(BITS[1]))
-                    | _bit(mixed >> np.uint64(BITS[2]))
-                )
+                met[count] = np.uint64(words.mates[one]) * np.uint64(MIX) >> np.uint64(32)
             count += 1
     starts[len(symbols)] = count
     return count
@@ -640,7 +638,7 @@ def _bit(number: np.uint64) -> np.uint64:
 
 
 @native
-def notice(symbols: Numbers, starts: Numbers, met: Longs, noticed: Numbers, table: Addresses) -> int:
+def notice(symbols: Numbers, starts: Numbers, met: Mixed, noticed: Numbers, table: Addresses) -> int:
     """Say where anchors stand that have all beside them that they need: (word, row of `Notices`) a row of `noticed`.
 
     Args:
@@ -675,7 +673,7 @@ def notice(symbols: Numbers, starts: Numbers, met: Longs, noticed: Numbers, tabl
 
 
 @native
-def _in_company(noticed: Numbers, low: int, high: int, starts: Numbers, met: Longs, ways: Ways) -> int:
+def _in_company(noticed: Numbers, low: int, high: int, starts: Numbers, met: Mixed, ways: Ways) -> int:
     """Leave of noticed[low:high] those anchors near which their companies stand; where these end."""
     size = len(starts) - 1
     count = low
@@ -698,14 +696,16 @@ def _within(company: int) -> int:
 
 
 @native
-def _is_met(company: int, low: int, high: int, met: Longs, ways: Ways) -> bool:
+def _is_met(company: int, low: int, high: int, met: Mixed, ways: Ways) -> bool:
     """Whether one of met[low:high] is of a company; whoever has none needs none. Of some it is said that are not."""
     if company == 0:
         return True
     start = company >> SIZE
     last = (1 << (company >> WITHIN & (1 << SIZE - WITHIN) - 1)) - 1
     for one in range(low, high):
-        if np.uint64(met[one, 1]) & ~ways.companies[start + (met[one, 0] & last)] == 0:
+        mixed = np.uint64(met[one])
+        bits = _bit(mixed >> np.uint64(BITS[0])) | _bit(mixed >> np.uint64(BITS[1])) | _bit(mixed >> np.uint64(BITS[2]))
+        if bits & ~ways.companies[start + (np.int64(mixed >> np.uint64(NUMBER)) & last)] == 0:
             return True
     return False
 
