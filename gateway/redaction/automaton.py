@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from gateway.redaction.choosing import FIRST, LAST
 from gateway.redaction.native import Addresses
 from gateway.redaction.patterns import GAP_CHARACTERS
-from gateway.redaction.tables import NOTICE, Graph, Longs, Numbers
+from gateway.redaction.tables import NOTICE, Bytes, Graph, Longs, Numbers
 from gateway.redaction.vocabulary import Known
 from gateway.redaction.walk import BEHIND, Room, Stands, Ways, Words, cut, given, hear, meet, notice, under_way
 
 MOST = 192
 """Characters of a candidate at most, but for the word that it ends with. What reads on for longer is none."""
-_WORD, _MARK = 1, 2
+_OF_WORDS = "0123456789_abcdefghijklmnopqrstuvwxyz"
 _ROWS = 1 << 13
 _LATE = 1 << 29
 _STANDS = 1 << 14
@@ -69,7 +69,7 @@ class Automaton:
         data = np.frombuffer(text + _BEHIND, np.uint8)
         starts, ends, symbols = (np.empty(len(text), np.int32) for _ in range(3))
         maps = np.empty(len(text) // 32 + 4, np.uint64)
-        count = cut(data, _KINDS, known.marks, maps, starts, ends, symbols, self._given())
+        count = cut(data, _LETTERS, _GAPS, known.marks, maps, starts, ends, symbols, self._given())
         symbols = symbols[:count]
         known.learn(data, starts, ends, symbols, self._given)
         return Text(self, text, starts[:count], ends[:count], symbols)
@@ -171,20 +171,19 @@ class Text:
         text, starts = self._text, self.starts
         size = len(text)
         low = int(np.searchsorted(starts, size - MOST))
-        partial = bool(len(starts)) and self.ends[-1] == size and _KINDS[text[-1]] == _WORD
+        partial = bool(len(starts)) and self.ends[-1] == size and chr(text[-1]) in _OF_WORDS
         over = len(starts) - partial
         piece = text[starts[-1] :] if partial else b""
         for index in self._automaton.under_way(self._symbols[:over], min(low, over), piece).tolist():
             yield int(starts[index])
 
 
-def _kinds() -> NDArray[np.uint8]:
-    """What each byte is: of a word, a mark (whatever else is no gap), or in a gap."""
-    kinds = np.full(256, _MARK, np.uint8)
-    kinds[list(b"0123456789_abcdefghijklmnopqrstuvwxyz")] = _WORD
-    kinds[list(GAP_CHARACTERS.encode())] = 0
-    return kinds
+def _ranges(characters: str) -> Bytes:
+    """The first and the last of each run of characters."""
+    codes = np.sort(np.frombuffer(characters.encode(), np.uint8))
+    apart = np.flatnonzero(np.diff(codes) != 1)
+    return np.column_stack([codes[np.append(0, apart + 1)], codes[np.append(apart, -1)]]).ravel()
 
 
-_KINDS = _kinds()
+_LETTERS, _GAPS = _ranges(_OF_WORDS), _ranges(GAP_CHARACTERS)
 _BEHIND = b" " * BEHIND

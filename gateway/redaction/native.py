@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np import arrayobj
@@ -31,6 +32,7 @@ Addresses: TypeAlias = "NDArray[np.int64]"
 """A row is an array's address, and how many rows and columns it has (no columns: 0)."""
 
 _MOST = 8
+_BLOCK = 64
 _F = TypeVar("_F", bound="Callable[..., object]")
 
 
@@ -181,6 +183,29 @@ def _eight(typingctx: object, text: types.Array, at: types.Integer) -> object:
 
 eight = cast("Callable[[Bytes, int], np.uint64]", intrinsic(_eight))
 """The eight bytes from there on as one number, the first of them lowest. All must be the array's."""
+
+
+def _within(typingctx: object, text: types.Array, at: types.Integer, low: types.Integer, high: types.Integer) -> object:
+    def made(context: Any, builder: Any, _signature: object, values: list[Any]) -> object:
+        def each(value: object) -> object:
+            first = builder.insert_element(ir.Constant(many, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+            return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(ir.IntType(32), _BLOCK), None))
+
+        many = ir.VectorType(ir.IntType(8), _BLOCK)
+        given = arrayobj.make_array(text)(context, builder, values[0])  # type: ignore[no-untyped-call]
+        place = builder.gep(given.data, [context.cast(builder, values[1], at, types.intp)])
+        block = builder.load(builder.bitcast(place, many.as_pointer()), align=1)
+        first, last = (
+            context.cast(builder, value, kind, types.uint8) for value, kind in zip(values[2:], (low, high), strict=True)
+        )
+        held = builder.icmp_unsigned("<=", builder.sub(block, each(first)), each(builder.sub(last, first)))
+        return builder.bitcast(held, ir.IntType(_BLOCK))
+
+    return types.uint64(text, at, low, high), made
+
+
+within = cast("Callable[[Bytes, int, int, int], np.uint64]", intrinsic(_within))
+"""A bit for each of the 64 bytes from there on, the first of them lowest, that is from `low` to `high`; all at once."""
 
 _Reader: TypeAlias = "Callable[[Addresses, int], Numbers]"
 counts_at = cast("_Reader", _reader(types.Array(types.uint32, 1, "C"), 4))

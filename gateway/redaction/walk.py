@@ -25,6 +25,7 @@ from gateway.redaction.native import (
     rows_at,
     signs_at,
     whole,
+    within,
 )
 from gateway.redaction.phrases import ANY
 from gateway.redaction.tables import BITS, MIX, NUMBER, SIZE, USUAL, WITHIN, Bytes, Longs, Mixed, Numbers, Signs
@@ -296,7 +297,8 @@ def sought(text: Bytes, start: int, end: int, table: Addresses) -> int:
 @native
 def cut(
     text: Bytes,
-    kinds: Bytes,
+    letters: Bytes,
+    between: Bytes,
     marks: Numbers,
     maps: Signs,
     starts: Numbers,
@@ -307,8 +309,9 @@ def cut(
     """Cut a text into words and marks; how many. The symbol of a word that is not known is -1.
 
     Args:
-        text: lower-case ASCII, and behind it `BEHIND` bytes of the kind 0.
-        kinds: by byte, 0 for what stands between words, 1 in a word, 2 for a mark.
+        text: lower-case ASCII, and behind it `BEHIND` bytes of what stands between words.
+        letters: what words are made of: from letters[2 * r] to the next, and so on.
+        between: the same, what stands between them. Whatever else there is is a mark.
         marks: the symbols of marks, by byte.
         maps: room for two numbers for each 64 bytes of the text, and for two more such.
         starts: is given where each begins; as long as the text, like the next two.
@@ -318,7 +321,10 @@ def cut(
     """
     words, _ways, _room, _stands = taken(table)
     blocks = len(starts) + 63 >> 6
-    _map(text, kinds, blocks, maps)
+    for block in range(blocks):
+        maps[2 * block] = _those(text, 64 * block, letters)
+        maps[2 * block + 1] = ~_those(text, 64 * block, between)
+    maps[2 * blocks] = maps[2 * blocks + 1] = 0
     count = 0
     at = 0
     while True:
@@ -349,18 +355,12 @@ def cut(
 
 
 @native
-def _map(text: Bytes, kinds: Bytes, blocks: int, maps: Signs) -> None:
-    """A bit for each byte, whether it is of a word, and one whether it is of a word or a mark; no more are behind."""
-    for block in range(blocks):
-        letters, both = np.uint64(0), np.uint64(0)
-        for at in range(64):
-            kind = np.uint64(kinds[text[64 * block + at]])
-            letters |= (kind & np.uint64(1)) << np.uint64(at)
-            both |= np.uint64(kind != 0) << np.uint64(at)
-        maps[2 * block] = letters
-        maps[2 * block + 1] = both
-    maps[2 * blocks] = 0
-    maps[2 * blocks + 1] = 0
+def _those(text: Bytes, at: int, ranges: Bytes) -> np.uint64:
+    """A bit for each of 64 bytes, whether it is in one of some ranges."""
+    found = np.uint64(0)
+    for number in range(0, len(ranges), 2):
+        found |= within(text, at, ranges[number], ranges[number + 1])
+    return found
 
 
 @native
