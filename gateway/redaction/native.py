@@ -167,7 +167,7 @@ def _ones(typingctx: object, bits: types.Integer) -> object:
     return types.uint64(types.uint64), made
 
 
-ones = cast("Callable[[int], int]", intrinsic(_ones))
+ones = cast("Callable[[np.uint64], int]", intrinsic(_ones))
 """How many bits are set in 64."""
 
 

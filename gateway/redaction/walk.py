@@ -523,23 +523,23 @@ def _passes(sieve: int, atom: int, ways: Ways) -> bool:
 
 
 @native
-def _step(
-    sign: np.uint64, symbol: int, here: Numbers, low: int, high: int, there: Numbers, room: Room, ways: Ways, words: Words
-) -> int:
-    """Go on from here[low:high] by a word that has a sign; how many places there are then."""
+def _step(stand: int, symbol: int, sign: np.uint64, table: Addresses) -> int:
+    """The stand to which a word leads that has a sign."""
+    words, ways, room, stands = taken(table)
     room.clock[0] += 1
     now = room.clock[0]
     found = count = 0
+    low, high = _run_at(stands.bounds, stand, 0)
     for number in range(low, high):  # which places have such an edge is by chance: each is put there in any case
-        place = here[number]
+        place = stands.places[number]
         room.here[count] = place
         count += _sign(ways.heads[place, 6], ways.heads[place, 7]) & sign != 0
     for number in range(count):
         place = room.here[number]
-        known = _sign(ways.heads[place, 6], ways.heads[place, 7])
-        held = known & sign
+        edges = _sign(ways.heads[place, 6], ways.heads[place, 7])
+        held = edges & sign
         edge, end = _run_at(ways.heads, place, 0)
-        known &= _USUALLY
+        edges &= _USUALLY  # an edge each, before the others
         if held & ~_USUALLY:
             sieve = whole(ways.heads[place, 5]) >> 1
             begin, over = run_of(words.atom_starts, symbol)
@@ -548,42 +548,38 @@ def _step(
                 if atom < USUAL:
                     break
                 if held >> bit_of(atom) & np.uint64(1) and (sieve == 0 or _passes(sieve, atom, ways)):
-                    at = index_of(ways.edge_atoms, edge + whole(ones(known)), end, atom)
+                    at = index_of(ways.edge_atoms, edge + whole(ones(edges)), end, atom)
                     if at >= 0:
-                        found = _lead(at, ways.edge_offsets, ways.edge_targets, there, found, now, room, ways)
+                        found = _lead(at, ways.edge_offsets, ways.edge_targets, room.there, found, now, room, ways)
         usual = held & _USUALLY
         while usual:
-            at = edge + whole(ones(known & (usual & (~usual + np.uint64(1))) - np.uint64(1)))
-            found = _lead(at, ways.edge_offsets, ways.edge_targets, there, found, now, room, ways)
+            at = edge + whole(ones(edges & (usual & (~usual + np.uint64(1))) - np.uint64(1)))
+            found = _lead(at, ways.edge_offsets, ways.edge_targets, room.there, found, now, room, ways)
             usual &= usual - np.uint64(1)
-    return found
+    return _kept(room.there, found, table)
 
 
 @native
 def _led(stand: int, symbol: int, table: Addresses) -> int:
     """Where one stands who goes on by a word."""
-    words, ways, room, stands = taken(table)
+    words, _ways, _room, stands = taken(table)
     held = stands.signs[stand] & words.signs[symbol]
     if held & ~_ANYBODY == 0:
         return _led_by_any(stand, table) if held else 0
     known = _recalled(stand, symbol, _LED, stands)
     if known >= 0:
         return known
-    low, high = _run_at(stands.bounds, stand, 0)
-    count = _step(words.signs[symbol], symbol, stands.places, low, high, room.there, room, ways, words)
-    return _answered(stand, symbol, _LED, _kept(room.there, count, table), stands)
+    return _answered(stand, symbol, _LED, _step(stand, symbol, words.signs[symbol], table), stands)
 
 
 @native
 def _led_by_any(stand: int, table: Addresses) -> int:
     """Where one stands who goes on by a word that has nothing by which one goes on but that it is one."""
-    words, ways, room, stands = taken(table)
+    _words, _ways, _room, stands = taken(table)
     known = whole(stands.bounds[stand, 3])
     if known:
         return known - 1
-    low, high = _run_at(stands.bounds, stand, 0)
-    count = _step(_ANYBODY, 0, stands.places, low, high, room.there, room, ways, words)
-    led = _kept(room.there, count, table)
+    led = _step(stand, 0, _ANYBODY, table)
     if led != _FULL:
         stands.bounds[stand, 3] = led + 1
     return led
@@ -712,7 +708,7 @@ def _is_met(company: int, low: int, high: int, met: Mixed, ways: Ways) -> bool:
 
 @native
 def _noticed(row: int, table: Addresses) -> int:
-    """Where phrases stand that are noticed, by row of `Notices`: behind the word, if they begin with it; or before it."""
+    """Where phrases stand by row of `Notices`: behind the word, if they begin with it, or else before it."""
     _words, ways, room, stands = taken(table)
     known = whole(stands.noticed[row])
     if known:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gateway.redaction import native
+from gateway.redaction.tables import Bytes
 from gateway.redaction.home import code
 
 
@@ -113,3 +114,29 @@ def _sums(table: native.Addresses) -> tuple[int, int, int, int, int, int, int]:
         letters[2],
         native.whole(native.lowest(native.signs_at(table, 4)[1])),
     )
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 255), (97, 122), (48, 48), (255, 255), (0, 0), (128, 200)])
+def test_sixty_four_bytes_are_asked_at_once(low: int, high: int) -> None:
+    """A bit each, wherever they begin, and for all bytes there are."""
+    text = np.arange(300, dtype=np.int64).astype(np.uint8)
+
+    for at in (0, 1, 63, 200, 236):
+        asked = int(_within(text, at, low, high))
+        assert [asked >> bit & 1 for bit in range(64)] == [low <= byte <= high for byte in text[at : at + 64].tolist()]
+
+
+@native.native
+def _within(text: Bytes, at: int, low: int, high: int) -> np.uint64:
+    return native.within(text, at, low, high)
+
+
+@pytest.mark.parametrize("bits", [0, 1, 1 << 63, 0xF0F0, (1 << 64) - 1])
+def test_bits_are_counted(bits: int) -> None:
+    """All that are set, of 64."""
+    assert _ones(np.uint64(bits)) == bits.bit_count()
+
+
+@native.native
+def _ones(bits: np.uint64) -> int:
+    return native.ones(bits)
