@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from gateway.redaction import native
-from gateway.redaction.tables import Bytes
 from gateway.redaction.home import code
+from gateway.redaction.tables import Bytes
 
 
 @pytest.fixture
