@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gateway.redaction.choosing import FIRST, LAST
 from gateway.redaction.native import Addresses
 from gateway.redaction.patterns import GAP_CHARACTERS
-from gateway.redaction.tables import NOTICE, Bytes, Graph, Longs, Numbers
+from gateway.redaction.tables import NOTICE, Bytes, Graph, Longs, Mixed, Numbers, Signs
 from gateway.redaction.vocabulary import Known
 from gateway.redaction.walk import BEHIND, Room, Stands, Ways, Words, cut, given, hear, meet, notice, under_way
 
@@ -51,7 +51,7 @@ class Automaton:
         sizes = (places, places, MOST + 2, places, 1)
         self._room = Room(*(np.zeros(size, np.int32) for size in sizes))
         self._stands = _stands(_STANDS, len(self._ways.notices))
-        self._noticed = np.zeros((_ROWS, 2), np.int32)
+        self._noticed = np.zeros(_ROWS, np.uint64)
         self._met = np.zeros(_ROWS, np.uint32)
         self._rows = np.zeros((_ROWS, 3), np.int32)
         self.known = Known(graph)
@@ -72,9 +72,9 @@ class Automaton:
         count = cut(data, _LETTERS, _GAPS, known.marks, maps, starts, ends, symbols, self._given())
         symbols = symbols[:count]
         known.learn(data, starts, ends, symbols, self._given)
-        return Text(self, text, starts[:count], ends[:count], symbols)
+        return Text(self, text, starts[:count], ends[:count], symbols.view(np.uint32))
 
-    def phrases(self, symbols: Numbers) -> Longs:
+    def phrases(self, symbols: Mixed) -> Longs:
         """The keys of all phrases, in order, some of them more than once; see `choosing.FIRST`."""
         noticed = self.noticed(symbols)
         while True:
@@ -91,16 +91,16 @@ class Automaton:
         keys.sort()
         return keys
 
-    def noticed(self, symbols: Numbers) -> Numbers:
+    def noticed(self, symbols: Mixed) -> Signs:
         """Where to go on from, see `walk.notice`; until the next text is asked for."""
-        starts = np.empty(len(symbols) + 1, np.int32)
+        starts = np.empty(len(symbols) + 1, np.uint32)
         while (count := meet(symbols, starts, self._met, self._given())) > len(self._met):
             self._met = np.zeros(2 * count, np.uint32)
         while (count := notice(symbols, starts, self._met, self._noticed, self._given())) > len(self._noticed):
-            self._noticed = np.zeros((2 * count, 2), np.int32)
+            self._noticed = np.zeros(2 * count, np.uint64)
         return self._noticed[:count]
 
-    def under_way(self, symbols: Numbers, low: int, piece: bytes) -> NDArray[np.int64]:
+    def under_way(self, symbols: Mixed, low: int, piece: bytes) -> NDArray[np.int64]:
         """The words from `low` on with which something may begin that a text leaves open which ends with a piece."""
         begun = np.zeros(len(symbols) + 1, np.uint8)
         further = self.known.further(piece)
@@ -149,7 +149,7 @@ class Text:
         text: bytes,
         starts: Numbers,
         ends: Numbers,
-        symbols: Numbers,
+        symbols: Mixed,
     ) -> None:
         self._automaton = automaton
         self._text = text

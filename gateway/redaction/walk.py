@@ -146,6 +146,7 @@ _USUALLY = np.uint64((1 << USUAL) - 1)
 """The bits of the usual atoms in a sign."""
 _ANYBODY = np.uint64(1 << ANY)
 """Where it stands in a sign, whatever is there will do, and nothing."""
+_HALF = 32
 _FULL = -1
 """Instead of a stand: there is no room for one more. Whoever asked must begin again, with more."""
 
@@ -602,7 +603,7 @@ def _opened(symbol: int, table: Addresses) -> int:
 
 
 @native
-def meet(symbols: Numbers, starts: Numbers, met: Mixed, table: Addresses) -> int:
+def meet(symbols: Mixed, starts: Mixed, met: Mixed, table: Addresses) -> int:
     """Say what may be of a company in a text: of word w it is met[starts[w]:starts[w + 1]].
 
     Args:
@@ -634,13 +635,13 @@ def _bit(number: np.uint64) -> np.uint64:
 
 
 @native
-def notice(symbols: Numbers, starts: Numbers, met: Mixed, noticed: Numbers, table: Addresses) -> int:
-    """Say where anchors stand that have all beside them that they need: (word, row of `Notices`) a row of `noticed`.
+def notice(symbols: Mixed, starts: Mixed, met: Mixed, noticed: Signs, table: Addresses) -> int:
+    """Say where anchors stand that have all beside them that they need.
 
     Args:
         symbols: the words.
         starts, met: see `meet`.
-        noticed: is given the rows.
+        noticed: is given a word and a row of `Notices` each, in halves.
         table: see `given`.
 
     Returns:
@@ -655,6 +656,7 @@ def notice(symbols: Numbers, starts: Numbers, met: Mixed, noticed: Numbers, tabl
             continue
         before = words.signs[symbols[at - 1] if at else 0] | _ANYBODY
         after = words.signs[symbols[at + 1] if at + 1 < size else 0] | _ANYBODY
+        word = np.uint64(at) << np.uint64(_HALF)
         for one in range(low, high):
             begin, over = run_of(ways.notice_starts, words.heard[one])
             if count + over - begin > len(noticed):
@@ -662,27 +664,33 @@ def notice(symbols: Numbers, starts: Numbers, met: Mixed, noticed: Numbers, tabl
                 if count + over - begin > len(noticed):
                     return count + over - begin
             for row in range(begin, over):  # which pass is by chance: they are put there in any case
-                noticed[count, 0] = at
-                noticed[count, 1] = row
-                count += (ways.beside[2 * row] & before != 0) & (ways.beside[2 * row + 1] & after != 0)
+                noticed[np.uint64(count)] = word | np.uint64(row)
+                count += (ways.beside[np.uint64(2 * row)] & before != 0) & (
+                    ways.beside[np.uint64(2 * row + 1)] & after != 0
+                )
     return _in_company(noticed, sure, count, starts, met, ways)
 
 
 @native
-def _in_company(noticed: Numbers, low: int, high: int, starts: Numbers, met: Mixed, ways: Ways) -> int:
+def _in_company(noticed: Signs, low: int, high: int, starts: Mixed, met: Mixed, ways: Ways) -> int:
     """Leave of noticed[low:high] those anchors near which their companies stand; where these end."""
     size = len(starts) - 1
     count = low
     for number in range(low, high):
-        at, row = whole(noticed[number, 0]), whole(noticed[number, 1])
+        at, row = _halves(noticed[number])
         ahead, behind = whole(ways.notices[row, 1]), whole(ways.notices[row, 0])
         if _is_met(ahead, starts[at + 1], starts[min(at + 1 + _within(ahead), size)], met, ways) and _is_met(
             behind, starts[max(at - _within(behind), 0)], starts[at], met, ways
         ):
-            noticed[count, 0] = at
-            noticed[count, 1] = row
+            noticed[count] = noticed[number]
             count += 1
     return count
+
+
+@native
+def _halves(number: np.uint64) -> tuple[int, int]:
+    """The upper and the lower half."""
+    return whole(number >> np.uint64(_HALF)), whole(number & np.uint64((1 << _HALF) - 1))
 
 
 @native
@@ -698,7 +706,7 @@ def _is_met(company: int, low: int, high: int, met: Mixed, ways: Ways) -> bool:
         return True
     start = company >> SIZE
     last = (1 << (company >> WITHIN & (1 << SIZE - WITHIN) - 1)) - 1
-    for one in range(low, high):
+    for one in range(whole(low), whole(high)):
         mixed = np.uint64(met[one])
         bits = _bit(mixed >> np.uint64(BITS[0])) | _bit(mixed >> np.uint64(BITS[1])) | _bit(mixed >> np.uint64(BITS[2]))
         if bits & ~ways.companies[start + (np.int64(mixed >> np.uint64(NUMBER)) & last)] == 0:
@@ -851,7 +859,7 @@ def _ends(stand: int, begin: int, at: int, found: Numbers, total: int, stands: S
 
 @native
 def _follow(
-    symbols: Numbers, begin: int, at: int, stand: int, most: int, found: Numbers, total: int, table: Addresses
+    symbols: Mixed, begin: int, at: int, stand: int, most: int, found: Numbers, total: int, table: Addresses
 ) -> int:
     """Note what ends at a word behind which one stands, or later; how many there are then, or `_FULL`."""
     _words, _ways, _room, stands = taken(table)
@@ -866,7 +874,7 @@ def _follow(
 
 
 @native
-def _approach(stand: int, symbols: Numbers, at: int, depth: int, table: Addresses) -> int:
+def _approach(stand: int, symbols: Mixed, at: int, depth: int, table: Addresses) -> int:
     """Where one stands behind a word who began, so many words before it, at a stand where some begin who notice it."""
     words, ways, room, stands = taken(table)
     here, there = room.here, room.there
@@ -884,7 +892,7 @@ def _approach(stand: int, symbols: Numbers, at: int, depth: int, table: Addresse
 
 
 @native
-def hear(symbols: Numbers, noticed: Numbers, found: Numbers, so_far: Numbers, most: int, table: Addresses) -> bool:
+def hear(symbols: Mixed, noticed: Signs, found: Numbers, so_far: Numbers, most: int, table: Addresses) -> bool:
     """Note all phrases, some more than once: (first word, last word, number) a row of `found`.
 
     Args:
@@ -902,7 +910,7 @@ def hear(symbols: Numbers, noticed: Numbers, found: Numbers, so_far: Numbers, mo
     for number in range(so_far[0], len(noticed)):
         so_far[0] = number
         total = so_far[1]
-        at, row = whole(noticed[number, 0]), whole(noticed[number, 1])
+        at, row = _halves(noticed[number])
         stand = _noticed(row, table)
         if ways.notices[row, 2]:
             total = _follow(symbols, at, at, stand, most, found, total, table)
@@ -932,7 +940,7 @@ def _has(bits: Bytes, number: int) -> bool:
 
 @native
 def under_way(
-    symbols: Numbers, low: int, further: Bytes, opens: bool, any_word: bool, begun: Bytes, table: Addresses
+    symbols: Mixed, low: int, further: Bytes, opens: bool, any_word: bool, begun: Bytes, table: Addresses
 ) -> bool:
     """Mark the words from `low` on with which a phrase may begin that goes on beyond the last.
 

@@ -62,7 +62,7 @@ def test_no_company_where_none_need_be_met(steps: dict[int, dict[int, list[int]]
 
 def noticed(heard: Automaton, text: str) -> int:
     """How many anchors of a text are gone on from."""
-    symbols = heard.hear(text.encode())._symbols.astype(np.int32)
+    symbols = heard.hear(text.encode())._symbols
     return len(heard.noticed(symbols))
 
 
