@@ -690,7 +690,7 @@ def _in_company(noticed: Signs, low: int, high: int, starts: Mixed, met: Mixed, 
 @native
 def _halves(number: np.uint64) -> tuple[int, int]:
     """The upper and the lower half."""
-    return whole(number >> np.uint64(_HALF)), whole(number & np.uint64((1 << _HALF) - 1))
+    return int(np.int64(number >> np.uint64(_HALF))), int(np.int64(number & np.uint64((1 << _HALF) - 1)))
 
 
 @native

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 
-import numpy as np
 import pytest
 
 from gateway.redaction.anchors import graph
