@@ -73,16 +73,17 @@ def difference(compiled: Compiled, reference: Reference, text: str) -> list[tupl
     return [one[:3] for one in fast | slow if one[1:] not in both]
 
 
+@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("path", CORPORA, ids=lambda path: path.stem)
-def test_finds_what_the_reference_finds(engine: Engine, reference: Reference, path: object) -> None:
+def test_finds_what_the_reference_finds(engine: Engine, reference: Reference, path: object, step: int) -> None:
     """On whole passages of real and written talk the two agree to the character."""
     with open(str(path), encoding="utf-8") as lines:  # noqa: PTH123
-        for line in itertools.islice(lines, 0, None, 1 if str(path).endswith("sales_dev.jsonl") else 8):
+        for line in itertools.islice(lines, 0, None, step if str(path).endswith("sales_dev.jsonl") else 4 * step):
             text = fold(json.loads(line)["text"]).shadow
             assert difference(engine.compiled, reference, text) == []
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 8))])
 def test_finds_what_the_reference_finds_in_words_thrown_together(
     engine: Engine, reference: Reference, seed: int
 ) -> None:
