@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gateway.redaction.choosing import FIRST, LAST
 from gateway.redaction.native import Addresses
 from gateway.redaction.patterns import GAP_CHARACTERS
-from gateway.redaction.tables import NOTICE, Bytes, Graph, Longs, Mixed, Numbers, Signs
+from gateway.redaction.tables import NOTICE, Bytes, Graph, Longs, Counts, Numbers, Signs
 from gateway.redaction.vocabulary import Known
 from gateway.redaction.walk import BEHIND, Room, Stands, Ways, Words, cut, given, hear, meet, notice, under_way
 
@@ -74,7 +74,7 @@ class Automaton:
         known.learn(data, starts, ends, symbols, self._given)
         return Text(self, text, starts[:count], ends[:count], symbols.view(np.uint32))
 
-    def phrases(self, symbols: Mixed) -> Longs:
+    def phrases(self, symbols: Counts) -> Longs:
         """The keys of all phrases, in order, some of them more than once; see `choosing.FIRST`."""
         noticed = self.noticed(symbols)
         while True:
@@ -91,7 +91,7 @@ class Automaton:
         keys.sort()
         return keys
 
-    def noticed(self, symbols: Mixed) -> Signs:
+    def noticed(self, symbols: Counts) -> Signs:
         """Where to go on from, see `walk.notice`; until the next text is asked for."""
         starts = np.empty(len(symbols) + 1, np.uint32)
         while (count := meet(symbols, starts, self._met, self._given())) > len(self._met):
@@ -100,7 +100,7 @@ class Automaton:
             self._noticed = np.zeros(2 * count, np.uint64)
         return self._noticed[:count]
 
-    def under_way(self, symbols: Mixed, low: int, piece: bytes) -> NDArray[np.int64]:
+    def under_way(self, symbols: Counts, low: int, piece: bytes) -> NDArray[np.int64]:
         """The words from `low` on with which something may begin that a text leaves open which ends with a piece."""
         begun = np.zeros(len(symbols) + 1, np.uint8)
         further = self.known.further(piece)
@@ -149,7 +149,7 @@ class Text:
         text: bytes,
         starts: Numbers,
         ends: Numbers,
-        symbols: Mixed,
+        symbols: Counts,
     ) -> None:
         self._automaton = automaton
         self._text = text

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 Numbers: TypeAlias = "NDArray[np.int32]"
 Bytes: TypeAlias = "NDArray[np.uint8]"
 Longs: TypeAlias = "NDArray[np.int64]"
-Mixed: TypeAlias = "NDArray[np.uint32]"
+Counts: TypeAlias = "NDArray[np.uint32]"
+"""Numbers that are never below zero: machine code need not ask whether they are."""
 Signs: TypeAlias = "NDArray[np.uint64]"
 """Sets of atoms, each in 64 bits: two that have no bit in common have no atom in common."""
 

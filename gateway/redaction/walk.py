@@ -28,7 +28,7 @@ from gateway.redaction.native import (
     within,
 )
 from gateway.redaction.phrases import ANY
-from gateway.redaction.tables import BITS, MIX, NUMBER, SIZE, USUAL, WITHIN, Bytes, Longs, Mixed, Numbers, Signs
+from gateway.redaction.tables import BITS, MIX, NUMBER, SIZE, USUAL, WITHIN, Bytes, Longs, Counts, Numbers, Signs
 
 
 class Words(NamedTuple):
@@ -603,7 +603,7 @@ def _opened(symbol: int, table: Addresses) -> int:
 
 
 @native
-def meet(symbols: Mixed, starts: Mixed, met: Mixed, table: Addresses) -> int:
+def meet(symbols: Counts, starts: Counts, met: Counts, table: Addresses) -> int:
     """Say what may be of a company in a text: of word w it is met[starts[w]:starts[w + 1]].
 
     Args:
@@ -635,7 +635,7 @@ def _bit(number: np.uint64) -> np.uint64:
 
 
 @native
-def notice(symbols: Mixed, starts: Mixed, met: Mixed, noticed: Signs, table: Addresses) -> int:
+def notice(symbols: Counts, starts: Counts, met: Counts, noticed: Signs, table: Addresses) -> int:
     """Say where anchors stand that have all beside them that they need.
 
     Args:
@@ -672,7 +672,7 @@ def notice(symbols: Mixed, starts: Mixed, met: Mixed, noticed: Signs, table: Add
 
 
 @native
-def _in_company(noticed: Signs, low: int, high: int, starts: Mixed, met: Mixed, ways: Ways) -> int:
+def _in_company(noticed: Signs, low: int, high: int, starts: Counts, met: Counts, ways: Ways) -> int:
     """Leave of noticed[low:high] those anchors near which their companies stand; where these end."""
     size = len(starts) - 1
     count = low
@@ -700,7 +700,7 @@ def _within(company: int) -> int:
 
 
 @native
-def _is_met(company: int, low: int, high: int, met: Mixed, ways: Ways) -> bool:
+def _is_met(company: int, low: int, high: int, met: Counts, ways: Ways) -> bool:
     """Whether one of met[low:high] is of a company; whoever has none needs none. Of some it is said that are not."""
     if company == 0:
         return True
@@ -859,7 +859,7 @@ def _ends(stand: int, begin: int, at: int, found: Numbers, total: int, stands: S
 
 @native
 def _follow(
-    symbols: Mixed, begin: int, at: int, stand: int, most: int, found: Numbers, total: int, table: Addresses
+    symbols: Counts, begin: int, at: int, stand: int, most: int, found: Numbers, total: int, table: Addresses
 ) -> int:
     """Note what ends at a word behind which one stands, or later; how many there are then, or `_FULL`."""
     _words, _ways, _room, stands = taken(table)
@@ -874,7 +874,7 @@ def _follow(
 
 
 @native
-def _approach(stand: int, symbols: Mixed, at: int, depth: int, table: Addresses) -> int:
+def _approach(stand: int, symbols: Counts, at: int, depth: int, table: Addresses) -> int:
     """Where one stands behind a word who began, so many words before it, at a stand where some begin who notice it."""
     words, ways, room, stands = taken(table)
     here, there = room.here, room.there
@@ -892,7 +892,7 @@ def _approach(stand: int, symbols: Mixed, at: int, depth: int, table: Addresses)
 
 
 @native
-def hear(symbols: Mixed, noticed: Signs, found: Numbers, so_far: Numbers, most: int, table: Addresses) -> bool:
+def hear(symbols: Counts, noticed: Signs, found: Numbers, so_far: Numbers, most: int, table: Addresses) -> bool:
     """Note all phrases, some more than once: (first word, last word, number) a row of `found`.
 
     Args:
@@ -940,7 +940,7 @@ def _has(bits: Bytes, number: int) -> bool:
 
 @native
 def under_way(
-    symbols: Mixed, low: int, further: Bytes, opens: bool, any_word: bool, begun: Bytes, table: Addresses
+    symbols: Counts, low: int, further: Bytes, opens: bool, any_word: bool, begun: Bytes, table: Addresses
 ) -> bool:
     """Mark the words from `low` on with which a phrase may begin that goes on beyond the last.
 
