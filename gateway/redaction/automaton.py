@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gateway.redaction.choosing import FIRST, LAST
 from gateway.redaction.native import Addresses
 from gateway.redaction.patterns import GAP_CHARACTERS
-from gateway.redaction.tables import NOTICE, Bytes, Graph, Longs, Counts, Numbers, Signs
+from gateway.redaction.tables import NOTICE, Bytes, Counts, Graph, Longs, Numbers, Signs
 from gateway.redaction.vocabulary import Known
 from gateway.redaction.walk import BEHIND, Room, Stands, Ways, Words, cut, given, hear, meet, notice, under_way
 

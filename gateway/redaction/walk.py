@@ -28,7 +28,7 @@ from gateway.redaction.native import (
     within,
 )
 from gateway.redaction.phrases import ANY
-from gateway.redaction.tables import BITS, MIX, NUMBER, SIZE, USUAL, WITHIN, Bytes, Longs, Counts, Numbers, Signs
+from gateway.redaction.tables import BITS, MIX, NUMBER, SIZE, USUAL, WITHIN, Bytes, Counts, Longs, Numbers, Signs
 
 
 class Words(NamedTuple):
