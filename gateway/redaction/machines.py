@@ -29,7 +29,7 @@ _MOST_JOINED: Final = 8
 """How many times the places of a pattern those may be which are made by joining them."""
 _LETTERS: Final = {either_case(1 << code): code - ord("a") for code in range(ord("a"), ord("z") + 1)}
 _ALL_LETTERS: Final = sum(_LETTERS)
-ANY_LETTER: Final = -1
+ANY_LETTER: Final = 1
 """Instead of the number of a row of letters: the first way takes all of them, and no other takes any."""
 _NOT_WORD: Final = (1 << KINDS) - 1 & ~WORD
 
@@ -174,7 +174,7 @@ class _Maker:
         self._starts: list[int] = []
         self._leads: list[int] = []
         self._matches: dict[int, list[int]] = {}
-        self._letters: dict[tuple[int, ...], int] = {(0,) * len(_LETTERS): 0}
+        self._letters: dict[tuple[int, ...], int] = {(0,) * len(_LETTERS): 0, (-1,) * len(_LETTERS): ANY_LETTER}
         self._classes: dict[int, int] = {}
 
     def add(self, pattern: Pattern) -> None:
