@@ -76,9 +76,10 @@ class Growth:
         if not found:
             return []
         asked = np.array([(first, last, NUMBERS[category]) for first, last, category in found], np.int32)
-        return [Grown(first, last, bool(final)) for first, last, final in self.rows(text, asked, start, closed).tolist()]
+        grown = self.rows(text, asked, start, closed=closed)
+        return [Grown(first, last, bool(final)) for first, last, final in grown.tolist()]
 
-    def rows(self, text: bytes, asked: Numbers, start: int = 0, closed: bool = True) -> Numbers:
+    def rows(self, text: bytes, asked: Numbers, start: int = 0, *, closed: bool = True) -> Numbers:
         """The same, a row each: where one begins and ends and the number of its category; then as in `Grown`."""
         grown = np.empty_like(asked)
         data = np.frombuffer(text, np.uint8)

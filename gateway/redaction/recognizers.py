@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import re2
 from presidio_analyzer import EntityRecognizer, Pattern, PatternRecognizer, RecognizerResult
 from presidio_analyzer.nlp_engine import NlpArtifacts
@@ -80,15 +79,17 @@ class SpecialCategories(EntityRecognizer):
         lower = cased.lower()
         found = self._compiled.scanner.rows(cased, lower)
         growth = self._compiled.growth
-        if growth is None:
+        if growth is None or not len(found):
             return found
-        first = 0
+        starts, first = found[:, 0], 0
         while first < len(found):
-            base, end = _text_at(lower, int(found[first, 0]))
-            last = int(np.searchsorted(found[:, 0], end))
+            base, end = _text_at(lower, int(starts[first]))
+            last = int(starts.searchsorted(end))
             rows = found[first:last]
-            asked = np.column_stack((rows[:, :2] - base, self._categories[rows[:, 2]]))
-            rows[:, :2] = growth.rows(lower[base:end], asked)[:, :2] + base
+            asked = rows - base
+            asked[:, 2] = self._categories[rows[:, 2]]
+            rows[:, :2] = growth.rows(lower[base:end], asked)[:, :2]
+            rows[:, :2] += base
             first = last
         return found
 

@@ -54,8 +54,7 @@ class Scanner:
     def rows(self, text: bytes, lower: bytes) -> Numbers:
         """The same of a text and of what it is in lower case, a row each, with the numbers of the rules."""
         found, _end = self._chosen(text, self._automaton.hear(lower), _NO_PLACES, 0, Ends.CLOSED)
-        rows: Numbers = found[found[:, 2] != IDIOM]
-        return rows
+        return found[found[:, 2] != IDIOM] if len(found) else found
 
     def settle(
         self, text: bytes, heard: Text, opened: Numbers, start: int, ends: Ends

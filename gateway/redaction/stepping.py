@@ -86,14 +86,14 @@ def led(machine: Machine, room: Room, here: Numbers, there: Numbers, count: int,
     letter = (byte | 32) - _A if _A <= byte | 32 <= _Z else -1
     found = 0
     for number in range(count):
-        at = machine.starts[here[number] >> 1]
-        row = machine.leads[at]
+        first = machine.starts[here[number] >> 1]
+        row = machine.leads[first]
         if row and letter >= 0:
-            way = machine.leads[at + 1] if row == ANY_LETTER else machine.letters[row * _LETTERS + letter]
+            way = machine.leads[first + 1] if row == ANY_LETTER else machine.letters[row * _LETTERS + letter]
             found = _reached(way, clock, room, there, found)
             if row == ANY_LETTER:
                 continue
-        for at in range(at + 1, machine.starts[(here[number] >> 1) + 1]):
+        for at in range(first + 1, machine.starts[(here[number] >> 1) + 1]):
             way = machine.leads[at]
             if machine.classes[(way >> 1 & _CLASSES) * KINDS + byte]:
                 found = _reached(way, clock, room, there, found)
