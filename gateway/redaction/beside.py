@@ -11,7 +11,7 @@ import numpy as np
 
 from gateway.redaction.grammar import WORD
 from gateway.redaction.machines import EDGE, END, KINDS, WHEN_BITS
-from gateway.redaction.native import Addresses, bytes_at, index_of, native, numbers_at, pairs_at
+from gateway.redaction.native import Addresses, bytes_at, eight, index_of, native, numbers_at, pairs_at
 from gateway.redaction.stepping import BEHIND, given, led
 from gateway.redaction.tables import Bytes, Machine, Numbers
 
@@ -78,15 +78,15 @@ def conditions_of(table: Addresses) -> Conditions:
 
 
 @native
-def _matches(machine: Machine, place: int, edge: bool, end: bool) -> bool:
-    """Whether the pattern matches at a place where it may."""
-    row = index_of(machine.matching, 0, len(machine.matching), place)
-    if row < 0:
-        return False
-    for number in range(machine.match_starts[row], machine.match_starts[row + 1]):
-        when = machine.matches[number] & _WHEN
-        if (edge or not when & EDGE) and (end or not when & END):
-            return True
+def _matches(machine: Machine, places: Numbers, count: int, edge: bool, end: bool) -> bool:
+    """Whether the pattern matches at one of the places where it may."""
+    for number in range(count):
+        if places[number] & 1:
+            row = index_of(machine.matching, 0, len(machine.matching), places[number] >> 1)
+            for match in range(machine.match_starts[row], machine.match_starts[row + 1]):
+                when = machine.matches[match] & _WHEN
+                if (edge or not when & EDGE) and (end or not when & END):
+                    return True
     return False
 
 
@@ -96,22 +96,20 @@ def read(text: Bytes, low: int, high: int, side: int, wholly: bool, words: Bytes
     machine, room = given(table)
     here, there = room.here, room.there
     step, at, stop = (-1, high - 1, low - 1) if machine.backwards[side] else (1, low, high)
-    follows = words[text[at]] if at != stop else 0
-    here[0] = machine.first[side] << 1
+    word, follows = 0, words[text[at]] if at != stop else 0
+    here[0] = machine.first[side]
     count = 1
-    if not wholly and _matches(machine, here[0] >> 1, follows != 0, at == stop):
-        return HOLDS
-    while at != stop and count:
+    while count:
+        if not wholly and _matches(machine, here, count, word != follows, at == stop):
+            return HOLDS
+        if at == stop:
+            return GOES_ON
         byte, word = text[at], follows
         at += step
         follows = words[text[at]] if at != stop else 0
         count = led(machine, room, here, there, count, byte)
         here, there = there, here
-        if not wholly:
-            for number in range(count):
-                if here[number] & 1 and _matches(machine, here[number] >> 1, word != follows, at == stop):
-                    return HOLDS
-    return GOES_ON if count else 0
+    return 0
 
 
 @native
@@ -193,10 +191,14 @@ def _is_alike(text: Bytes, beside: Beside, low: int, start: int, end: int, high:
         return False
     if beside.end - beside.start != end - start:
         return False
-    for at in range(high - low):  # noqa: SIM110  # machine code, not a generator
-        if text[low + at] != text[beside.low + at]:
+    at, size = 0, high - low
+    while at + 8 <= size:
+        if eight(text, low + at) != eight(text, beside.low + at):
             return False
-    return True
+        at += 8
+    while at < size and text[low + at] == text[beside.low + at]:
+        at += 1
+    return at == size
 
 
 @native

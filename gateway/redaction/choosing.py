@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gateway.redaction.beside import Conditions, beside_of, conditions_of, ended, forget, holds, may_turn
+from gateway.redaction.beside import Beside, Conditions, beside_of, conditions_of, ended, forget, holds, may_turn
 from gateway.redaction.native import Addresses, addresses, bytes_at, native, numbers_at, whole
 from gateway.redaction.stepping import BEHIND, Room
 from gateway.redaction.tables import Bytes, Longs, Machine, Numbers
@@ -119,12 +119,14 @@ def _highest(low: int, high: int, judged: bool, stretch: _Span, held: _Span, hea
     """What a stretch is, of all that it may be and that holds if that is `judged`: the first of the highest score."""
     rules, conditions = _rules(table), conditions_of(table)
     best = _span(0, 0, IDIOM)
+    beside = Beside(0, 0, 0, 0, 0)
     for row in range(low, high):
         one = _listed(row, stretch, held, heard, rules)
         if one.rule < 0 or (best.rule >= 0 and rules.ranks[one.rule] <= rules.ranks[best.rule]):
             continue
         if judged:
-            beside = beside_of(heard.text, one.start, one.end, conditions.words)
+            if beside.start != one.start or beside.end != one.end:
+                beside = beside_of(heard.text, one.start, one.end, conditions.words)
             if not holds(one.rule, heard.text, beside, conditions, table):
                 continue
         best = one

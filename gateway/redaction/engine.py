@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _SELF_TEST = 24
 _WARMED = 16
-_CATEGORIES = [category.value for category in Category]
+_CATEGORIES = {category.value: category for category in Category}
 
 
 class NotWorking(RuntimeError):
@@ -183,9 +183,9 @@ class Engine:
         folded = [fold(text) for text in texts]
         shadow = BREAK.join([one.shadow for one in folded])
         results: list[_Result] = [
-            (one.start, one.end, Category(one.entity_type), float(one.score))
+            (one.start, one.end, _CATEGORIES[one.entity_type], float(one.score))
             for one in self._analyzer.analyze(
-                text=shadow, language=LANGUAGE, entities=_CATEGORIES, nlp_artifacts=self._artifacts
+                text=shadow, language=LANGUAGE, entities=[*_CATEGORIES], nlp_artifacts=self._artifacts
             )
         ]
         results.sort(key=_position)

@@ -20,6 +20,7 @@ from gateway.categories import Category
 from gateway.redaction.edges import BITS, LEFT, MOST, NUMBERS, RIGHT
 from gateway.redaction.plain import Plain
 from gateway.redaction.reach import Weights, desk, given, grow, settled
+from gateway.redaction.tables import Numbers
 
 __all__ = ["GROWTH", "LEFT", "RIGHT", "Found", "Grown", "Growth", "read_growth", "written"]
 
@@ -75,10 +76,15 @@ class Growth:
         if not found:
             return []
         asked = np.array([(first, last, NUMBERS[category]) for first, last, category in found], np.int32)
-        data = np.frombuffer(text, np.uint8)
-        grown = np.empty_like(asked)
-        grow(data, asked, start, closed, self.most, self._eagerness, self._weights, self._given, grown)
+        grown = self.rows(text, asked, start, closed=closed)
         return [Grown(first, last, bool(final)) for first, last, final in grown.tolist()]
+
+    def rows(self, text: bytes, asked: Numbers, start: int = 0, *, closed: bool = True) -> Numbers:
+        """The same, a row each: where one begins and ends and the number of its category; then as in `Grown`."""
+        grown = np.empty_like(asked)
+        data = np.frombuffer(text, np.uint8)
+        grow(data, asked, start, closed, self.most, self._eagerness, self._weights, self._given, grown)
+        return grown
 
     def settled(self, text: bytes, end: int, floor: int) -> int:
         """Up to where a text is settled whose rules are up to `end`: what begins later may still grow before it."""

@@ -28,6 +28,9 @@ _FEW_LETTERS: Final = 6
 _MOST_JOINED: Final = 8
 """How many times the places of a pattern those may be which are made by joining them."""
 _LETTERS: Final = {either_case(1 << code): code - ord("a") for code in range(ord("a"), ord("z") + 1)}
+_ALL_LETTERS: Final = sum(_LETTERS)
+ANY_LETTER: Final = 1
+"""Instead of the number of a row of letters: the first way takes all of them, and no other takes any."""
 _NOT_WORD: Final = (1 << KINDS) - 1 & ~WORD
 
 _TAKES, _FORKS, _ASKS, _FIRST, _MATCHES = range(5)
@@ -171,14 +174,14 @@ class _Maker:
         self._starts: list[int] = []
         self._leads: list[int] = []
         self._matches: dict[int, list[int]] = {}
-        self._letters: dict[tuple[int, ...], int] = {(0,) * len(_LETTERS): 0}
+        self._letters: dict[tuple[int, ...], int] = {(0,) * len(_LETTERS): 0, (-1,) * len(_LETTERS): ANY_LETTER}
         self._classes: dict[int, int] = {}
 
     def add(self, pattern: Pattern) -> None:
         base = len(self._starts)
-        self._first.append(base)
         self._backwards.append(pattern.backwards)
         rows = _rows(_Nodes(pattern))
+        self._first.append(base << 1 | bool(rows[0].matches))
         if base + len(rows) >= 1 << _PLACE_BITS:
             raise Unread("the links are too long: count less far in them, or list fewer words")
         for number, (ways, matches) in enumerate(rows, base):
@@ -188,6 +191,12 @@ class _Maker:
             self._add_row([(taken, base + target, bool(rows[target].matches)) for taken, target in ways])
 
     def _add_row(self, ways: list[tuple[int, int, bool]]) -> None:
+        of_letters = [way for way in ways if way[0] & _ALL_LETTERS]
+        if len(of_letters) == 1 and of_letters[0][0] & _ALL_LETTERS == _ALL_LETTERS:
+            others = [way for way in ways if way not in of_letters]
+            self._leads.append(ANY_LETTER)
+            self._leads += [_way(target, self._class(taken), ends) for taken, target, ends in of_letters + others]
+            return
         by_letter = [way for way in ways if way[0] in _LETTERS]
         if len(by_letter) < _FEW_LETTERS or len(by_letter) > len({taken for taken, _target, _ends in by_letter}):
             by_letter = []

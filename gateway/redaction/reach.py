@@ -38,7 +38,9 @@ _KIND_FORM = 6
 _NO_MARK, _SPACE, _NONE, _LINE = 11, 1, 12, 10
 _IS_WORD, _IS_MARK, _IS_HARD, _IS_SPACE = 1, 2, 4, 8
 _OF_SIDE = MOST + AHEAD
-_LINE_WORDS = _OF_SIDE + 4
+_FARTHEST = 4
+"""How many rows beyond its step's own that word is in `line` which is the farthest that a question is about."""
+_LINE_WORDS = _OF_SIDE + _FARTHEST
 _CRC = 0xEDB88320
 """The polynomial of RFC 1952, reversed."""
 _ODDS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xBF58476D1CE4E5B9)
@@ -310,8 +312,8 @@ def _steps(text: Bytes, first: int, count: int, most: int, desk: Desk) -> int:
 
 
 @native
-def _prepare(text: Bytes, side: int, count: int, other: int, length: int, steps: int, table: Addresses) -> None:
-    """Note the forms of all words that questions of a side are about, in `line`'s order.
+def _prepare(text: Bytes, side: int, count: int, other: int, length: int, table: Addresses) -> None:
+    """Note the words that questions of a side are about, in `line`'s order, and the forms of those that all are about.
 
     Args:
         text: lower-case ASCII.
@@ -319,7 +321,6 @@ def _prepare(text: Bytes, side: int, count: int, other: int, length: int, steps:
         count: its words.
         other: the words of the other side.
         length: the words of the finding.
-        steps: how many questions there are.
         table: see `given`.
     """
     desk = _desk(table)
@@ -335,15 +336,20 @@ def _prepare(text: Bytes, side: int, count: int, other: int, length: int, steps:
     for word in range(count):
         line[2 + word, 0] = desk.words[first + word, _START]
         line[2 + word, 1] = desk.words[first + word, _END]
-    for row in range(steps + 4):
+    for row in range(_FARTHEST):
         _forms(text, line[row, 0], line[row, 1], row, table)
 
 
 @native
-def _question(step: int, gap: int, category: int, length: int, desk: Desk) -> None:
-    """Note what is known of a question: does the word so many steps outward belong to the finding?"""
+def _question(text: Bytes, step: int, gap: int, category: int, length: int, table: Addresses) -> None:
+    """Note what is known of a question: does the word so many steps outward belong to the finding?
+
+    They are asked in order: of the words that one is about, only the farthest is new.
+    """
+    desk = _desk(table)
     cells, forms = desk.cells, desk.forms
-    before, last, word, beyond, second = step, step + 1, step + 2, step + 3, step + 4
+    before, last, word, beyond, second = step, step + 1, step + 2, step + 3, step + _FARTHEST
+    _forms(text, desk.line[second, 0], desk.line[second, 1], second, table)
     cells[0] = 0
     cells[1], cells[2], cells[3] = forms[word, 0], forms[beyond, 0], forms[second, 0]
     cells[4], cells[5], cells[6] = forms[last, 0], forms[before, 0], forms[1, 0]
@@ -419,16 +425,18 @@ def _reached(
     first = side * _OF_SIDE
     count = counts[side]
     steps = _steps(text, first, count, most, desk)
-    if steps > 0:
-        _prepare(text, side, count, counts[1 - side], length, steps, table)
     best = total = 0.0
     found = 0
     for step in range(steps):
+        row = first + step
+        if bounded and desk.words[row, _REACH] > limit:
+            return found, True
         if not bounded and step + AHEAD >= count:
             return found, False
-        _question(step, desk.words[first + step, _GAP], category, length, desk)
+        if step == 0:
+            _prepare(text, side, count, counts[1 - side], length, table)
+        _question(text, step, desk.words[row, _GAP], category, length, table)
         total += float(_odds(side, weights, desk)) + eagerness
-        row = first + step
         if total > best and not _is_stop(text, desk.words[row, _START], desk.words[row, _END], desk):
             best = total
             if desk.words[row, _REACH] <= limit:
@@ -511,9 +519,9 @@ def asked(
     for side in range(2):
         row = side * _OF_SIDE
         steps = _steps(text, row, counts[side], most[side], desk)
-        _prepare(text, side, counts[side], counts[1 - side], length, steps, table)
+        _prepare(text, side, counts[side], counts[1 - side], length, table)
         for step in range(steps):
-            _question(step, desk.words[row + step, _GAP], category, length, desk)
+            _question(text, step, desk.words[row + step, _GAP], category, length, table)
             for feature in range(len(desk.features)):
                 speaking[total, feature] = _weight(feature, side, desk)
             reaches[total] = desk.words[row + step, _REACH]

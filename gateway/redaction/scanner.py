@@ -24,6 +24,7 @@ from gateway.redaction.tables import Lists, Longs, Machine, Numbers, numbers
 Candidate: TypeAlias = "tuple[int, int, Rule]"
 """(start, end, rule)"""
 _NO_PLACES = numbers([])
+_NONE = np.empty((0, 3), np.int32)
 
 
 class Scanner:
@@ -38,17 +39,22 @@ class Scanner:
     def __init__(self, automaton: Automaton, sides: Machine, phrases: Sequence[Phrase]) -> None:
         self._automaton = automaton
         self._phrases = phrases
-        self._rules = list(dict.fromkeys(phrase.rule for phrase in phrases if phrase.rule is not None))
-        numbered = _numbered(phrases, self._rules)
+        self.rules = list(dict.fromkeys(phrase.rule for phrase in phrases if phrase.rule is not None))
+        """By number."""
+        numbered = _numbered(phrases, self.rules)
         self._marked = numbered.marked
-        self._held = sides, Room.of(sides), _conditions(self._rules, len(sides.first)), numbered
+        self._held = sides, Room.of(sides), _conditions(self.rules, len(sides.first)), numbered
         self._table = chosen_with(*self._held)
 
     def scan(self, text: str) -> Iterator[Candidate]:
         """(start, end, rule) of each candidate that holds, in order and apart. The text is folded."""
         cased = text.encode("ascii", "replace")
-        found, _end = self.settle(cased, self._automaton.hear(cased.lower()), _NO_PLACES, 0, Ends.CLOSED)
-        return ((start, end, rule) for start, end, rule in found if rule is not None)
+        return ((start, end, self.rules[rule]) for start, end, rule in self.rows(cased, cased.lower()).tolist())
+
+    def rows(self, text: bytes, lower: bytes) -> Numbers:
+        """The same of a text and of what it is in lower case, a row each, with the numbers of the rules."""
+        found, _end = self._chosen(text, self._automaton.hear(lower), _NO_PLACES, 0, Ends.CLOSED)
+        return found[found[:, 2] != IDIOM] if len(found) else found
 
     def settle(
         self, text: bytes, heard: Text, opened: Numbers, start: int, ends: Ends
@@ -62,9 +68,15 @@ class Scanner:
             start: where to begin.
             ends: whether the text goes on.
         """
+        found, end = self._chosen(text, heard, opened, start, ends)
+        rules = self.rules
+        return [(first, last, None if rule == IDIOM else rules[rule]) for first, last, rule in found.tolist()], end
+
+    def _chosen(self, text: bytes, heard: Text, opened: Numbers, start: int, ends: Ends) -> tuple[Numbers, int]:
+        """What `settle` says, a row each: `IDIOM`, or a rule's number."""
         keys = heard.phrases()
         if not len(keys):  # as in most short texts
-            return [], int(opened[0]) if len(opened) else len(text)
+            return _NONE, int(opened[0]) if len(opened) else len(text)
         found, so_far = np.empty((len(keys), 3), np.int32), np.zeros(STATES, np.int32)
         so_far[POSITION] = start
         choose(
@@ -81,9 +93,7 @@ class Scanner:
             so_far,
             self._table,
         )
-        spans = found[: so_far[COUNT]].tolist()
-        rules = self._rules
-        return [(first, last, None if rule == IDIOM else rules[rule]) for first, last, rule in spans], int(so_far[END])
+        return found[: so_far[COUNT]], int(so_far[END])
 
     def _parts(self, text: bytes, heard: Text, keys: Longs) -> Numbers:
         """By key, where the part of a phrase that is the finding begins and ends, if one is marked; see `Heard`."""

@@ -10,13 +10,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gateway.redaction.machines import CLASS_BITS, KINDS
-from gateway.redaction.native import Addresses, addresses, bytes_at, native, numbers_at
+from gateway.redaction.machines import ANY_LETTER, CLASS_BITS, KINDS
+from gateway.redaction.native import Addresses, addresses, bytes_at, counts_at, native, numbers_at
 from gateway.redaction.tables import Machine, Numbers
 
 _LATE = 1 << 29
 _CLASSES = (1 << CLASS_BITS) - 1
 _LETTERS = 26
+_FEW = 8
+"""Fewer places are looked through sooner than when one was last at another is looked up."""
+_A, _Z = b"az"
 
 
 class Room(NamedTuple):
@@ -53,15 +56,15 @@ def given(table: Addresses) -> tuple[Machine, Room]:
         Machine(
             numbers_at(table, 0),
             numbers_at(table, 1),
-            numbers_at(table, 2),
-            numbers_at(table, 3),
+            counts_at(table, 2),
+            counts_at(table, 3),
             numbers_at(table, 4),
             numbers_at(table, 5),
             numbers_at(table, 6),
-            numbers_at(table, 7),
+            counts_at(table, 7),
             bytes_at(table, 8),
         ),
-        Room(numbers_at(table, 9), numbers_at(table, 10), numbers_at(table, 11), numbers_at(table, 12)),
+        Room(counts_at(table, 9), counts_at(table, 10), numbers_at(table, 11), numbers_at(table, 12)),
     )
 
 
@@ -80,23 +83,35 @@ def _now(room: Room) -> int:
 def led(machine: Machine, room: Room, here: Numbers, there: Numbers, count: int, byte: int) -> int:
     """Where a character leads from the first `count` of `here`: how many places, which are in `there`."""
     clock = _now(room)
-    letter = (byte | 32) - 97 if byte > 64 else -1
+    letter = (byte | 32) - _A if _A <= byte | 32 <= _Z else -1
     found = 0
     for number in range(count):
-        at = machine.starts[here[number] >> 1]
-        stop = machine.starts[(here[number] >> 1) + 1]
-        row = machine.leads[at]
-        way = machine.letters[row * _LETTERS + letter] if row and 0 <= letter < _LETTERS else 0
-        while True:
-            place = way >> (CLASS_BITS + 1)
-            if place and room.seen[place] != clock:
-                room.seen[place] = clock
-                there[found] = place << 1 | way & 1
-                found += 1
-            at += 1
-            if at == stop:
-                break
+        first = machine.starts[here[number] >> 1]
+        row = machine.leads[first]
+        if row and letter >= 0:
+            way = machine.leads[first + 1] if row == ANY_LETTER else machine.letters[row * _LETTERS + letter]
+            found = _reached(way, clock, room, there, found)
+            if row == ANY_LETTER:
+                continue
+        for at in range(first + 1, machine.starts[(here[number] >> 1) + 1]):
             way = machine.leads[at]
-            if not machine.classes[(way >> 1 & _CLASSES) * KINDS + byte]:
-                way = 0
+            if machine.classes[(way >> 1 & _CLASSES) * KINDS + byte]:
+                found = _reached(way, clock, room, there, found)
     return found
+
+
+@native
+def _reached(way: int, clock: int, room: Room, there: Numbers, found: int) -> int:
+    """Note where a way leads, unless that is nowhere, or noted; how many places are noted."""
+    place = way >> (CLASS_BITS + 1)
+    if not place:
+        return found
+    if found < _FEW:
+        for number in range(found):
+            if there[number] >> 1 == place:
+                return found
+    elif room.seen[place] == clock:
+        return found
+    room.seen[place] = clock
+    there[found] = place << 1 | way & 1
+    return found + 1

@@ -94,14 +94,15 @@ class Vocabulary(NamedTuple):
 class Machine(NamedTuple):
     """What reads patterns letter by letter; see `machines`.
 
-    The row of place p is leads[starts[p]:starts[p + 1]]: first the number of a row in `letters`, of 26 ways, then ways.
+    The row of place p is leads[starts[p]:starts[p + 1]]: first the number of a row in `letters`, of 26 ways, then ways;
+    see `machines.ANY_LETTER`, too.
     A way holds the place where it leads, the number of a class in `classes` and whether anything may match at that
     place; it is 0 where there is none. matches[match_starts[m]:match_starts[m + 1]] may match at place matching[m]: a
     tree's number, and when.
     """
 
     first: Numbers
-    """By pattern, where reading it begins."""
+    """By pattern, twice the number of the place where reading it begins, and one more if it may match there."""
     backwards: Numbers
     """By pattern, 1 where that is a text's end."""
     starts: Numbers

@@ -105,7 +105,7 @@ def borne(text: Bytes, start: int, end: int, found: Numbers, table: Addresses) -
     """The atoms of the forms that text[start:end] has as a whole, each once; how many."""
     machine, room = given(table)
     here, there = room.here, room.there
-    here[0] = machine.first[0] << 1
+    here[0] = machine.first[0]
     count = 1
     for at in range(start, end):
         count = led(machine, room, here, there, count, text[at])

@@ -129,6 +129,17 @@ def test_what_cannot_become_a_match_does_not_go_on() -> None:
     assert not known.goes_on(b"he is!")
 
 
+def test_reads_at_many_places_at_once() -> None:
+    """However many a side may be at, none is lost."""
+    upto = "|".join(f"[a-z]{{{size}}}" for size in range(1, 21))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machines, "_MOST_JOINED", 0)
+        known = links(f"(?:{upto}){{2}}3", before=False)
+
+    for size in range(1, 45):
+        assert known.holds(b"a" * size + b"3") is (2 <= size <= 40)
+
+
 def test_time_begins_anew() -> None:
     """After very many characters, what was seen long ago is not taken for now."""
     known = links("he is", before=False)

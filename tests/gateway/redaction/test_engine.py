@@ -20,6 +20,7 @@ from gateway.categories import Category
 from gateway.redaction.engine import Engine, NotWorking
 from gateway.redaction.findings import Ends, Window, well_formed
 from gateway.redaction.plain import Plain
+from gateway.redaction.recognizers import Result
 from gateway.redaction.segments import join, pieces
 from tests.gateway.redaction.conftest import shipped
 
@@ -138,6 +139,14 @@ def test_a_window_that_is_whole_is_settled_as_it_is_at_the_end_of_a_stream(engin
 
     assert together[: len(windows)] == [engine._horizon.settle(window) for window in windows]
     assert together[len(windows) :] == [*engine.settle(beside[:1]), *engine.find(beside[1:])]
+
+
+def test_results_that_are_alike_count_once() -> None:
+    """As Presidio's own do: whoever puts them into a set is left with one of each."""
+    results = [Result("HEALTH", start, 9, 0.5) for start in (2, 2, 3)]
+
+    assert len(set(results)) == 2
+    assert hash(results[0]) == hash(results[1])
 
 
 def test_a_separator_in_a_text_is_no_separator(engine: Engine) -> None:
