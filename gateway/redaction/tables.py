@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 Numbers: TypeAlias = "NDArray[np.int32]"
 Bytes: TypeAlias = "NDArray[np.uint8]"
 Longs: TypeAlias = "NDArray[np.int64]"
+Codes: TypeAlias = "NDArray[np.uint32]"
+"""Code points."""
 Signs: TypeAlias = "NDArray[np.uint64]"
 """Sets of atoms, each in 64 bits: two that have no bit in common have no atom in common."""
 
