@@ -64,6 +64,11 @@ class Expression:
         """The match that begins at `start`, in the text up to `end`."""
         return self._match(self._anchors.ANCHOR_START, text, start, end)[0]
 
+    def likely(self, text: bytes, start: int) -> Span:
+        """The same as `find`, in less time if it begins right there."""
+        found = self.at(text, start, len(text))
+        return self.find(text, start) if found == NOWHERE else found
+
     def whole(self, text: bytes) -> list[Span]:
         """The spans of a match of the whole text and of its groups; the first is `NOWHERE` if it does not match."""
         return self._match(self._anchors.ANCHOR_BOTH, text, 0, len(text))

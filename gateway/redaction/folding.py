@@ -3,51 +3,36 @@
 The shadow has accents and look-alike letters folded, invisible characters gone, odd spaces and
 dashes made plain, fillers (`uh`, `euh`) blanked out, and spelled-out words (`H.I.V.`, `d i a b e t e s`)
 closed up. What cannot be folded stays as a mark that matches nothing. Mostly a character becomes one
-character, so that an offset is the same in both; where it does not, an `_Edits` knows. (UAX 15 for the compatibility
-forms, UTS 39 for look-alikes.)
+character, so that an offset is the same in both; where it does not, an `_Edits` knows.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from gateway.redaction.automata import Expression
-from gateway.redaction.native import native
+from gateway.redaction.letters import fold_character, folded, is_digit, is_letter, is_of_word
+from gateway.redaction.native import eight, lowest, native, whole
 from gateway.redaction.tables import Bytes
 
-_UNKNOWN_LETTER = "_"  # a word character that occurs in no rule: it blocks a match, and cannot make one
-
-# Letters of other scripts, and of Latin without a decomposition, that are drawn like an ASCII letter.
-_LOOK_ALIKE = dict(
-    zip(
-        "аАвВеЕкКмМнНоОрРсСтТуУхХіІјЈѕЅԁԛԝһӏүґαΑβΒεΕΖηΗιΙκΚΜνΝοΟρΡτΤυΥχΧγωıłŁøØđĐðħĦŧŦɑɡɩɪʀʏᴀʙᴄᴅᴇɢʜᴊᴋʟᴍɴᴏᴘᴛᴜᴠᴡᴢŋɐƒƅ",
-        "aAbBeEkKmMhHoOpPcCtTyYxXiIjJsSdqwhlyraAbBeEZnHiIkKMvNoOpPtTuYxXywilLoOdDdhHtTagiirYabcdeghjklmnoptuvwznafb",
-        strict=True,
-    )
-)
 _ODD = Expression(
     r"[\x00-\x08\x0b-\x1f\x7f]"
     r"|\b[A-Za-z](?:(?: [A-Za-z]){2,}|(?:\.[A-Za-z]){2,}\.?|(?:-[A-Za-z]){2,}|(?: \. ?[A-Za-z]){2,}"
     r"|(?:_[A-Za-z]){2,}|(?:\. [A-Za-z]){2,}\.?)\b"
 )
 """A control character, or a word that is spelled out."""
-_APART = 3
-"""Characters between the letters of a word that is spelled out, at most."""
+_EDGE, _ROOM = b"\n", b"\n" * 80
+"""Before a text, and behind it: its marks are made by 64, and from more than one letter each."""
+_FILLER, _MAY_BE_ODD = 1, 2
+"""Marks."""
 _TAKEN = 0xFF
 """Stands for a character of a filler that is to be taken out; no text holds it that is ASCII."""
 _OUT = re.compile(rb"[ ,]*\xff+")
 _BETWEEN = re.compile(r"[^A-Za-z]+")
-_TABLED = 1 << 16
-_SEVERAL, _UNSEEN = 0x80, 0xFF
-_TABLE = np.full(_TABLED + 1, _UNSEEN, np.uint8)
-"""The byte that a character becomes, by its code below `_TABLED`; what was not met yet is unseen."""
-_TABLE[:128] = [*range(ord("_")), ord(" "), *range(ord("_") + 1, 128)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,86 +111,100 @@ def fold(text: str, fillers: bool = False) -> Folded:
     """
     edits: list[_Edits] = []
     plain = text.isascii()
-    data = np.frombuffer((text if plain else _to_ascii(text, edits)).encode("ascii"), np.uint8).copy()
-    odd = _blank(data, _TAKEN if fillers else ord(" "))
-    pieces = _odd(data.tobytes(), odd) if odd >= 0 else []
+    letters = text.encode() if plain else _ascii(text, edits)
+    size = len(letters)
+    held = bytearray(b"".join((_EDGE, letters, _ROOM)))
+    marks = np.empty(size + 63 & -64, np.uint8)
+    odd = _blank(np.frombuffer(held, np.uint8), marks, _TAKEN if fillers else ord(" "))
+    data = bytes(held[1 : size + 1])
+    pieces = _odd(data, marks.tobytes()) if odd else []
     if fillers:
-        pieces = sorted(pieces + [found.span() for found in _OUT.finditer(data.tobytes())])
-    shadow = data.tobytes().decode("ascii", "replace")
+        pieces = sorted(pieces + [found.span() for found in _OUT.finditer(data)])
+    shadow = data.decode("ascii", "replace")
     if pieces:
         shadow = _close_up(shadow, pieces, edits)
     return Folded(shadow.replace("_", " ") if plain else shadow, tuple(edits))
 
 
 @native
-def _blank(data: Bytes, blank: int) -> int:
+def _blank(text: Bytes, marks: Bytes, blank: int) -> bool:
     """Write a byte over all fillers, with the space or comma before each and the comma behind it.
 
+    Args:
+        text: ASCII, between `_EDGE` and `_ROOM`.
+        marks: room for a mark of each letter, and up to 64 more.
+        blank: the byte.
+
     Returns:
-        Where the first that is `_ODD` may begin; -1 if there is none.
+        Whether there may be one that is `_ODD`.
     """
-    size = len(data)
-    odd = -1
-    first = last = spelled = at = 0
-    while at < size:
-        start = at
-        while at < size and _is_letter(data[at]):
-            at += 1
-        if start == at:
-            if (data[at] < 32 and data[at] != 9 and data[at] != 10) or data[at] == 127:
-                odd = at if odd < 0 else odd
-            at += 1
-        elif at - start == 1:
-            if spelled == 0 or start - last > _APART:
-                spelled = 0
-                first = start
-            spelled += 1
-            last = at
-            if spelled == 3 and odd < 0:
-                odd = first
-        else:
-            spelled = 0
-            if start and (data[start - 1] in (32, 44, blank)) and _is_filler(data, start, at):
-                end = at + 1 if at < size and data[at] == 44 else at
-                for one in range(start - 1, end):
-                    data[one] = blank
-                at = end - 1 if end > at else at
+    for at in range(len(marks)):
+        marks[at] = _begins_filler(text, at) * _FILLER | _begins_odd(text, at) * _MAY_BE_ODD
+    odd = False
+    for block in range(0, len(marks), 8):
+        ahead = eight(marks, block)
+        while ahead:
+            start = block + (whole(lowest(ahead)) >> 3)
+            ahead &= ahead - np.uint64(1)
+            if marks[start] == _MAY_BE_ODD:
+                odd = True
+                continue
+            end = start + 3
+            while is_letter(text[end]):
+                end += 1
+            for at in range(start, end + (text[end] == 44)):
+                text[at] = blank
     return odd
 
 
 @native
-def _is_letter(character: int) -> bool:
-    return 97 <= character | 32 <= 122
+def _begins_filler(text: Bytes, at: int) -> bool:
+    """Whether `uh`, `uhm`, `um`, `erm`, `euh` or `heu` begins there, as a word behind a space or comma."""
+    before, a, b, c, d = text[at], text[at + 1] | 32, text[at + 2], text[at + 3], text[at + 4]
+    two = (a == 117) & ((b == 104) | (b == 109)) & _ends_filler(c)
+    three = (
+        ((a == 117) & (b == 104) & (c == 109))
+        | ((a == 101) & (((b == 114) & (c == 109)) | ((b == 117) & (c == 104))))
+        | ((a == 104) & (b == 101) & (c == 117))
+    ) & _ends_filler(d)
+    filler: bool = ((before == 32) | (before == 44)) & (two | three)
+    return filler
 
 
 @native
-def _is_filler(data: Bytes, start: int, end: int) -> bool:
-    """Whether a word is `uh`, `uhm`, `um`, `erm`, `euh` or `heu`, and nothing else."""
-    a, b = data[start] | 32, data[start + 1]
-    if end - start == 2:
-        said = a == 117 and b in (104, 109)
-    elif end - start == 3:
-        c = data[start + 2]
-        said = (
-            (a == 117 and b == 104 and c == 109)
-            or (a == 101 and ((b == 114 and c == 109) or (b == 117 and c == 104)))
-            or (a == 104 and b == 101 and c == 117)
-        )
-    else:
-        return False
-    return said and (end == len(data) or not (48 <= data[end] <= 57 or data[end] == 39 or data[end] == 45))
+def _ends_filler(character: int) -> bool:
+    """Whether a filler may be over where this follows."""
+    return not (is_letter(character) | is_digit(character) | (character == 39) | (character == 45))
 
 
-def _odd(data: bytes, start: int) -> list[tuple[int, int]]:
-    """What is to be closed up, from a place on: spelled words and controls."""
+@native
+def _begins_odd(text: Bytes, at: int) -> bool:
+    """Whether the letter may begin what is `_ODD`: whether it is a control, or two more follow it one by one."""
+    a, b, c, d, e, f = text[at + 1], text[at + 2], text[at + 3], text[at + 4], text[at + 5], text[at + 6]
+    alike = ((b == 32) | (b == 46) | (b == 45) | (b == 95)) & (b == d) & is_letter(c) & is_letter(e)
+    spelled = (
+        (alike & ((f == 95) | (not is_of_word(f))))
+        | ((b == 32) & (c == 46))
+        | ((b == 46) & (c == 32) & is_letter(d) & (e == 46))
+    )
+    begins = is_letter(a) & (not is_of_word(text[at])) & spelled
+    odd: bool = begins | ((a < 32) & (a != 9) & (a != 10)) | (a == 127)
+    return odd
+
+
+def _odd(data: bytes, marks: bytes) -> list[tuple[int, int]]:
+    """What is to be closed up: spelled words and controls."""
     pieces: list[tuple[int, int]] = []
-    start, end = _ODD.find(data, start)
-    while start >= 0:
+    at = marks.find(_MAY_BE_ODD)
+    while at >= 0:
+        start, end = _ODD.likely(data, at)
+        if start < 0:
+            break
         if data[max(0, start - 1) : start] == b"'" and data[start] in b"mstdMSTD":
             end = start + 1  # what ends `I'm` begins no spelled word
         else:
             pieces.append(_spelled(data, start, end))
-        start, end = _ODD.find(data, end)
+        at = marks.find(_MAY_BE_ODD, end)
     return pieces
 
 
@@ -213,46 +212,14 @@ def fold_rule(pattern: str) -> str:
     """The same folding for the words of a rule, so that `é` in YAML meets `é` and `e` in a text."""
     if pattern.isascii():
         return pattern
-    return "".join(_fold_character(character) if character > "\x7f" else character for character in pattern)
+    return "".join(fold_character(character) if character > "\x7f" else character for character in pattern)
 
 
-def _to_ascii(text: str, edits: list[_Edits]) -> str:
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-    letters = _TABLE[np.minimum(codes, _TABLED)]
-    shadow: bytes = letters.tobytes()
-    if bytes([_UNSEEN]) in shadow:
-        unseen = np.flatnonzero(letters == _UNSEEN)
-        distinct, at = np.unique(codes[unseen], return_inverse=True)
-        folded = np.array([_letter(chr(code)) for code in distinct.tolist()], np.uint8)
-        letters[unseen] = folded[at]
-        few = distinct < _TABLED
-        _TABLE[distinct[few]] = folded[few]
-        shadow = letters.tobytes()
-    start = shadow.find(_SEVERAL)
-    if start < 0:
-        return shadow.decode("ascii")
-    pieces: list[tuple[int, int, int]] = []
-    parts: list[bytes] = []
-    done = 0
-    while start >= 0:
-        made = _fold_character(text[start]).encode()
-        if start == done and pieces:
-            pieces[-1] = (pieces[-1][0], start + 1, pieces[-1][2] + len(made))
-        else:
-            pieces.append((start, start + 1, len(made)))
-            parts.append(shadow[done:start])
-        parts.append(made)
-        done = start + 1
-        start = shadow.find(_SEVERAL, done)
-    parts.append(shadow[done:])
-    edits.append(_Edits(pieces, invisible=True))
-    return b"".join(parts).decode("ascii")
-
-
-def _letter(character: str) -> int:
-    """The byte that a character beyond ASCII becomes; `_SEVERAL` if it is none, or several."""
-    folded = _fold_character(character)
-    return ord(folded) if len(folded) == 1 else _SEVERAL
+def _ascii(text: str, edits: list[_Edits]) -> bytes:
+    letters, pieces = folded(text)
+    if pieces:
+        edits.append(_Edits(pieces, invisible=True))
+    return letters
 
 
 def _spelled(data: bytes, start: int, end: int) -> tuple[int, int]:
@@ -277,62 +244,6 @@ def _close_up(shadow: str, spans: list[tuple[int, int]], edits: list[_Edits]) ->
     return "".join(parts)
 
 
-@lru_cache(maxsize=65_536)
-def _fold_character(character: str) -> str:
-    """One character beyond ASCII as ASCII: mostly one character, none if invisible, two for a ligature."""
-    known = _KNOWN.get(character)
-    if known is not None:
-        return known
-    kind = unicodedata.category(character)
-    if kind in {"Cf", "Mn", "Me"} or 0xFDD0 <= ord(character) <= 0xFDEF or ord(character) & 0xFFFE == 0xFFFE:
-        return ""
-    if kind == "Lo" and _ideographic(ord(character)):
-        return " "
-    simple = _SIMPLE.get(kind)
-    return _decomposed(character, kind) if simple is None else simple
-
-
-def _decomposed(character: str, kind: str) -> str:
-    """A letter, digit or symbol by its compatibility decomposition without marks."""
-    if kind == "Nd":
-        return str(unicodedata.digit(character))
-    parts = [part for part in unicodedata.normalize("NFKD", character) if unicodedata.category(part) != "Mn"]
-    folded = "".join(_LOOK_ALIKE.get(part, part) for part in parts)
-    if kind[0] == "L" or 0x1F100 <= ord(character) <= 0x1F1FF or 0x2460 <= ord(character) <= 0x24FF:
-        letters = "".join(part for part in folded if part.isascii() and part.isalnum())
-        return letters if letters and folded.isascii() else _UNKNOWN_LETTER
-    first = folded[:1]
-    return first if first and first.isascii() and first.isprintable() and not first.isalpha() else " "
-
-
-def _ideographic(code: int) -> bool:
-    """Scripts written without spaces: a Latin word may stand right beside their letters."""
-    return 0x2E80 <= code <= 0xA4CF or 0xAC00 <= code <= 0xD7A3 or 0x17000 <= code <= 0x1AFFF or code >= 0x20000
-
-
-_SIMPLE = {
-    "Zs": " ",
-    "Zl": "\n",
-    "Zp": "\n",
-    "Pd": "-",
-    "Pi": '"',
-    "Pf": '"',
-    "Cc": " ",
-    "Cs": " ",
-    "Co": " ",
-    "Cn": " ",
-}
-_KNOWN = {
-    **_LOOK_ALIKE,
-    **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u02bc", "'"),
-    "œ": "oe",
-    "Œ": "OE",
-    "æ": "ae",
-    "Æ": "AE",
-    "ß": "ss",
-}
-
-
 _SEPARATOR = r"(?: \. ?| |\. ?|[-_])"
 _MAY_CHANGE = re.compile(
     rf"(?:\b[A-Za-z](?:{_SEPARATOR}[A-Za-z])*{_SEPARATOR}?"
@@ -355,7 +266,7 @@ def unsettled(text: str) -> int:
 
 def _loose(text: str) -> int:
     edits: list[_Edits] = []
-    match = _MAY_CHANGE.search(text if text.isascii() else _to_ascii(text, edits))
+    match = _MAY_CHANGE.search(text if text.isascii() else _ascii(text, edits).decode())
     if match is None:
         return len(text)
     start = match.start()

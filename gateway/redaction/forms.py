@@ -4,7 +4,7 @@ A form that decodes to text is read as that text, in its place among the words r
 there counts as if it had been written out. A finding in what was decoded takes the whole token: half of a
 base64 string is worth nothing to anybody. Forms inside forms are undone a few levels deep.
 
-Only stretches round a form are read again. What holds none costs one scan of RE2.
+Only stretches round a form are read again; `hints` knows where one may be.
 """
 
 from __future__ import annotations
@@ -20,48 +20,22 @@ from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from gateway.redaction.automata import NOWHERE, Expression
+from gateway.redaction.automata import Expression
 from gateway.redaction.folding import fold
+from gateway.redaction.hints import DIGIT, HINTS, seen, stretches
+from gateway.redaction.letters import in_ascii
+from gateway.redaction.marks import DIGITS, INLINE, MAY_BE, PORTIONED, PRINTABLE, SHORT
 from gateway.redaction.plain import Plain
 
 DEPTH = 3
 """Forms inside forms: base64 of percent-encoded HTML is read; deeper nesting than this is not."""
-AROUND = 220
-"""Characters on either side that are read along; `BEFORE` and `AFTER` of them may decide a candidate."""
 BEFORE, AFTER = 128, 80
+"""Characters on either side that may decide a candidate; `hints.AROUND` are read along."""
 
-_INLINE = (
-    "a|abbr|b|bdi|bdo|big|cite|code|del|dfn|em|font|i|ins|kbd|mark|q|s|samp|small|span|strike|strong|sub|sup|tt|u|var"
-    "|wbr"
-)
-_BLOCK = "p|div|br|hr|h[1-6]|li|ul|ol|dl|dt|dd|table|thead|tbody|tr|td|th|blockquote|pre|section|article|body|html"
-_DIGITS = {
-    word: str(number % 10)
-    for number, word in enumerate(
-        re.findall(
-            r"\S+",
-            """zero one two three four five six seven eight nine
-            z\u00e9ro un deux trois quatre cinq six sept huit neuf
-            oh une two three four five six seven eight niner""",
-        )
-    )
-}
-# Looked for in ASCII, where a letter with an accent stands as a question mark.
-_DIGIT = "|".join(word.replace("\u00e9", r"\?") for word in sorted(_DIGITS, key=len, reverse=True))
-_HINTS = {
-    "markup": rf"(?i:<(?:{_INLINE}|{_BLOCK})[ \t\n/>])|</[a-zA-Z]|<!--|&[a-zA-Z0-9]{{2,31}};|&#|%[0-9A-Fa-f]{{2}}"
-    r"|\\[unrtx\"/_*]|`|~~|[\w?]\*+[\w?]|\]\(|[a-z?]-\r?\n *[a-z?]|[\w?]\+[\w?]",
-    "spelt": r"\b[A-Za-z](?:(?:[ .-][A-Za-z?]){3}|(?:\. [A-Za-z?]){3})\b",
-    "spoken": rf"(?i:\b(?:{_DIGIT})[ ,-]+(?:{_DIGIT})\b)",
-    "base64": r"[a-z0-9][A-Z][A-Za-z0-9]|[a-z][0-9][A-Za-z]|[A-Z][A-Z0-9][a-z]|[A-Za-z0-9+/_-]{2}=",
-}
-"""Whether a form of a kind may be here. Speech recognition's `<inaudible>` and the like are none."""
-_GATES = {kind: Expression(hint) for kind, hint in _HINTS.items()}
-_GATE = Expression("|".join(_HINTS.values()))
 _MARKUP = (
     r"(?=[<&%\\`~*\[\]+-])(?:"
     r"(?P<comment><!--[^<>]{0,300}-->)"
-    rf"|(?P<inline></?(?:{_INLINE})(?:\s[^<>]{{0,300}})?/?>)"
+    rf"|(?P<inline></?(?:{INLINE})(?:\s[^<>]{{0,300}})?/?>)"
     r"|(?P<tag></?[a-zA-Z][A-Za-z0-9:_-]{0,40}(?:\s[^<>]{0,300})?/?>)"
     r"|(?P<entity>(?:&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});)+)"
     r"|(?P<percent>(?:%[0-9A-Fa-f]{2})+)"
@@ -77,8 +51,8 @@ _SPELT = (
     rf"(?P<spelt>(?<![\w'\u2019]){_LETTER}(?:(?: {_LETTER}(?!\w)){{3,}}|(?:\.{_LETTER}(?!\w)){{3,}}"
     rf"|(?:-{_LETTER}(?!\w)){{3,}}|(?:\. {_LETTER}(?!\w)){{3,}}))"
 )
-_SPOKEN = Expression(rf"(?i)\b(?:{_DIGIT})(?:[ ,-]{{1,3}}(?:{_DIGIT})\b)+")
-_BASE64 = Expression(rf"[A-Za-z0-9+/_-]*(?:{_HINTS['base64']})[A-Za-z0-9+/_-]*(?:\r?\n[A-Za-z0-9+/_-]{{4,}})*={{0,2}}")
+_SPOKEN = Expression(rf"(?i)\b(?:{DIGIT})(?:[ ,-]{{1,3}}(?:{DIGIT})\b)+")
+_BASE64 = Expression(rf"[A-Za-z0-9+/_-]*(?:{HINTS['base64']})[A-Za-z0-9+/_-]*(?:\r?\n[A-Za-z0-9+/_-]{{4,}})*={{0,2}}")
 _FLAGS = re.DOTALL | re.IGNORECASE
 _FORMS = {
     frozenset({"markup"}): re.compile(_MARKUP, _FLAGS),
@@ -88,9 +62,7 @@ _FORMS = {
 """A pattern that looks for fewer kinds is faster."""
 _URL_SAFE = str.maketrans("-_", "+/")
 _WRITTEN = frozenset({"markup", "spelt"})
-_PRINTABLE = 0.95
 _WHOLE = 1_024
-_SHORT = 8
 _LONG = 14
 _LETTERS = 4_096
 _NO_WAY = 1 << 30
@@ -187,11 +159,11 @@ class Forms:
 
     def readings(self, text: str) -> Iterator[Reading]:
         """The stretches of a text that hold forms, with the forms undone."""
-        for start, end in _stretches(text):
+        for start, end in stretches(text):
             stretch = text[start:end]
             levels: list[_Undone] = []
-            while len(levels) < DEPTH and (kinds := _kinds(stretch)):
-                undone = self._undo(stretch, kinds)
+            while len(levels) < DEPTH:
+                undone = self._undo(stretch)
                 if undone is None:
                     break
                 stretch, level = undone
@@ -205,12 +177,12 @@ class Forms:
                     tuple(levels),
                 )
 
-    def _undo(self, text: str, kinds: frozenset[str]) -> tuple[str, _Undone] | None:
+    def _undo(self, text: str) -> tuple[str, _Undone] | None:
         """The text with one level of forms undone; None if it has none."""
         parts: list[_Part] = []
         out: list[str] = []
         done = size = 0
-        for begin, end, read in self._said(text, kinds):
+        for begin, end, read in self._said(text):
             if begin < done:
                 continue
             out.append(text[done:begin])
@@ -226,18 +198,19 @@ class Forms:
         out.append(text[done:])
         return "".join(out), _Undone(parts)
 
-    def _said(self, text: str, kinds: frozenset[str]) -> list[tuple[int, int, str | list[tuple[int, str]]]]:
+    def _said(self, text: str) -> list[tuple[int, int, str | list[tuple[int, str]]]]:
         """(where a form begins, where it ends, what it says), in order; of two in one place the longer comes first."""
         said: list[tuple[int, int, str | list[tuple[int, str]]]] = []
+        data = in_ascii(text)
+        kinds, marks = seen(data)
         form = _FORMS.get(kinds & _WRITTEN)
         if form is not None:
             for match in form.finditer(text):
                 read = self._readers[match.lastgroup or ""](match.group())
                 if read is not None:
                     said.append((*match.span(), read))
-        data = text.encode("ascii", "replace")
         if "spoken" in kinds:
-            said += ((start, end, _spoken(text[start:end])) for start, end in _SPOKEN.all(data))
+            said += ((start, end, _spoken(text[start:end])) for start, end in _digits(data, marks))
         if "base64" in kinds:
             for start, last in _BASE64.all(data):
                 end = last
@@ -293,31 +266,18 @@ class Forms:
         return cuts[::-1]
 
 
-def _stretches(text: str) -> list[tuple[int, int]]:
-    """Where forms may be, with room on either side."""
-    data = text.encode("ascii", "replace")  # a byte a code point: offsets are the same
-    stretches: list[tuple[int, int]] = []
-    size = len(text)
-    begin, last = _GATE.find(data)
-    while begin >= 0:
-        last += AROUND  # whatever begins up to here is read along, unsought
-        start, end = max(0, begin - AROUND), min(size, last + AROUND)
-        if stretches and start <= stretches[-1][1]:
-            stretches[-1] = stretches[-1][0], end
-        else:
-            stretches.append((start, end))
-        begin, last = _GATE.find(data, last) if last < size else NOWHERE
-    return stretches
-
-
-def _kinds(text: str) -> frozenset[str]:
-    """The kinds of forms that may be in a stretch."""
-    data = text.encode("ascii", "replace")
-    return frozenset([kind for kind, gate in _GATES.items() if gate.holds(data)])
+def _digits(data: bytes, marks: bytes) -> Iterator[tuple[int, int]]:
+    """Where two or more spoken digits stand side by side; the first of each two is marked."""
+    at = marks.find(MAY_BE)
+    while at >= 0:
+        start, end = _SPOKEN.at(data, at, len(data))
+        if start >= 0:
+            yield start, end
+        at = marks.find(MAY_BE, max(at + 1, end))
 
 
 def _spoken(token: str) -> str:
-    return "".join(_DIGITS.get(word, word) for word in re.split(r"[ ,-]+", token.lower()))
+    return "".join(DIGITS.get(word, word) for word in re.split(r"[ ,-]+", token.lower()))
 
 
 def _percent(token: str) -> str | None:
@@ -339,12 +299,12 @@ def _base64(token: str) -> _Said:
     data = re.sub(r"\s+", "", token).rstrip("=").translate(_URL_SAFE)
     if data.islower() or data.isupper() or (data.isalpha() and data[1:].islower()) or data.isdigit():
         return None  # a word or a number
-    if len(data) < _SHORT:
+    if len(data) < SHORT:
         text = _as_text(_bytes(data))
         return text if text is not None and text.isalpha() else None
-    for skip in range(4) if len(data) >= 64 else (0,):
+    for skip in range(4) if len(data) >= PORTIONED else (0,):
         raw = _bytes(data[skip:])
-        text = _as_text(raw) or (_as_text(raw, cut=True) if len(data) >= 64 else None)
+        text = _as_text(raw) or (_as_text(raw, cut=True) if len(data) >= PORTIONED else None)
         if text is not None:
             return text if len(token) <= _WHOLE or not text.isascii() else _portions(token, skip, raw)
     return None
@@ -374,7 +334,7 @@ def _as_text(raw: bytes, *, cut: bool = False) -> str | None:
         if cut:
             data = raw.lstrip(bytes(range(0x80, 0xC0)))
         text = data.decode(encoding, "ignore" if cut else "strict") if cut else _strictly(data, encoding)
-        if text and sum(map(_printable, text)) >= _PRINTABLE * len(text) and any(map(str.isalpha, text)):
+        if text and sum(map(_printable, text)) >= PRINTABLE * len(text) and any(map(str.isalpha, text)):
             return text if not cut or len(text.encode()) > len(data) - 8 else None
     return None
 

@@ -156,7 +156,7 @@ def _lowest(typingctx: object, bits: types.Integer) -> object:  # the name of th
     return types.uint64(types.uint64), made
 
 
-lowest = cast("Callable[[int], int]", intrinsic(_lowest))
+lowest = cast("Callable[[int | np.uint64], int]", intrinsic(_lowest))
 """The number of the lowest bit that is set in 64; 64 if none is."""
 
 

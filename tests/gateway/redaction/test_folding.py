@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from gateway.redaction import folding
 from gateway.redaction.folding import fold
 
 SPELLINGS = {
@@ -28,6 +30,8 @@ SPELLINGS = {
     "combining mark": "H\u0301IV",
     "circled": "\u24bd\u24be\u24cb",
 }
+
+FILLERS = ["uh", "Uh", "uhm", "um", "erm", "Erm", "euh", "heu", "Heu"]
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS.keys())
@@ -51,6 +55,36 @@ def test_drops_fillers_inside_a_term() -> None:
     start = folded.shadow.index("HIV,     positive")
     first, last = folded.original(start, start + len("HIV,     positive"))
     assert text[first:last] == "HIV, uh, positive"
+
+
+@settings(deadline=None)
+@given(
+    st.builds(
+        lambda room, pieces: "." * room + "".join(pieces),
+        st.integers(0, 70),
+        st.lists(st.sampled_from([*FILLERS, *" ,.-_'\n\t\0\x7f19aImDx", " . ", ". ", "word"]), max_size=40),
+    ),
+    st.booleans(),
+)
+@example(" uh' um- erm9 euh_ heu.", True)
+@example(" UH uhh,uh,um eUh he", True)
+@example("a_b_c_d a_b_c", False)
+@example("a . b . c a .d .e", False)
+@example("a. b. c. is a.b.c.9 a-b-c- a b c", False)
+@example("'m I d, 's a b I'd d e f", False)
+@example("a\x0bb\x7f\x1f", False)
+def test_fillers_and_spelled_words_are_what_they_are_said_to_be(text: str, fillers: bool) -> None:
+    """Machine code finds all fillers, and overlooks nothing that is spelled out."""
+    data = bytearray(text, "ascii")
+    for filler in re.finditer(rf"(?<=[ ,])(?:{'|'.join(FILLERS)})(?![A-Za-z0-9'-]),?", text):
+        start, end = filler.start() - 1, filler.end()
+        data[start:end] = (b"\xff" if fillers else b" ") * (end - start)
+    pieces = folding._odd(bytes(data), bytes([folding._MAY_BE_ODD]) * len(data))
+    if fillers:
+        pieces = sorted(pieces + [found.span() for found in folding._OUT.finditer(data)])
+
+    shadow = folding._close_up(data.decode("ascii", "replace"), pieces, [])
+    assert fold(text, fillers).shadow == shadow.replace("_", " ")
 
 
 def test_keeps_words_that_only_begin_like_a_filler() -> None:
