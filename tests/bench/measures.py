@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from tests.bench.load import Failed, Streams, burst, get, open_loop
 from tests.bench.provider import FLAT, HOLD, PACED, PLAIN
 from tests.bench.subjects import PROXY_CORE, DidNotStart, Subject
-from tests.bench.texts import prompt
+from tests.bench.texts import continued, conversation, prompt
 
 BARE = "bare"
 _POOL_BYTES = 48 * 1024 * 1024
 _FRESH_BYTES = 160 * 1024 * 1024
+_CONVERSATIONS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,8 @@ async def _in_turn(bench: Bench, rounds: int, figures: Figures, take: Callable[[
         await asyncio.sleep(0.05)
 
 
-async def throughput(bench: Bench, size: int) -> Figures:
-    """Requests a second at saturation: the best burst, and the median ratio to bare within a round."""
+async def throughput(bench: Bench, size: int, made: Callable[[], bytes]) -> Figures:
+    """Requests a second at saturation, of so many bytes: the best burst, and the median ratio to bare within a round."""
     figures = Figures()
     rates: dict[str, list[float]] = {}
     expected: dict[str, float] = {}
@@ -82,7 +83,7 @@ async def throughput(bench: Bench, size: int) -> Figures:
     async def take(subject: Subject) -> None:
         limit = (_FRESH_BYTES if subject.fresh else _POOL_BYTES) // size
         wanted = max(int(expected.get(subject.name, 500) * bench.doses.burst * 1.5), 64) + 96
-        bodies = [prompt(PLAIN, size, bench.source) for _ in range(min(limit, wanted if subject.fresh else 64))]
+        bodies = [made() for _ in range(min(limit, wanted if subject.fresh else 64))]
         requests = [subject.target.request(body) for body in bodies]
         rate = await burst(subject.target, requests, 32, bench.doses.burst)
         expected[subject.name] = max(rate, expected.get(subject.name, 0))
@@ -97,6 +98,17 @@ async def throughput(bench: Bench, size: int) -> Figures:
         if BARE in rates:
             figures.put("of bare", name, _median([a / b for a, b in zip(taken, rates[BARE], strict=False)]))
     return figures
+
+
+async def fresh(bench: Bench, size: int) -> Figures:
+    """The same, where each text is new."""
+    return await throughput(bench, size, lambda: prompt(PLAIN, size, bench.source))
+
+
+async def one_more_turn(bench: Bench, size: int) -> Figures:
+    """The same, where conversations are sent again, each with a new turn."""
+    known = itertools.cycle([conversation(size, bench.source) for _ in range(_CONVERSATIONS)])
+    return await throughput(bench, size, lambda: continued(PLAIN, next(known), bench.source))
 
 
 async def latency(bench: Bench) -> Figures:
@@ -263,8 +275,9 @@ async def redaction(bench: Bench) -> Figures:
 
 MEASURES: dict[str, Callable[[Bench], Awaitable[Figures]]] = {
     "footprint": footprint,
-    "rps-1k": lambda bench: throughput(bench, 1024),
-    "rps-50k": lambda bench: throughput(bench, 50 * 1024),
+    "rps-1k": lambda bench: fresh(bench, 1024),
+    "rps-50k": lambda bench: fresh(bench, 50 * 1024),
+    "turn-50k": lambda bench: one_more_turn(bench, 50 * 1024),
     "latency": latency,
     "chunks": chunks_flat_out,
     "first": first_token,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
+from itertools import cycle
 
 _VOCABULARY = (
     "le client a demandé une offre détaillée avant vendredi parce que son équipe préfère décider très tôt "
@@ -16,6 +18,7 @@ _VOCABULARY = (
 _WORDS = _VOCABULARY.split()
 _RARE = ("migraine", "syndicat", "dépression", "church", "diabète", "union", "grossesse", "élections")
 _SPEAKERS = ("Amélie", "Jürgen", "Zoë", "Marc")
+_TURN = 350
 
 
 def transcript(size: int, source: random.Random) -> str:
@@ -34,10 +37,22 @@ def transcript(size: int, source: random.Random) -> str:
 
 def prompt(model: str, size: int, source: random.Random, *, stream: bool = False) -> bytes:
     """A chat completion's body whose user message has `size` bytes."""
-    messages = [
-        {"role": "system", "content": "You coach sales people. Be brief."},
-        {"role": "user", "content": transcript(size, source)},
-    ]
+    return _asked(model, [transcript(size, source)], stream=stream)
+
+
+def conversation(size: int, source: random.Random) -> list[str]:
+    """What was said by turns, `size` bytes in all."""
+    return [transcript(_TURN, source) for _ in range(0, size, _TURN)]
+
+
+def continued(model: str, said: Sequence[str], source: random.Random) -> bytes:
+    """A chat completion's body: all that was said, and one new turn."""
+    return _asked(model, [*said, transcript(_TURN, source)])
+
+
+def _asked(model: str, said: Sequence[str], *, stream: bool = False) -> bytes:
+    messages = [{"role": "system", "content": "You coach sales people. Be brief."}]
+    messages += ({"role": role, "content": text} for role, text in zip(cycle(("user", "assistant")), said))
     document: dict[str, object] = {"model": model, "messages": messages}
     if stream:
         document["stream"] = True
