@@ -19,7 +19,7 @@ MOST = 192
 _OF_WORDS = "0123456789_abcdefghijklmnopqrstuvwxyz"
 _ROWS = 1 << 13
 _LATE = 1 << 29
-_STANDS = 1 << 14
+_STANDS = 1 << 15
 _PLACES, _ENDS = 16, 2  # of a stand, on average
 _FREE = 3
 _KEY = np.array([(1 << FIRST) - (1 << LAST), 1 << LAST, 1])
@@ -112,8 +112,14 @@ class Automaton:
 
     def _forget(self, more: bool = False) -> None:
         """Nothing is remembered of where words led; there is room for more of it, if need be."""
-        self._stands = _stands(len(self._stands.bounds) * (1 + more), len(self._stands.noticed))
-        self._words = None
+        stands = self._stands
+        if more:
+            self._stands = _stands(2 * len(stands.bounds), len(stands.noticed))
+            self._words = None
+            return
+        for column in (stands.bounds, stands.slots, stands.asked, stands.noticed):
+            column[:] = 0
+        stands.total[0] = 1
 
     def _given(self) -> Addresses:
         """The one argument of the walk, made anew where the vocabulary, or what is remembered, has other arrays."""

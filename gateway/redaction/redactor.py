@@ -231,6 +231,8 @@ class Redactor:
         changes: dict[int, str] = {}
         values: dict[str, str] = {}
         for index, findings in enumerate(spans):
+            if not findings:
+                continue
             slot = read.slots[index]
             apart = self._allowed(document, slot, findings)
             if not apart:
