@@ -132,6 +132,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "joserfc": ("gateway.web.sign_in",),
     "markupsafe": ("gateway.web.charts", "gateway.web.frame"),
     "numba": ("gateway.redaction.native",),
+    "llvmlite": ("gateway.redaction.native",),
     "numpy": ("gateway.audit.tallies", "gateway.redaction"),
     "presidio_analyzer": (
         "gateway.redaction.engine",
