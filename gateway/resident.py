@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 _MAPS = Path("/proc/self/smaps")  # proc_pid_smaps(5)
@@ -18,6 +19,27 @@ _RANGE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (r-..) \S+ \S+ [1-9]")
 _UNCHANGED = re.compile(r"^Anonymous: +0 kB$", re.MULTILINE)
 _HEAD = re.compile(r"^(?=[0-9a-f]+-[0-9a-f]+ )", re.MULTILINE)
 _DONTNEED = 4  # madvise(2)
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt(3)
+_LARGE, _LARGEST = 128 * 1024, 32 * 1024 * 1024
+"""Bytes from which the GNU C library lays a block outside the heap: at first, and where it stops raising that."""
+
+
+@contextlib.contextmanager
+def large_apart() -> Iterator[None]:
+    """Within it, large blocks lie outside the heap and are given back once they are freed: they leave no holes.
+
+    Then they lie in the heap again, where it takes no page fault for each page to have one more.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:  # another C library
+        yield
+        return
+    mallopt(_MMAP_THRESHOLD, _LARGE)
+    try:
+        yield
+    finally:
+        mallopt(_MMAP_THRESHOLD, _LARGEST)
+        mallopt(_TRIM_THRESHOLD, 2 * _LARGEST)
 
 
 def let_go() -> None:

@@ -29,7 +29,7 @@ import orjson
 from gateway.categories import PERSONAL_DATA, Category, Personal
 from gateway.redaction import lean
 from gateway.redaction.findings import Answer, Ends, Finding, Item, Settled, Window
-from gateway.resident import let_go
+from gateway.resident import large_apart, let_go
 
 if TYPE_CHECKING:
     from gateway.redaction.engine import Engine
@@ -59,9 +59,10 @@ def main(descriptor: int, kept: str) -> NoReturn:
         lean.install(predefined=bool(rules.get(PERSONAL_DATA)))
         from gateway.redaction.engine import Engine  # noqa: PLC0415  # only after `lean.install`
 
-        engine = Engine(rules, where=Path(kept) if kept else None)
-        engine.test()
-        engine.warm()
+        with large_apart():
+            engine = Engine(rules, where=Path(kept) if kept else None)
+            engine.test()
+            engine.warm()
         control.sendall(READY)
         del rules
         gc.collect()

@@ -38,3 +38,36 @@ def test_what_files_hold_is_let_go_and_read_again(tmp_path: Path) -> None:
     path = tmp_path / "mapped"
     path.write_bytes(b"file" + bytes(2**23))
     subprocess.run([sys.executable, "-c", _PROGRAM, str(path)], check=True)
+
+
+_APART = """
+import contextlib, sys
+from pathlib import Path
+from gateway.resident import large_apart
+
+def held():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+
+before = held()
+kept = []
+with large_apart() if sys.argv[1] == "apart" else contextlib.nullcontext():
+    bytearray(300_000)  # once such a block was freed, the C library lays others in the heap
+    for _ in range(100):
+        large, small = bytearray(200_000), bytearray(5_000)
+        large[::4096] = bytes(len(large[::4096]))
+        kept.append((large, small))
+    kept = [small for _large, small in kept]
+    del large
+    print(held() - before)
+assert all(len(bytearray(size)) == size for size in (1, 200_000, 50_000_000))
+"""
+
+
+def test_large_blocks_leave_no_holes() -> None:
+    """What is freed among what stays is given back at once, and memory is had as ever afterwards."""
+    more = {
+        how: int(subprocess.run([sys.executable, "-c", _APART, how], check=True, capture_output=True).stdout)
+        for how in ("apart", "as ever")
+    }
+    assert more["apart"] < 10_000 < more["as ever"]
