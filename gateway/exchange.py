@@ -47,15 +47,41 @@ class Entry(Struct, frozen=True):
     tried: frozenset[str] = frozenset()
 
 
+class Beginning(Struct, frozen=True):
+    """The first items of a growing list, which were judged and cleaned before and ask for nothing else.
+
+    `clean` is their text as it leaves, without the list's brackets; `redactions` is what was taken out of them.
+    """
+
+    member: str
+    count: int
+    clean: bytes
+    redactions: Mapping[Category | Personal, int]
+
+    __repr__ = _kind_alone
+
+
 class Call(Struct, frozen=True):
-    """Step 2, read. The request as a strict tree; `headers` holds only those the wire forwards."""
+    """Step 2, read. The request as a strict tree; `headers` holds only those the wire forwards.
+
+    Of a conversation that is known the tree holds what is new; `beginning` stands before it in its list.
+    """
 
     entry: Entry
     document: Document
     headers: Mapping[str, str]
     size: int
+    beginning: Beginning | None = None
 
     __repr__ = _kind_alone
+
+    def place(self, where: str | None) -> str | None:
+        """A path in the tree as the caller counts."""
+        known = self.beginning
+        if known is None or where is None or not where.startswith(f"{known.member}["):
+            return where
+        number, _bracket, rest = where[len(known.member) + 1 :].partition("]")
+        return f"{known.member}[{int(number) + known.count}]{rest}"
 
 
 class Forced(Struct, frozen=True):
@@ -103,6 +129,8 @@ class Grant(Struct, frozen=True):
         stream: whether the answer is to be a stream.
         hide_usage_event: the caller did not ask for the usage event that was forced, so it is
             not delivered.
+        plain: the items of the growing list used no grant, set nothing, named no model and passed no scan, so that
+            they are judged alike whatever stands beside them.
     """
 
     call: Call
@@ -114,6 +142,7 @@ class Grant(Struct, frozen=True):
     unscanned: Mapping[str, int]
     stream: bool
     hide_usage_event: bool = False
+    plain: bool = False
 
     __repr__ = _kind_alone
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.audit.language import Sha
 from gateway.config import Bundle
+from gateway.conversations import Conversations
 from gateway.options import listener_options
 from gateway.passage import InForce
 from gateway.redaction.detector import Detector
@@ -36,6 +37,7 @@ def in_force(bundle: Bundle, detector: Detector | None) -> InForce:
         else Redactor(detector, known_keys, placeholder, fields=Fields(bundle.recognizers.get(FIELDS))),
         targets=Targets(PROVIDERS),
         host_names=listener_options(bundle).allowed_names,
+        conversations=Conversations(0 if detector is None else bundle.settings.redaction.remembered // 4),
         book=bundle.settings.limits.book(),
     )
 

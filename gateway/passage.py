@@ -21,6 +21,7 @@ from gateway.audit.record import Refusal
 from gateway.callers import Caller
 from gateway.categories import Category, Personal
 from gateway.config import Bundle
+from gateway.conversations import Conversation, Conversations
 from gateway.errors import Code, GatewayError
 from gateway.exchange import CleanCall, Forced, Grant
 from gateway.keys import ShownKey
@@ -53,6 +54,7 @@ class InForce:
     redactor: Redactor | None
     targets: Targets
     host_names: frozenset[str]
+    conversations: Conversations
     book: Book = NO_QUOTAS
 
 
@@ -79,6 +81,7 @@ class Passage(Struct, eq=False):
     target: Target
     caller: Caller | None = None
     opened: Opened | None = None
+    conversation: Conversation | None = None
     grant: Grant | None = None
     clean: CleanCall | None = None
     attempts: list[Attempt] = field(default_factory=list)

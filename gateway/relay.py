@@ -137,7 +137,8 @@ class Relay:
             await invite(request)
             body = await read_body(request, bounds.body_bytes, bounds.body_seconds)
             passage.size = len(body)
-            call = read_call(opened, body)  # 2 read
+            passage.conversation = passage.force.conversations.meet(asked.scope, body)
+            call = read_call(opened, body, passage.conversation)  # 2 read
             grant = passage.grant = judge(call, asked.policy)  # 3 judge
             after = bundle.elsewhere(opened.entry.purpose, opened.entry.tenant)
             elsewhere = Elsewhere(call, asked.policy, after, self._routes, self._clock)
@@ -161,7 +162,8 @@ class Relay:
         force, passage.grant = passage.force, grant
         await self._claim(passage, grant)
         began = perf_counter()
-        clean = passage.clean = await clean_call(grant, passage.redactor)  # 4 clean
+        conversation, passage.conversation = passage.conversation, None
+        clean = passage.clean = await clean_call(grant, passage.redactor, conversation)  # 4 clean
         passage.redaction_seconds = perf_counter() - began
         intent = Intent.of(
             clean,

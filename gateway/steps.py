@@ -5,25 +5,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
+from hashlib import blake2b
 
 from msgspec import Struct
 from multidict import MultiMapping
 
 from gateway.callers import Caller, Identity
-from gateway.categories import Category, Personal, Scope
+from gateway.categories import Scope
 from gateway.config import Bundle
+from gateway.conversations import Conversation
 from gateway.errors import Code, Refused
 from gateway.exchange import Call, CleanCall, Entry, Grant
 from gateway.keys import Keyring
 from gateway.policy.judge import Policy, permit
 from gateway.policy.purposes import Purpose
 from gateway.policy.tenants import Tenant
-from gateway.redaction.redactor import Redactor
+from gateway.redaction.redactor import Cleaned, Redactor
 from gateway.redaction.treatment import USUAL, Treatment
 from gateway.targets import Target
-from providers import multipart
+from providers import growing, multipart
 from providers.document import NotStrict, parse, serialise
 from providers.provider import Operation, Provider
 
@@ -36,7 +39,8 @@ _JSON = ("application/json", "application/json; charset=utf-8", "application/jso
 class Asked(Struct, frozen=True):
     """What a known caller's head asks for, and what will judge it: the same for each call under the same head.
 
-    `media` is the type of the body; `forwarded` are the headers that the wire forwards.
+    `media` is the type of the body; `forwarded` are the headers that the wire forwards. `scope` is a digest of all
+    that decides how a conversation is judged and cleaned, where one may be known again (`conversations`).
     """
 
     wire: Provider
@@ -48,6 +52,7 @@ class Asked(Struct, frozen=True):
     treatment: Treatment
     media: str
     forwarded: Mapping[str, str]
+    scope: bytes | None
 
 
 class Opened(Struct, frozen=True):
@@ -68,7 +73,7 @@ def ask(bundle: Bundle, keyring: Keyring, target: Target, caller: Caller, header
         rule = surface.refusal_of(target.method, target.path)
         raise Refused(Code.OPERATION_NOT_ALLOWED, "no operation of this gateway has this path and method", rule=rule)
     identity = bundle.identify(caller, headers)
-    tenant = identity.tenant
+    tenant, treatment = identity.tenant, _treatment(bundle, keyring, identity.tenant)
     policy = Policy(
         surface=surface,
         registry=bundle.registry,
@@ -84,13 +89,22 @@ def ask(bundle: Bundle, keyring: Keyring, target: Target, caller: Caller, header
         identity=identity,
         purpose=bundle.purposes[identity.purpose],
         policy=policy,
-        treatment=_treatment(bundle, keyring, tenant),
+        treatment=treatment,
         media=headers.get("content-type", ""),
         # A list may stand in several lines (RFC 9110 section 5.3): all of them are judged as one.
         forwarded={
             name: ",".join(headers.getall(name)) for name in target.wire.forwarded_request_headers if name in headers
         },
+        scope=_scope(target.wire, operation, policy, treatment),
     )
+
+
+def _scope(wire: Provider, operation: Operation, policy: Policy, treatment: Treatment) -> bytes | None:
+    """None where no conversation is known again: what stands for ordinary personal data is made from its text."""
+    if not operation.growing or treatment.pseudonym is not None:
+        return None
+    words = (wire.name, operation.name, policy.tenant.id, treatment.scope, *sorted(policy.granted))
+    return blake2b("\0".join(words).encode(), digest_size=16).digest()
 
 
 def open_call(asked: Asked, keyring: Keyring, *, call_id: str, now: datetime, latest: datetime | None = None) -> Opened:
@@ -131,8 +145,8 @@ def _treatment(bundle: Bundle, keyring: Keyring, tenant: Tenant) -> Treatment:
     )
 
 
-def read_call(opened: Opened, body: bytes) -> Call:
-    """Step 2, read: strict bytes to a tree.
+def read_call(opened: Opened, body: bytes, conversation: Conversation | None = None) -> Call:
+    """Step 2, read: strict bytes to a tree; of a conversation that is known, what is new.
 
     Raises:
         Refused: `body_invalid`.
@@ -142,14 +156,17 @@ def read_call(opened: Opened, body: bytes) -> Call:
     if is_json and media.lower() not in _JSON:
         raise Refused(Code.BODY_INVALID, "the content type is not application/json in UTF-8")
     try:
-        document = parse(body) if is_json else multipart.parse(media, body)
+        if conversation is not None:
+            document, known = conversation.read(entry.operation.growing)
+        else:
+            document, known = parse(body) if is_json else multipart.parse(media, body), None
     except NotStrict as fault:
         raise Refused(Code.BODY_INVALID, str(fault)) from None
-    return Call(entry, document, forwarded, len(body))
+    return Call(entry, document, forwarded, len(body), known)
 
 
-async def clean_call(grant: Grant, redactor: Redactor | None) -> CleanCall:
-    """Step 4, clean: take out what was found, and serialise the tree ourselves.
+async def clean_call(grant: Grant, redactor: Redactor | None, conversation: Conversation | None = None) -> CleanCall:
+    """Step 4, clean: take out what was found, and serialise the tree ourselves; what was known of it stands before.
 
     Without a redactor (`unsafe_redaction_off`, for benchmarks) nothing is looked for.
 
@@ -157,14 +174,24 @@ async def clean_call(grant: Grant, redactor: Redactor | None) -> CleanCall:
         Refused: `content_not_scannable`.
         Unavailable: `redaction_unavailable`.
     """
-    document = grant.document
-    redactions: dict[Category | Personal, int] = {}
-    values: dict[str, str] = {}
+    call, known = grant.call, grant.call.beginning
+    cleaned = Cleaned(grant.document, {})
     if redactor is not None:
-        cleaned = await redactor.clean(grant.document)
-        document, redactions = cleaned.document, dict(cleaned.redactions)
-        values = dict(cleaned.values) if redactor.restores else values
-    if grant.call.entry.operation.body == "multipart":
-        content_type, body = multipart.build(document)
-        return CleanCall(grant, body, content_type, redactions, values)
-    return CleanCall(grant, serialise(document), "application/json", redactions, values)
+        try:
+            cleaned = await redactor.clean(grant.document)
+        except Refused as refused:
+            refused.where = call.place(refused.where)
+            raise
+    values = dict(cleaned.values) if redactor is not None and redactor.restores else {}
+    if call.entry.operation.body == "multipart":
+        content_type, body = multipart.build(cleaned.document)
+        return CleanCall(grant, body, content_type, dict(cleaned.redactions), values)
+    redactions = Counter(cleaned.redactions)
+    if known is None:
+        body = serialise(cleaned.document)
+    else:
+        body = growing.serialise_after(known.clean, cleaned.document, known.member)
+        redactions.update(known.redactions)
+    if conversation is not None:
+        conversation.keep(grant, cleaned)
+    return CleanCall(grant, body, "application/json", redactions, values)

@@ -20,8 +20,10 @@ from providers import anthropic_speech, sse
 from providers.document import Document, Value
 from providers.provider import Observation, Operation, Provider, Rate, Refusal, Usage
 
-MESSAGES = Operation("messages", "POST", "/v1/messages", dialect="messages", convention="chat")
-COUNT_TOKENS = Operation("messages.count_tokens", "POST", "/v1/messages/count_tokens", dialect="count_tokens")
+MESSAGES = Operation("messages", "POST", "/v1/messages", dialect="messages", convention="chat", growing="messages")
+COUNT_TOKENS = Operation(
+    "messages.count_tokens", "POST", "/v1/messages/count_tokens", dialect="count_tokens", growing="messages"
+)
 LIST_MODELS = Operation("models.list", "GET", "/v1/models", body="none", answered_here=True, dialect="models")
 SHOW_MODEL = Operation("models.show", "GET", "/v1/models/{id}", body="none", answered_here=True, dialect="model")
 

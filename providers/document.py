@@ -70,17 +70,26 @@ def parse(data: bytes) -> Document:
     Raises:
         NotStrict: for anything else; the message says what, never which value.
     """
+    return parse_counting(data)[0]
+
+
+def parse_counting(data: bytes) -> tuple[Document, int]:
+    """The same, and how many values there are in the object, those in its members among them.
+
+    Raises:
+        NotStrict: as `parse`.
+    """
     try:
         tree = orjson.loads(data)
     except orjson.JSONDecodeError:
         raise NotStrict("the body is not valid JSON in UTF-8") from None
     if type(tree) is not dict:
         raise NotStrict("the body is not a JSON object")
-    strings, doubtful = _measure(tree)
+    strings, values, doubtful = _measure(tree)
     # A duplicate key leaves no trace in the tree but that the text holds more strings than the tree does.
     if doubtful or not _holds_strings(data, strings):
-        return _parse_slowly(data)
-    return tree
+        return _parse_slowly(data), values
+    return tree, values
 
 
 def serialise(tree: Document) -> bytes:
@@ -95,8 +104,8 @@ def serialise(tree: Document) -> bytes:
         raise NotStrict("the document cannot be serialised") from None
 
 
-def _measure(tree: Document) -> tuple[int, bool]:
-    """Count strings, keys among them; say whether a number needs the slow reader.
+def _measure(tree: Document) -> tuple[int, int, bool]:
+    """Count strings, keys among them, and values; say whether a number needs the slow reader.
 
     Raises:
         NotStrict: too deep, too many nodes, or a NUL in a key.
@@ -126,7 +135,7 @@ def _measure(tree: Document) -> tuple[int, bool]:
         if nodes > MAX_NODES:
             raise NotStrict(f"the body has more than {MAX_NODES} values")
         if not below:
-            return strings, doubtful
+            return strings, nodes, doubtful
         level = below
     raise NotStrict(f"the body is nested deeper than {MAX_DEPTH} levels")
 

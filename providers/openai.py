@@ -17,8 +17,10 @@ from providers import openai_answers, openai_errors, openai_speech
 from providers.document import Document, Value
 from providers.provider import Operation, Provider, Rate
 
-CHAT = Operation("chat.completions", "POST", "/v1/chat/completions", dialect="chat", convention="chat")
-RESPONSES = Operation("responses", "POST", "/v1/responses", dialect="responses", convention="chat")
+CHAT = Operation(
+    "chat.completions", "POST", "/v1/chat/completions", dialect="chat", convention="chat", growing="messages"
+)
+RESPONSES = Operation("responses", "POST", "/v1/responses", dialect="responses", convention="chat", growing="input")
 EMBEDDINGS = Operation("embeddings", "POST", "/v1/embeddings", dialect="embeddings", convention="embeddings")
 MODERATIONS = Operation("moderations", "POST", "/v1/moderations", dialect="moderations")
 TRANSCRIPTIONS = Operation(

@@ -27,7 +27,8 @@ class Operation:
     `path` is the raw target, byte for byte, both at the gateway and (appended to the entry's
     base URL) at the provider; `{id}` at its end stands for one segment. `answered_here` marks
     what the gateway answers itself, so that nothing leaves. `dialect` names the answer's format, and `convention` is
-    what OpenTelemetry's conventions for generative AI call it, if they do.
+    what OpenTelemetry's conventions for generative AI call it, if they do. `growing` is the member of a request that
+    lists a conversation, which a caller sends again with each turn.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Operation:
     answered_here: bool = False
     dialect: str = ""
     convention: str = ""
+    growing: str = ""
 
 
 class Usage(Struct, frozen=True):

@@ -60,6 +60,11 @@ class Slot(Struct, frozen=True):
         return "<Slot>"
 
 
+def stands_alone(item: Value) -> bool:
+    """Whether an item of a list is read by itself, so that it makes no run with its neighbours."""
+    return type(item) is dict and "text" not in item
+
+
 class Strings(Struct, frozen=True):
     """`slots` in document order; `runs` are indices of slots that read on as one text."""
 

@@ -39,6 +39,7 @@ FLOORS: dict[str, int] = {
     "gateway.collectors": 3,
     "gateway.config": 3,
     "gateway.connection": 3,
+    "gateway.conversations": 3,
     "gateway.delivery": 3,
     "gateway.disclosure": 3,
     "gateway.endpoints": 3,

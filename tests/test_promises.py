@@ -22,11 +22,13 @@ import pytest
 import pytest_asyncio
 from msgspec.structs import replace
 
+import gateway.conversations
 import gateway.relay
 from gateway.attempt import Attempt
 from gateway.audit.ledger import Ledger
 from gateway.audit.store import StoreFault
 from gateway.audit.words import Result
+from gateway.conversations import Conversation
 from gateway.endpoints import Endpoint
 from gateway.errors import Code, GatewayError, Unavailable
 from gateway.exchange import Admission, Call, CleanCall, Grant
@@ -282,8 +284,8 @@ async def _left_otherwise(world: World, monkeypatch: pytest.MonkeyPatch) -> list
     cleaned: list[CleanCall] = []
     clean_call = gateway.relay.clean_call
 
-    async def noted(grant: Grant, redactor: Redactor | None) -> CleanCall:
-        cleaned.append(await clean_call(grant, redactor))
+    async def noted(grant: Grant, redactor: Redactor | None, known: Conversation | None = None) -> CleanCall:
+        cleaned.append(await clean_call(grant, redactor, known))
         return cleaned[-1]
 
     monkeypatch.setattr(gateway.relay, "clean_call", noted)
@@ -301,7 +303,7 @@ async def _left_otherwise(world: World, monkeypatch: pytest.MonkeyPatch) -> list
 
 
 def _clean_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def clean(grant: Grant, _redactor: object) -> CleanCall:
+    async def clean(grant: Grant, _redactor: object, _known: object) -> CleanCall:
         return CleanCall(grant, serialise(grant.document), "application/json", {})
 
     monkeypatch.setattr(gateway.relay, "clean_call", clean)
@@ -333,6 +335,43 @@ async def test_p3_what_left_is_what_was_judged_and_cleaned(
     if broken:
         broken(monkeypatch)
     assert bool(await _left_otherwise(world, monkeypatch)) is (broken is not None)
+
+
+def _turn(text: str) -> Document:
+    return {"role": "user", "content": text}
+
+
+async def _known_left_otherwise(world: World) -> list[str]:
+    """A conversation is sent, sent again with one more turn, and sent with another turn of the same length in it."""
+    talk = [_turn("We went through the renewal and who owns it. " * 60), _turn("And then?")]
+    other = "Nobody was ill, and so we went on".ljust(len(SENSITIVE), ".")
+    for turns in ([_turn(SENSITIVE)], [_turn(SENSITIVE), _turn("Now?")], [_turn(other), _turn("Now?")]):
+        await world.call({"model": "gpt-simulated", "messages": [*talk, *turns]})
+    first, second, third = (arrival.document for arrival in world.provider.arrivals)
+    found = [] if second["store"] is third["store"] is False else ["nothing was forced"]
+    if "sclerosis" in str(second) or second["messages"] != [*first["messages"], _turn("Now?")]:
+        found.append("what was found before was not taken out, or more was")
+    if third["messages"] != [*talk, _turn(other), _turn("Now?")]:
+        found.append("what was done to one text was done to another")
+    return found
+
+
+def _remember_no_edits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway.conversations, "_edits", lambda _old, _new, _first: ())
+
+
+def _ask_no_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Conversation, "_digest", lambda _conversation, _end: bytes(32))
+
+
+@pytest.mark.parametrize("broken", [None, _remember_no_edits, _ask_no_digest])
+async def test_p3_holds_for_conversations_that_are_known(
+    world: World, monkeypatch: pytest.MonkeyPatch, broken: Break | None
+) -> None:
+    """What of a conversation is not read again leaves as it would if it were."""
+    if broken:
+        broken(monkeypatch)
+    assert bool(await _known_left_otherwise(world)) is (broken is not None)
 
 
 # P4: an error refuses
@@ -374,7 +413,7 @@ async def test_p4_going_on_without_is_found(world: World, monkeypatch: pytest.Mo
     """A step that swallowed the detector's error would be seen."""
     clean_call = gateway.relay.clean_call
 
-    async def lenient(grant: Grant, redactor: Redactor | None) -> CleanCall:
+    async def lenient(grant: Grant, redactor: Redactor | None, _known: object) -> CleanCall:
         try:
             return await clean_call(grant, redactor)
         except GatewayError:

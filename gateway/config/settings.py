@@ -279,6 +279,8 @@ class Redaction(Form):
 
     `scope` is what goes with a finding: the span, its sentence, or the call. A tenant can only be stricter.
 
+    `remembered`: so many blocks of texts, and findings in them, are known again; of conversations a quarter as many.
+
     `answers`: what comes back is cleaned too. Of a stream, at most `held_characters` of one text wait to be settled
     (no rule looks farther than half of the default), and none longer than `held_seconds` (longer than a clause takes
     at a slow model's pace); what waits then is decided as it stands, and rather taken out than let go.

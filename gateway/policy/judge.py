@@ -64,6 +64,8 @@ def judge(call: Call, policy: Policy) -> Grant:
     """
     entry = call.entry
     walk = Walk(policy.granted, policy.approved, policy.pseudonym)
+    if entry.operation.growing:
+        walk.watched = call.document.get(entry.operation.growing)
     try:
         headers = policy.surface.read_headers(call.headers, walk)
         document = permit(entry, policy).read(call.document, walk)
@@ -75,7 +77,7 @@ def judge(call: Call, policy: Policy) -> Grant:
         for force, value in walk.deferred:
             force.settle(value, route.traits, document, walk.forced)
     except Misfit as misfit:
-        raise Refused(misfit.code, misfit.reason, where=misfit.where() or None, rule=misfit.rule) from None
+        raise Refused(misfit.code, misfit.reason, where=call.place(misfit.where() or None), rule=misfit.rule) from None
     return Grant(
         call=call,
         document=document,
@@ -86,6 +88,7 @@ def judge(call: Call, policy: Policy) -> Grant:
         unscanned=walk.unscanned,
         stream=stream,
         hide_usage_event=hide_usage,
+        plain=walk.plain,
     )
 
 

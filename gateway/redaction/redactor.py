@@ -40,18 +40,31 @@ class Finds(Settles, Protocol):
         ...
 
 
+_NOTHING: Mapping[Category | Personal, int] = {}
+
+
 class Cleaned(Struct, frozen=True):
     """A document without findings, and how many were taken out, by category.
 
-    `values` are the ordinary personal data that stood where placeholders stand now, by placeholder.
+    `values` are the ordinary personal data that stood where placeholders stand now, by placeholder; `taken` is what
+    was taken out of each string that changed.
     """
 
     document: Document
     redactions: Mapping[Category | Personal, int]
     values: Mapping[str, str] = {}
+    taken: Sequence[tuple[Path, Mapping[Category | Personal, int]]] = ()
 
     def __repr__(self) -> str:
         return "<Cleaned>"
+
+    def within(self, member: str, items: range) -> Mapping[Category | Personal, int]:
+        """What was taken out of these items of the list that is a member of the document."""
+        counted: Counter[Category | Personal] = Counter()
+        for path, taken in self.taken:
+            if path[0] == member and path[1] in items:
+                counted.update(taken)
+        return dict(counted) if counted else _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +241,7 @@ class Redactor:
 
     def _replaced(self, document: Document, read: Strings, spans: list[list[Finding]], wholes: _Wholes) -> Cleaned:
         redactions: Counter[Category | Personal] = Counter()
+        taken: list[tuple[Path, Counter[Category | Personal]]] = []
         changes: dict[int, str] = {}
         values: dict[str, str] = {}
         for index, findings in enumerate(spans):
@@ -239,16 +253,19 @@ class Redactor:
                 continue
             whole = wholes.get(index, _NONE)
             changes[index] = self.replaced(slot.text, apart, whole)
+            here: Counter[Category | Personal] = Counter()
             for one in apart:
                 if one.score < 0:
                     continue
-                redactions[one.category] += 1
+                here[one.category] += 1
                 if isinstance(one.category, Personal):
                     value = whole.get(one.start) or slot.text[one.start : one.end]
                     values.setdefault(self._stand_in(one, value), value)
+            taken.append((slot.path, here))
+            redactions.update(here)
         if not changes:
             return Cleaned(document, {})
-        return Cleaned(replace(document, changes, read.slots), dict(redactions), values)
+        return Cleaned(replace(document, changes, read.slots), dict(redactions), values, taken)
 
     def _allowed(self, document: Document, slot: Slot, findings: Sequence[Finding]) -> list[Finding]:
         """What is to be replaced in one string, in order and apart.

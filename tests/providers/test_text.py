@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from providers.document import Approved, Encoded, Identifier, Opaque, Sealed
-from providers.text import Kind, TooMany, replace, strings
+from providers.document import Approved, Encoded, Identifier, Opaque, Sealed, Value
+from providers.text import Kind, TooMany, replace, stands_alone, strings
 
 KNOWN = frozenset({"a", "content", "text", "type"})
 
@@ -102,3 +102,14 @@ def test_too_many_strings_is_an_error() -> None:
     """The bound holds over JSON in strings too."""
     with pytest.raises(TooMany):
         strings({"a": Encoded(json.dumps(["x"] * 50_000))}, KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("item", "alone"),
+    [("one", False), ({"text": "one"}, False), ({"content": [{"text": "one"}]}, True), (["one"], False)],
+)
+def test_what_stands_alone_is_in_no_run_with_its_neighbours(item: Value, alone: bool) -> None:
+    """Of a list of such items, none reads on from another."""
+    assert stands_alone(item) is alone
+    run = [index for run in strings({"a": ["before", item, "after"]}, KNOWN).runs for index in run]
+    assert not alone or run == [0, 2]

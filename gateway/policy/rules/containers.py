@@ -52,6 +52,7 @@ class ListOf:
             raise Misfit(Code.PARAMETER_UNKNOWN, "a list is expected here", self.rule)
         read = self.item.read
         out: list[Value] = []
+        before = walk.gathered if value is walk.watched else None
         for item in value:
             try:
                 kept = read(item, walk)
@@ -61,6 +62,8 @@ class ListOf:
             if kept is DROPPED:
                 raise Misfit(Code.PARAMETER_RETAINS_DATA, "an item of this list may not leave", self.item.rule)
             out.append(kept)  # type: ignore[arg-type]  # DROPPED was excluded
+        if before is not None:
+            walk.plain = walk.gathered == before
         return out
 
 

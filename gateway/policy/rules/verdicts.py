@@ -39,7 +39,7 @@ class Conditional:
         if self.grant not in walk.granted:
             raise Misfit(self.code, f"this needs the grant {self.grant}, which is not given here", self.rule)
         kept = self.shape.read(value, walk)
-        walk.used[self.grant] = None
+        walk.use(self.grant)
         return kept
 
 
@@ -125,7 +125,7 @@ class ForceBy:
 
     def read(self, value: Value, walk: Walk) -> Value | Dropped:
         if self.unless is not None and self.shape is not None and self.unless in walk.granted:
-            walk.used[self.unless] = None
+            walk.use(self.unless)
             return None if value is None else self.shape.read(value, walk)
         walk.deferred.append((self, value))
         return DROPPED
@@ -133,7 +133,7 @@ class ForceBy:
     def when_absent(self, walk: Walk) -> Value | Dropped:
         """Settled after routing, unless the grant lets the provider's default stand."""
         if self.unless is not None and self.unless in walk.granted:
-            walk.used[self.unless] = None  # the default that stands is what was granted, and the answer shows it
+            walk.use(self.unless)  # the default that stands is what was granted, and the answer shows it
             return DROPPED
         walk.deferred.append((self, None))
         return DROPPED

@@ -40,21 +40,35 @@ class Walk(Struct, eq=False):
         granted: conditional verdicts that hold for this caller, purpose and tenant.
         approved: digest of a schema -> the approved document, or None where it is not approved.
         pseudonym: caller's identifier -> keyed hash that may stand in its place.
-        used: the conditional verdicts that were needed.
+        used: the conditional verdicts that were needed, and how often.
         forced: what was set.
         unscanned: kind of inline content -> how many.
         models: every model name in the request, the call's own first.
         deferred: forces that depend on the routed model.
+        watched: a list of the request, by identity.
+        plain: whether that list was read, and nothing of the above gathered by it.
     """
 
     granted: frozenset[str]
     approved: Callable[[Value], Value]
     pseudonym: Callable[[str], str]
-    used: dict[str, None] = {}
+    used: dict[str, int] = {}
     forced: list[Forced] = []
     unscanned: dict[str, int] = {}
     models: list[str] = []
     deferred: list[tuple[ForceBy, Value]] = []
+    watched: Value = None
+    plain: bool = False
+
+    def use(self, grant: str) -> None:
+        """Note that a conditional verdict was needed."""
+        self.used[grant] = self.used.get(grant, 0) + 1
+
+    @property
+    def gathered(self) -> int:
+        """How much was gathered so far."""
+        counted = sum(self.used.values()) + sum(self.unscanned.values())
+        return counted + len(self.forced) + len(self.models) + len(self.deferred)
 
 
 class Shape(Protocol):
