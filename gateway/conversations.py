@@ -20,9 +20,10 @@ from hashlib import blake2b
 from typing import Final, NamedTuple, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.categories import Category, Personal
-from gateway.exchange import Beginning, Call, Grant
+from gateway.exchange import Beginning, Grant
 from gateway.redaction.redactor import Cleaned, typed, untyped
 from providers import growing
 from providers.document import MAX_NODES, Document, parse_counting
@@ -220,38 +221,31 @@ class Conversation:
             return
         if not all(map(stands_alone, read)):
             return
-        new = growing.written(items)
-        old = growing.written(read) if cleaned.taken else new
-        start = self._stands(grant.call, old)
-        if start is None:
+        known, body, until = self._known, self._body, self._of.until
+        opening = growing.opening(body, member) if known is None else known.start
+        if opening is None:
             return
-        last_new = last_old = len(new) - len(growing.written(items[-1:]))
-        if cleaned.taken:
-            last_old = len(old) - len(growing.written(read[-1:]))
-        before, last = range(len(read) - 1), range(len(read) - 1, len(read))
-        known, until = self._known, self._of.until
-        for part, at, was, leaves in (
-            (before, start, old[: last_old - 1], new[: last_new - 1]),
-            (last, start + last_old, old[last_old:], new[last_new:]),
+        at = opening if known is None else known.end + 1
+        new, others = growing.written(items), read[-1:]
+        last = len(new) - len(growing.written(items[-1:]))
+        for leaves, part, rest in (
+            (new[: last - 1], range(len(read) - 1), others),
+            (new[last:], range(len(read) - 1, len(read)), []),
         ):
             if not part:
                 continue
-            edits = _edits(was, leaves, at) if cleaned.taken else ()
-            if edits is None:
+            passed = _edits(body, at, leaves)
+            if passed is None:
                 return
-            end = at + len(was)
-            digest = self._digest(end) if end >= _STEP else b""
-            this = _Kept(digest, at, end, len(part), self._values, edits, cleaned.within(member, part), until)
+            edits, end = passed
+            this = _Kept(b"", at, end, len(part), self._values, edits, cleaned.within(member, part), until)
             known = this if known is None else known.followed_by(this)
-            if digest:
+            if end >= _STEP:
+                if not growing.stand(body, opening, end, grant.call.document, member, rest):
+                    return
+                known = replace(known, digest=self._digest(end))
                 self._of.keep(self._states[end // _STEP - 1].digest(), known)
-
-    def _stands(self, call: Call, items: bytes) -> int | None:
-        """Where the items of the document's list stand in the body, as we write them."""
-        known = self._known
-        if known is None:
-            return growing.find(self._body, call.document, call.entry.operation.growing, items)
-        return known.end + 1 if growing.follow(self._body, known.end, items) else None
+            at = end + 1
 
     def _digest(self, end: int) -> bytes:
         """Of the body up to there, which is at least a step."""
@@ -261,26 +255,24 @@ class Conversation:
         return state.digest()
 
 
-def _edits(old: bytes, new: bytes, first: int) -> tuple[_Edit, ...] | None:
-    """How one text becomes the other by placeholders alone, in offsets from `first` on; None if it does not.
+def _edits(body: bytes, start: int, leaves: bytes) -> tuple[tuple[_Edit, ...], int] | None:
+    """How what stands in the body from there on becomes that by placeholders alone, and where it ends.
 
-    Where several ways lead there, any will do: what comes out is the same.
+    None if it does not. Where several ways lead there, any will do: what comes out is the same.
     """
-    if old == new:
-        return ()
-    opening, *others = _MARK.split(new)
-    marks, pieces = others[::2], others[1::2]
-    if not pieces or len(pieces) > _MOST_EDITS or not old.startswith(opening):
+    opening, *others = _MARK.split(leaves)
+    if len(others) > 2 * _MOST_EDITS or not body.startswith(opening, start):
         return None
     edits: list[_Edit] = []
-    done, last = len(opening), len(old) - len(pieces[-1])
-    for mark, piece in zip(marks, pieces, strict=True):
-        at = _find(old, piece, done) if len(edits) + 1 < len(pieces) else last
-        if at < done:
+    done = start + len(opening)
+    for mark, piece in zip(others[::2], others[1::2], strict=True):
+        at = _find(body, piece, done)
+        if at < 0:
             return None
-        edits.append(_Edit(first + done, first + at, _MARKS[mark]))
+        if body[done:at] != mark:  # it may have come with one
+            edits.append(_Edit(done, at, _MARKS[mark]))
         done = at + len(piece)
-    return tuple(edits) if old.endswith(pieces[-1]) else None
+    return tuple(edits), done
 
 
 def _find(text: bytes, piece: bytes, start: int) -> int:

@@ -18,33 +18,15 @@ def written(items: Sequence[Value]) -> bytes:
     return orjson.dumps(items)[1:-1]
 
 
-def find(data: bytes, document: Document, member: str, items: bytes) -> int | None:
-    """Where the items of a list begin in the text of its document; None if they are not written there as by us.
-
-    `items` is what `written` gives for all of them. That nothing but this list stands there is proved: without
-    them, the text is the same document with that list empty.
-    """
+def opening(data: bytes, member: str) -> int | None:
+    """Where the first item of a list seems to stand in a text that is written as ours is."""
     key = orjson.dumps(member) + b":["
-    start = data.find(key + items[:1]) + len(key)
-    end = start + len(items)
-    if not items or start < len(key) or not data.startswith(items, start) or not data.startswith(b"]", end):
-        return None
-    try:
-        rest = parse(data[:start] + data[end:])
-    except NotStrict:
-        return None
-    return start if rest == {**document, member: []} else None
-
-
-def follow(data: bytes, end: int, items: bytes) -> bool:
-    """Whether all that follows on items of a list, which end there, is these, written as by us."""
-    return (
-        data.startswith(b",", end) and data.startswith(items, end + 1) and data.startswith(b"]", end + 1 + len(items))
-    )
+    start = data.find(key + b"{")
+    return None if start < 0 else start + len(key)
 
 
 def parts(data: bytes, end: int) -> bool:
-    """Whether an item of the list may end there: another one, which is an object, or the list's end comes next."""
+    """Whether an item of a list may end there: another one, which is an object, or the list's end comes next."""
     return data.startswith((b",{", b"]"), end)
 
 
@@ -54,6 +36,18 @@ def without(data: bytes, start: int, end: int) -> bytes:
     Both texts are strict JSON, or neither is.
     """
     return data[:start] + data[end + data.startswith(b",", end) :]
+
+
+def stand(data: bytes, start: int, end: int, document: Document, member: str, others: Sequence[Value]) -> bool:
+    """Whether data[start:end] are the items of the document's list but for the others, which follow on them.
+
+    So it is if the text without them is the same document with the others alone: had what is cut out begun or ended
+    elsewhere, within a string or an item, what remains would not be JSON.
+    """
+    try:
+        return parts(data, end) and parse(without(data, start, end)) == {**document, member: others}
+    except NotStrict:
+        return False
 
 
 def serialise_after(items: bytes, tree: Document, member: str) -> bytes:

@@ -298,6 +298,28 @@ def test_items_that_use_a_grant_or_pass_unscanned_are_not_known(made: tuple[Bund
     assert steps.outcome(asked(*seen, turn("What is it?")), steps.known)[3][4] == {"image": 1}
 
 
+@pytest.mark.parametrize(
+    "after",
+    ['{"role":"user","content":"x"}]', ' {"role":"user","content":"x"}]', "[]]", "5]", '"x"]', "]", ",{}]", "{}}", ""],
+)
+@pytest.mark.parametrize("between", [",", " ,", "", " ", "}", "\\", '"'])
+def test_whatever_follows_on_it_is_read_as_it_stands(chat: Steps, between: str, after: str) -> None:
+    body = asked(*LONG)
+    chat.begins(body)
+    for end in (b'],"model":"x"}', b',"model":"gpt-simulated"}', b"}"):
+        other = body[: body.rindex(b"]")] + (between + after).encode() + end
+        assert chat.outcome(other, chat.known) == chat.outcome(other, None)
+
+
+def test_another_list_that_holds_the_same_is_not_taken_for_it(chat: Steps) -> None:
+    shape = {"type": "object", "default": {"messages": LONG}}
+    tools = [{"type": "function", "function": {"name": "f", "parameters": shape}}]
+    for more in ([], [turn("And?")], [turn("And?"), turn("Then?")]):
+        body = written({"tools": tools, "model": "gpt-simulated", "messages": [*LONG, *more]})
+        assert isinstance(chat.outcome(body, None)[0], bytes)
+        assert chat.outcome(body, chat.known) == chat.outcome(body, None)
+
+
 def test_a_refusal_tells_the_place_as_the_caller_counts(chat: Steps) -> None:
     chat.begins(asked(*LONG))
     for new, where in (

@@ -9,47 +9,56 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.document import Document, NotStrict, parse, serialise
-from providers.growing import find, follow, parts, serialise_after, without, written
+from providers.document import NotStrict, parse, serialise
+from providers.growing import opening, parts, serialise_after, stand, without, written
 
 ITEMS: list[Any] = [{"a": "one"}, {"b": ["]", "},{", '"'], "c": {"m": [{"a": "one"}]}}, {}]
 
 
-def _body(**members: Any) -> tuple[bytes, Document]:
-    data = orjson.dumps(members)
-    return data, parse(data)
-
-
-@pytest.mark.parametrize("before", [{}, {"x": [{"m": [{"a": "two"}]}]}, {"y": '"m":[{'}])
-def test_it_is_found_where_it_stands(before: dict[str, Any]) -> None:
-    data, document = _body(**before, m=ITEMS, z=1)
-    start = find(data, document, "m", written(ITEMS))
-    assert start is None if "x" in before else start == data.index(b'"m":[{') + 5
-
-
 @pytest.mark.parametrize(
-    ("data", "member"),
+    ("data", "start"),
     [
-        (orjson.dumps({"x": {"m": ITEMS}, "m": [{}]}), "m"),
-        (orjson.dumps({"x": {"m": ITEMS}, "m": ITEMS}), "m"),
-        (b'{"m": ' + orjson.dumps(ITEMS) + b"}", "m"),
-        (orjson.dumps({"m": ITEMS}).replace(b"},{", b"}, {"), "m"),
-        (orjson.dumps({"m": [*ITEMS, 5]}), "m"),
-        (orjson.dumps({"m": []}), "m"),
+        (orjson.dumps({"m": ITEMS, "z": 1}), 6),
+        (orjson.dumps({"y": '"m":[{', "m": ITEMS}), 21),
+        (orjson.dumps({"x": {"m": ITEMS}, "m": ITEMS}), 11),
+        (orjson.dumps({"m": []}), None),
+        (orjson.dumps({"m": ["x"]}), None),
+        (b'{"m": [{}]}', None),
     ],
-    ids=["of another", "of both", "a space before it", "a space in it", "more of it", "empty"],
+    ids=["first", "after a string", "of another", "empty", "of strings", "a space before it"],
 )
-def test_it_is_not_found_where_it_is_written_otherwise(data: bytes, member: str) -> None:
-    assert find(data, parse(data), member, written(ITEMS)) is None
-    assert find(data, parse(data), member, b"") is None
+def test_it_seems_to_begin_where_its_key_stands(data: bytes, start: int | None) -> None:
+    assert opening(data, "m") == start
 
 
-@pytest.mark.parametrize(
-    ("text", "whole"),
-    [(b',{"a":1}]', True), (b',{"a":1},', False), (b',{"a":1} ]', False), (b"]", False), (b"", False)],
-)
-def test_what_follows_is_all_or_it_does_not_follow(text: bytes, whole: bool) -> None:
-    assert follow(b"0123" + text, 4, written([{"a": 1}])) is whole
+@given(data=st.data())
+def test_items_stand_between_two_places_and_no_others(data: st.DataObject) -> None:
+    """Of all places there are, those alone pass where an item ends, and the list is the document's."""
+    members = {"x": {"m": ITEMS}, "m": ITEMS, "y": '"m":[{"a":"one"},{', "z": [1, {"m": ITEMS}]}
+    chosen = data.draw(st.permutations(list(members)))
+    document = {key: members[key] for key in chosen}
+    text, key = orjson.dumps(document), b'"m":[{"a"'
+    starts = [at + 5 for at in range(len(text)) if text.startswith(key, at)]
+    top = text.index(orjson.dumps({"m": ITEMS})[1:-1]) + 5 if chosen[0] == "m" else None
+    for start in starts:
+        for count in range(1, len(ITEMS) + 1):
+            end = start + len(written(ITEMS[:count]))
+            found = [at for at in range(len(text)) if stand(text, start, at, document, "m", ITEMS[count:])]
+            assert found == ([end] if _is_top(text, start) else [])
+    assert top is None or top in starts
+
+
+def _is_top(text: bytes, start: int) -> bool:
+    """Whether no container is open there but the document and one list."""
+    depth, quoted, escaped = 0, False, False
+    for byte in text[:start].decode():
+        if quoted:
+            quoted, escaped = escaped or byte != '"', byte == "\\" and not escaped
+        elif byte == '"':
+            quoted = True
+        else:
+            depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(byte, 0)
+    return depth == 2
 
 
 @pytest.mark.parametrize(
@@ -82,10 +91,11 @@ def test_cut_out_and_put_back_it_is_the_same(
     except NotStrict:
         return  # a NUL in a key
     first = orjson.dumps({**members, "m": known})
-    start = find(first, parse(first), "m", written(known))
-    if start is None:
-        return  # the same list stands before it
+    start = opening(first, "m")
+    assert start is not None
     end = start + len(written(known))
+    if not stand(first, start, end, parse(first), "m", []):
+        return  # another list of that name stands before it
     document = parse(without(body, start, end))
     assert document == {**members, "m": new}
     assert serialise_after(written(known), document, "m") == body
