@@ -73,7 +73,7 @@ class _Kept(Struct, frozen=True):
     def followed_by(self, new: _Kept) -> _Kept:
         """This and the items right after it. It is forgotten when this is: nothing is believed for longer."""
         return _Kept(
-            new.digest,
+            b"",
             self.start,
             new.end,
             self.count + new.count,
@@ -209,39 +209,33 @@ class Conversation:
         return b"".join(parts)
 
     def keep(self, grant: Grant, cleaned: Cleaned) -> None:
-        """Remember the conversation if it will be judged and cleaned alike again: with its last item, and without.
+        """Remember what of the conversation will be judged and cleaned alike again: with its last item, and without.
 
         Args:
             grant: under which it leaves.
             cleaned: its document, as it leaves.
         """
-        member = grant.call.entry.operation.growing
-        items, read = cleaned.document.get(member), grant.call.document.get(member)
-        if not grant.plain or not isinstance(items, list) or not isinstance(read, list) or not read:
-            return
-        if not all(map(stands_alone, read)):
+        member, plain, document = grant.call.entry.operation.growing, grant.plain, grant.call.document
+        items, read = cleaned.document.get(member), document.get(member)
+        if not isinstance(items, list) or not isinstance(read, list) or not all(map(stands_alone, read[:plain])):
             return
         known, body, until = self._known, self._body, self._of.until
-        opening = growing.opening(body, member) if known is None else known.start
-        if opening is None:
+        first = growing.opening(body, member) if known is None else known.start
+        if first is None:
             return
-        at = opening if known is None else known.end + 1
-        new, others = growing.written(items), read[-1:]
-        last = len(new) - len(growing.written(items[-1:]))
-        for leaves, part, rest in (
-            (new[: last - 1], range(len(read) - 1), others),
-            (new[last:], range(len(read) - 1, len(read)), []),
-        ):
+        at = first if known is None else known.end + 1
+        before = range(min(plain, len(read) - 1))
+        for part in (before, range(len(before), plain)):
             if not part:
                 continue
-            passed = _edits(body, at, leaves)
+            passed = _edits(body, at, growing.written(items[part.start : part.stop]))
             if passed is None:
                 return
             edits, end = passed
             this = _Kept(b"", at, end, len(part), self._values, edits, cleaned.within(member, part), until)
             known = this if known is None else known.followed_by(this)
             if end >= _STEP:
-                if not growing.stand(body, opening, end, grant.call.document, member, rest):
+                if not growing.stand(body, first, end, document, member, read[part.stop :]):
                     return
                 known = replace(known, digest=self._digest(end))
                 self._of.keep(self._states[end // _STEP - 1].digest(), known)

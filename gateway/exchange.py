@@ -129,8 +129,8 @@ class Grant(Struct, frozen=True):
         stream: whether the answer is to be a stream.
         hide_usage_event: the caller did not ask for the usage event that was forced, so it is
             not delivered.
-        plain: the items of the growing list used no grant, set nothing, named no model and passed no scan, so that
-            they are judged alike whatever stands beside them.
+        plain: so many of the first items of the growing list used no grant, set nothing, named no model and passed no
+            scan, so that they are judged alike whatever stands beside them.
     """
 
     call: Call
@@ -142,7 +142,7 @@ class Grant(Struct, frozen=True):
     unscanned: Mapping[str, int]
     stream: bool
     hide_usage_event: bool = False
-    plain: bool = False
+    plain: int = 0
 
     __repr__ = _kind_alone
 

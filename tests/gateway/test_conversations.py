@@ -294,7 +294,9 @@ def test_items_that_use_a_grant_or_pass_unscanned_are_not_known(made: tuple[Bund
     seen = [*LONG, {"role": "user", "content": [image]}]
     first = steps.outcome(asked(*seen), steps.known)
     assert first[3][4] == {"image": 1}
-    assert steps.begins(asked(*seen, turn("What is it?"))) is None
+    known = steps.begins(asked(*seen, turn("What is it?")))
+    assert known is not None
+    assert known.count == len(LONG)
     assert steps.outcome(asked(*seen, turn("What is it?")), steps.known)[3][4] == {"image": 1}
 
 
@@ -318,6 +320,23 @@ def test_another_list_that_holds_the_same_is_not_taken_for_it(chat: Steps) -> No
         body = written({"tools": tools, "model": "gpt-simulated", "messages": [*LONG, *more]})
         assert isinstance(chat.outcome(body, None)[0], bytes)
         assert chat.outcome(body, chat.known) == chat.outcome(body, None)
+
+
+def test_where_the_provider_may_cache_it_is_known_up_to_the_turn_that_says_so(made: tuple[Bundle, Keyring]) -> None:
+    """As services write it: the breakpoint moves on to the last turn each time."""
+    steps = Steps(*made, "/v1/messages", ALL_GRANTS)
+    said = [turn(FILLER * 40), turn("I see.", "assistant")]
+    for number in range(4):
+        marked = {"type": "text", "text": f"And {number}?", "cache_control": {"type": "ephemeral"}}
+        body = written(
+            {"max_tokens": 5, "messages": [*said, {"role": "user", "content": [marked]}], "model": "claude-simulated"}
+        )
+        assert steps.outcome(body, steps.known) == (plain := steps.outcome(body, None))
+        assert "prompt_cache" in plain[3][3]
+        known = steps.begins(body)
+        assert known is not None
+        assert known.count == len(said)
+        said += [turn(f"And {number}?"), turn("Well.", "assistant")]
 
 
 def test_a_refusal_tells_the_place_as_the_caller_counts(chat: Steps) -> None:

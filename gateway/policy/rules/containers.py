@@ -52,7 +52,8 @@ class ListOf:
             raise Misfit(Code.PARAMETER_UNKNOWN, "a list is expected here", self.rule)
         read = self.item.read
         out: list[Value] = []
-        before = walk.gathered if value is walk.watched else None
+        watched = value is walk.watched
+        before = walk.gathered if watched else 0
         for item in value:
             try:
                 kept = read(item, walk)
@@ -61,9 +62,9 @@ class ListOf:
                 raise
             if kept is DROPPED:
                 raise Misfit(Code.PARAMETER_RETAINS_DATA, "an item of this list may not leave", self.item.rule)
+            if watched and walk.plain == len(out) and walk.gathered == before:
+                walk.plain += 1
             out.append(kept)  # type: ignore[arg-type]  # DROPPED was excluded
-        if before is not None:
-            walk.plain = walk.gathered == before
         return out
 
 

@@ -46,7 +46,7 @@ class Walk(Struct, eq=False):
         models: every model name in the request, the call's own first.
         deferred: forces that depend on the routed model.
         watched: a list of the request, by identity.
-        plain: whether that list was read, and nothing of the above gathered by it.
+        plain: so many of its first items were read, and nothing of the above gathered by them.
     """
 
     granted: frozenset[str]
@@ -58,7 +58,7 @@ class Walk(Struct, eq=False):
     models: list[str] = []
     deferred: list[tuple[ForceBy, Value]] = []
     watched: Value = None
-    plain: bool = False
+    plain: int = 0
 
     def use(self, grant: str) -> None:
         """Note that a conditional verdict was needed."""
