@@ -20,11 +20,11 @@ from gateway.redaction.native import eight, lowest, native, whole
 from gateway.redaction.tables import Bytes
 
 _ODD = Expression(
-    r"[\x00-\x08\x0b-\x1f\x7f]"
+    r"[\x00-\x08\x0b-\x1f\x7f]+"
     r"|\b[A-Za-z](?:(?: [A-Za-z]){2,}|(?:\.[A-Za-z]){2,}\.?|(?:-[A-Za-z]){2,}|(?: \. ?[A-Za-z]){2,}"
     r"|(?:_[A-Za-z]){2,}|(?:\. [A-Za-z]){2,}\.?)\b"
 )
-"""A control character, or a word that is spelled out."""
+"""Control characters, or a word that is spelled out."""
 _EDGE, _ROOM = b"\n", b"\n" * 80
 """Before a text, and behind it: its marks are made by 64, and from more than one letter each."""
 _FILLER, _MAY_BE_ODD = 1, 2

@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.redaction import folding
+from gateway.redaction.automata import Expression
 from gateway.redaction.folding import fold
 
 SPELLINGS = {
@@ -88,6 +89,24 @@ def test_fillers_and_spelled_words_are_what_they_are_said_to_be(text: str, fille
     assert fold(text, fillers).shadow == shadow.replace("_", " ")
 
 
+@given(st.text("\0\x01\x7fab HIV.'", max_size=24), st.booleans())
+@example("h\0\0\0i\0v", False)
+def test_controls_side_by_side_are_taken_out_as_one_by_one(text: str, fillers: bool) -> None:
+    """And each place of the shadow is the same place of the text."""
+    together = fold(text, fillers)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(folding, "_ODD", Expression(folding._ODD.source.replace("]+|", "]|", 1)))
+        one_by_one = fold(text, fillers)
+
+    assert together.shadow == one_by_one.shadow
+    places = range(len(together.shadow) + 1)
+    spans = [(start, end) for start in places for end in places[start + 1 :]]
+    assert [together.original(*span) for span in spans] == [one_by_one.original(*span) for span in spans]
+    assert [together.shadowed(at) for at in range(len(text) + 1)] == [
+        one_by_one.shadowed(at) for at in range(len(text) + 1)
+    ]
+
+
 def test_keeps_words_that_only_begin_like_a_filler() -> None:
     """`umbrella` and `uh-huh` are no fillers."""
     assert fold("an umbrella and uh-huh").shadow == "an umbrella and uh-huh"
@@ -125,9 +144,10 @@ def test_a_planted_word_maps_back_exactly(before: str, after: str) -> None:
         "a " * 100_000,
         " uh," * 50_000,
         "x." * 100_000,
+        "\x01" * 4_000_000,
         "".join(map(chr, range(0x20, 0x30000, 7))),
     ],
-    ids=["combining marks", "spelled out", "fillers", "dots", "planes"],
+    ids=["combining marks", "spelled out", "fillers", "dots", "controls", "planes"],
 )
 def test_hostile_text_takes_bounded_time(text: str) -> None:
     """Nothing in a text makes folding more than linear."""
