@@ -4,87 +4,38 @@ A service sends the whole conversation with every turn. What was judged and clea
 and cleaned alike now, under the same configuration, tenant, operation and grants; so where a body begins, byte for
 byte, like one that passed, the items of its list that stand there are not read again. What leaves is the same.
 
-Kept of a conversation is a keyed digest of its body up to the last item, where the items stand in it, and what was
-done to them: offsets and placeholders, never text. They leave as the caller's own bytes of now, in which the same
-places are replaced. Only those are known again that the caller wrote as we write them ourselves, as its SDK does.
+A beginning ends with an item, or within the last one's text if that is long, since a service may as well send one text
+that grows: what decides a finding before that place stood there already, and what decides one behind it is read again.
+
+Kept of a beginning is a keyed digest of the body up to its end, where its items stand, and what was done to them. They
+leave as the caller's own bytes of now, in which the same places are replaced. Only those are known again that the
+caller wrote as we write them ourselves, as its SDK does.
 """
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from hashlib import blake2b
-from typing import Final, NamedTuple, TypeAlias
+from operator import attrgetter
+from typing import Final, cast
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.categories import Category, Personal
+from gateway.beginnings import Known, Within, counted, edits, longest_text, up_to
 from gateway.exchange import Beginning, Grant
-from gateway.redaction.redactor import Cleaned, typed, untyped
+from gateway.redaction.redactor import Cleaned
 from providers import growing
-from providers.document import MAX_NODES, Document, parse_counting
+from providers.document import MAX_NODES, Document, NotStrict, parse, parse_counting
 from providers.text import stands_alone
 
 _STEP: Final = 2047
 """Bytes from one digest to the next, by which a beginning is found: `hashlib` keeps the interpreter for so many."""
 _FORKS: Final = 4
 """Conversations that part from one another within a step are kept, so many of them."""
-_MOST_EDITS: Final = 512
 _SECONDS: Final = 6 * 3600.0
 _DIGEST: Final = 32
-_OPENING: Final = 64
-_TRIES: Final = 8
-
-_MARKS: Final = {made(each).encode(): made(each).encode() for each in Category for made in (untyped, typed)}
-_MARK: Final = re.compile(b"(" + b"|".join(map(re.escape, _MARKS)) + b")")
-
-
-class _Edit(NamedTuple):
-    """body[start:end] leaves as this placeholder."""
-
-    start: int
-    end: int
-    mark: bytes
-
-
-class _Kept(Struct, frozen=True):
-    """A beginning that passed: body[start:end] are the `count` first items of its list.
-
-    `digest` is of the whole body up to `end`; the items hold at most so many `values`; `until` is a time.
-    """
-
-    digest: bytes
-    start: int
-    end: int
-    count: int
-    values: int
-    edits: tuple[_Edit, ...]
-    redactions: Mapping[Category | Personal, int]
-    until: float
-
-    @property
-    def weight(self) -> int:
-        return 1 + len(self.edits)
-
-    def followed_by(self, new: _Kept) -> _Kept:
-        """This and the items right after it. It is forgotten when this is: nothing is believed for longer."""
-        return _Kept(
-            b"",
-            self.start,
-            new.end,
-            self.count + new.count,
-            new.values,
-            self.edits + new.edits,
-            dict(Counter(self.redactions) + Counter(new.redactions)) if new.redactions else self.redactions,
-            self.until,
-        )
-
-
-_Forks: TypeAlias = tuple[_Kept, ...]
 
 
 class Conversations:
@@ -96,14 +47,14 @@ class Conversations:
         clock: seconds, of any origin.
     """
 
-    __slots__ = ("_clock", "_kept", "_keyed", "_limit", "_seconds", "_weight")
+    __slots__ = ("_clock", "_keyed", "_known", "_limit", "_seconds", "_weight")
 
     def __init__(self, limit: int, seconds: float = _SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
         self._seconds = seconds
         self._clock = clock
         self._keyed = blake2b(key=secrets.token_bytes(32), digest_size=_DIGEST)
-        self._kept: dict[bytes, _Forks] = {}
+        self._known: dict[bytes, tuple[Known, ...]] = {}
         self._weight = 0
 
     def meet(self, scope: bytes | None, body: bytes) -> Conversation | None:
@@ -124,31 +75,31 @@ class Conversations:
         met = Conversation(self, body, states)
         for state in reversed(states):
             name = state.digest()
-            if name in self._kept and self._recall(name, met):
+            if name in self._known and self._recall(name, met):
                 break
         return met
 
     def _recall(self, name: bytes, met: Conversation) -> bool:
-        """Whether a body begins like one of those that are kept under a name."""
-        forks = self._kept.pop(name)
+        """Whether a body begins like one of those that are kept under a name; the longest counts."""
+        forks = self._known.pop(name)
         now = self._clock()
-        for kept in forks:
-            if now < kept.until and met.begins_like(kept):
-                self._kept[name] = (kept, *[one for one in forks if one is not kept])
+        for known in sorted(forks, key=attrgetter("end"), reverse=True):
+            if now < known.until and met.begins_like(known):
+                self._known[name] = (known, *[one for one in forks if one is not known])
                 return True
-        self._kept[name] = forks
+        self._known[name] = forks
         return False
 
-    def keep(self, name: bytes, new: _Kept) -> None:
+    def keep(self, name: bytes, new: Known) -> None:
         """Remember a beginning, and forget the oldest beyond the limit."""
-        forks = self._kept.pop(name, ())
+        forks = self._known.pop(name, ())
         self._weight -= sum([one.weight for one in forks])
         forks = (new, *[one for one in forks if one.digest != new.digest])[:_FORKS]
         self._weight += sum([one.weight for one in forks])
-        self._kept[name] = forks
+        self._known[name] = forks
         while self._weight > self._limit:
-            oldest = next(iter(self._kept))
-            self._weight -= sum([one.weight for one in self._kept.pop(oldest)])
+            oldest = next(iter(self._known))
+            self._weight -= sum([one.weight for one in self._known.pop(oldest)])
 
     @property
     def until(self) -> float:
@@ -156,7 +107,7 @@ class Conversations:
         return self._clock() + self._seconds
 
     def __len__(self) -> int:
-        return sum(map(len, self._kept.values()))
+        return sum(map(len, self._known.values()))
 
 
 class Conversation:
@@ -168,78 +119,107 @@ class Conversation:
         self._of = of
         self._body = body
         self._states = states
-        self._known: _Kept | None = None
+        self._known: Known | None = None
         self._values = 0
 
     def __repr__(self) -> str:
         return "<Conversation>"
 
-    def begins_like(self, kept: _Kept) -> bool:
+    def begins_like(self, known: Known) -> bool:
         """Whether the body begins with all that this is a digest of, and what follows can be read alone."""
-        if not growing.parts(self._body, kept.end) or self._digest(kept.end) != kept.digest:
+        if not known.may_end(self._body) or self._digest(known.end) != known.digest:
             return False
-        self._known = kept
+        self._known = known
         return True
 
     def read(self, member: str) -> tuple[Document, Beginning | None]:
-        """The body's document; the items of this member that are known are apart.
+        """The body's document; what is known of this member is apart.
 
         Raises:
             NotStrict: it is not one, whatever is known of it.
         """
         if (known := self._known) is not None:
-            document, values = parse_counting(growing.without(self._body, known.start, known.end))
+            document, values = parse_counting(known.rest(self._body))
             self._values = known.values + values
             if self._values <= MAX_NODES:
-                return document, Beginning(member, known.count, self._cleaned(known), known.redactions)
+                clean = known.cleaned(self._body)
+                return document, Beginning(member, known.count, clean, known.redactions, known.part)
             self._known = None  # that many at most, so they must be counted
         document, self._values = parse_counting(self._body)
         return document, None
 
-    def _cleaned(self, known: _Kept) -> bytes:
-        body, done = self._body, known.start
-        if not known.edits:
-            return body[done : known.end]
-        parts: list[bytes] = []
-        for start, end, mark in known.edits:
-            parts.append(body[done:start])
-            parts.append(mark)
-            done = end
-        parts.append(body[done : known.end])
-        return b"".join(parts)
+    def keep(self, grant: Grant, cleaned: Cleaned, *, reads_on: bool) -> None:
+        """Remember what of the conversation will be judged and cleaned alike again.
 
-    def keep(self, grant: Grant, cleaned: Cleaned) -> None:
-        """Remember what of the conversation will be judged and cleaned alike again: with its last item, and without.
+        That is all but the last item, that item's text but its end if it is long, and all of it.
 
         Args:
             grant: under which it leaves.
             cleaned: its document, as it leaves.
+            reads_on: whether what is taken out of a text is decided by what stands near.
         """
         member, plain, document = grant.call.entry.operation.growing, grant.plain, grant.call.document
         items, read = cleaned.document.get(member), document.get(member)
         if not isinstance(items, list) or not isinstance(read, list) or not all(map(stands_alone, read[:plain])):
             return
-        known, body, until = self._known, self._body, self._of.until
-        first = growing.opening(body, member) if known is None else known.start
-        if first is None:
+        body, known = self._body, self._known
+        start = growing.opening(body, member) if known is None else known.start
+        if start is None:
             return
-        at = first if known is None else known.end + 1
+        at, skipped = (start, 0) if known is None else (known.goes_on, known.part.octets if known.part else 0)
         before = range(min(plain, len(read) - 1))
         for part in (before, range(len(before), plain)):
             if not part:
                 continue
-            passed = _edits(body, at, growing.written(items[part.start : part.stop]))
+            passed = edits(body, at, growing.written(items[part.start : part.stop])[skipped:])
             if passed is None:
                 return
-            edits, end = passed
-            this = _Kept(b"", at, end, len(part), self._values, edits, cleaned.within(member, part), until)
-            known = this if known is None else known.followed_by(this)
-            if end >= _STEP:
-                if not growing.stand(body, first, end, document, member, read[part.stop :]):
-                    return
-                known = replace(known, digest=self._digest(end))
-                self._of.keep(self._states[end // _STEP - 1].digest(), known)
-            at = end + 1
+            made, end = passed
+            others = read[part.stop :]
+            redactions = counted(one for _where, findings in cleaned.of_items(member, part) for one in findings)
+            new = Known(b"", at, end, len(part), self._values, made, redactions, self._of.until)
+            if end >= _STEP and not growing.stand(body, start, end, document, member, others):
+                return
+            if reads_on and not others:
+                self._keep_within(known, new, grant, cleaned)
+            known = self._kept(known, new)
+            at, skipped = end + 1, 0
+
+    def _kept(self, known: Known | None, new: Known) -> Known:
+        """What was known, and what stands right behind it; it is remembered."""
+        known = new if known is None else known.followed_by(new)
+        if known.end >= _STEP:
+            known = replace(known, digest=self._digest(known.end))
+            self._of.keep(self._states[known.end // _STEP - 1].digest(), known)
+        return known
+
+    def _keep_within(self, known: Known | None, last: Known, grant: Grant, cleaned: Cleaned) -> None:
+        """Remember the text of the last item but its end, which more text may decide otherwise.
+
+        Args:
+            known: what is known up to where the last item begins, or goes on.
+            last: what stands there.
+            grant, cleaned: see `keep`.
+        """
+        member, document = grant.call.entry.operation.growing, grant.call.document
+        *others, item = cast("list[Document]", document[member])
+        key = longest_text(cast("list[Document]", grant.document[member])[-1])
+        taken = cleaned.of_items(member, range(len(others), len(others) + 1))
+        if any(path != (member, len(others), key) for path, _findings in taken):
+            return
+        text, before = item.get(key), None if known is None else known.within
+        if not isinstance(text, str) or (found := Within.found(self._body, last, key, text, before)) is None:
+            return
+        within, end, place = found
+        findings = taken[0][1] if taken else ()
+        made = up_to(end, last.edits)
+        if made is None or any(one.start < place < one.end for one in findings):
+            return
+        redactions = counted([one for one in findings if one.start < place])
+        start = last.start if known is None else known.start
+        rest = growing.inside(self._body, start, within.item, within.text, within.context)
+        if _reads(rest) == {**document, member: [{**item, key: text[place - within.characters :]}]}:
+            self._kept(known, replace(last, end=end, count=0, edits=made, redactions=redactions, within=within))
 
     def _digest(self, end: int) -> bytes:
         """Of the body up to there, which is at least a step."""
@@ -249,32 +229,8 @@ class Conversation:
         return state.digest()
 
 
-def _edits(body: bytes, start: int, leaves: bytes) -> tuple[tuple[_Edit, ...], int] | None:
-    """How what stands in the body from there on becomes that by placeholders alone, and where it ends.
-
-    None if it does not. Where several ways lead there, any will do: what comes out is the same.
-    """
-    opening, *others = _MARK.split(leaves)
-    if len(others) > 2 * _MOST_EDITS or not body.startswith(opening, start):
+def _reads(data: bytes) -> Document | None:
+    try:
+        return parse(data)
+    except NotStrict:
         return None
-    edits: list[_Edit] = []
-    done = start + len(opening)
-    for mark, piece in zip(others[::2], others[1::2], strict=True):
-        at = _find(body, piece, done)
-        if at < 0:
-            return None
-        if body[done:at] != mark:  # it may have come with one
-            edits.append(_Edit(done, at, _MARKS[mark]))
-        done = at + len(piece)
-    return tuple(edits), done
-
-
-def _find(text: bytes, piece: bytes, start: int) -> int:
-    """`text.find(piece, start)`, in less time where what begins like a long piece mostly is one."""
-    opening = piece[:_OPENING]
-    for _ in range(_TRIES):
-        start = text.find(opening, start)
-        if start < 0 or text.startswith(piece, start):
-            return start
-        start += 1
-    return text.find(piece, start)

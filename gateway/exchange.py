@@ -47,16 +47,26 @@ class Entry(Struct, frozen=True):
     tried: frozenset[str] = frozenset()
 
 
+class Part(Struct, frozen=True):
+    """The beginning of an item: of its string `key` so many `characters` are known, of all that is written `octets`."""
+
+    key: str
+    characters: int
+    octets: int
+
+
 class Beginning(Struct, frozen=True):
     """The first items of a growing list, which were judged and cleaned before and ask for nothing else.
 
-    `clean` is their text as it leaves, without the list's brackets; `redactions` is what was taken out of them.
+    `clean` is their text as it leaves, without the list's brackets; `redactions` is what was taken out of them. If it
+    ends within an item, the tree's list begins with the rest of that, before which a `part` stands again.
     """
 
     member: str
     count: int
     clean: bytes
     redactions: Mapping[Category | Personal, int]
+    part: Part | None = None
 
     __repr__ = _kind_alone
 

@@ -175,10 +175,12 @@ async def clean_call(grant: Grant, redactor: Redactor | None, conversation: Conv
         Unavailable: `redaction_unavailable`.
     """
     call, known = grant.call, grant.call.beginning
+    part = None if known is None else known.part
     cleaned = Cleaned(grant.document, {})
     if redactor is not None:
         try:
-            cleaned = await redactor.clean(grant.document)
+            passed = None if known is None or part is None else ((known.member, 0, part.key), part.characters)
+            cleaned = await redactor.clean(grant.document, passed)
         except Refused as refused:
             refused.where = call.place(refused.where)
             raise
@@ -190,8 +192,8 @@ async def clean_call(grant: Grant, redactor: Redactor | None, conversation: Conv
     if known is None:
         body = serialise(cleaned.document)
     else:
-        body = growing.serialise_after(known.clean, cleaned.document, known.member)
+        body = growing.serialise_after(known.clean, cleaned.document, known.member, part.octets if part else 0)
         redactions.update(known.redactions)
-    if conversation is not None:
-        conversation.keep(grant, cleaned)
+    if conversation is not None and redactor is not None:
+        conversation.keep(grant, cleaned, reads_on=redactor.reads_on)
     return CleanCall(grant, body, "application/json", redactions, values)

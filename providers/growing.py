@@ -38,6 +38,14 @@ def without(data: bytes, start: int, end: int) -> bytes:
     return data[:start] + data[end + data.startswith(b",", end) :]
 
 
+def inside(data: bytes, start: int, item: int, text: int, first: int) -> bytes:
+    """The text without the list's first items, which begin at `start`, but for an end of the last one's string.
+
+    That item begins at `item`, its string's own text at `text`, and what of it remains at `first`.
+    """
+    return data[:start] + data[item:text] + data[first:]
+
+
 def stand(data: bytes, start: int, end: int, document: Document, member: str, others: Sequence[Value]) -> bool:
     """Whether data[start:end] are the items of the document's list but for the others, which follow on them.
 
@@ -50,12 +58,16 @@ def stand(data: bytes, start: int, end: int, document: Document, member: str, ot
         return False
 
 
-def serialise_after(items: bytes, tree: Document, member: str) -> bytes:
+def serialise_after(items: bytes, tree: Document, member: str, octets: int = 0) -> bytes:
     """`document.serialise`, with these items before those of the list; they are as `written` gives them.
+
+    If `octets` are given, the last of them goes on with the list's first item, without so many of its octets.
 
     Raises:
         NotStrict: as it.
     """
     rest = tree[member]
     assert isinstance(rest, list)  # noqa: S101  # that is what grows
+    if octets:
+        items, rest = items + written(rest[:1])[octets:], rest[1:]
     return serialise({**tree, member: [orjson.Fragment(items), *rest]})  # type: ignore[list-item]  # orjson's own

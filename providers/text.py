@@ -65,6 +65,11 @@ def stands_alone(item: Value) -> bool:
     return type(item) is dict and "text" not in item
 
 
+def may_hold_json(text: str) -> bool:
+    """Whether a string may be read as JSON, rather than as text."""
+    return _OPENING.match(text) is not None
+
+
 class Strings(Struct, frozen=True):
     """`slots` in document order; `runs` are indices of slots that read on as one text."""
 
@@ -165,7 +170,7 @@ class _Finder:
 
     def _text(self, text: str, path: Path, inside: tuple[tuple[int, int], ...] = ()) -> None:
         text = str(text)  # exactly a string: what parses JSON takes no subclass
-        if _OPENING.match(text) is not None and len(inside) < MAX_NESTED and _is_json(text):
+        if may_hold_json(text) and len(inside) < MAX_NESTED and _is_json(text):
             for match in _LITERAL.finditer(text):
                 literal = match.group()
                 content = orjson.loads(literal) if "\\" in literal else literal[1:-1]

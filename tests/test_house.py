@@ -31,6 +31,7 @@ FLOORS: dict[str, int] = {
     "gateway.aside": 3,
     "gateway.attest": 3,
     "gateway.attempt": 3,
+    "gateway.beginnings": 3,
     "gateway.caller_keys": 3,
     "gateway.callers": 3,
     "gateway.clients": 3,

@@ -40,31 +40,24 @@ class Finds(Settles, Protocol):
         ...
 
 
-_NOTHING: Mapping[Category | Personal, int] = {}
-
-
 class Cleaned(Struct, frozen=True):
     """A document without findings, and how many were taken out, by category.
 
-    `values` are the ordinary personal data that stood where placeholders stand now, by placeholder; `taken` is what
-    was taken out of each string that changed.
+    `values` are the ordinary personal data that stood where placeholders stand now, by placeholder; `taken` are the
+    findings that were taken out of each string that changed.
     """
 
     document: Document
     redactions: Mapping[Category | Personal, int]
     values: Mapping[str, str] = {}
-    taken: Sequence[tuple[Path, Mapping[Category | Personal, int]]] = ()
+    taken: Sequence[tuple[Path, Sequence[Finding]]] = ()
 
     def __repr__(self) -> str:
         return "<Cleaned>"
 
-    def within(self, member: str, items: range) -> Mapping[Category | Personal, int]:
+    def of_items(self, member: str, items: range) -> Sequence[tuple[Path, Sequence[Finding]]]:
         """What was taken out of these items of the list that is a member of the document."""
-        counted: Counter[Category | Personal] = Counter()
-        for path, taken in self.taken:
-            if path[0] == member and path[1] in items:
-                counted.update(taken)
-        return dict(counted) if counted else _NOTHING
+        return [one for one in self.taken if one[0][0] == member and one[0][1] in items] if self.taken else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +127,17 @@ class Redactor:
         """Whether answers get ordinary personal data back."""
         return self._treatment.restore
 
-    async def clean(self, document: Document) -> Cleaned:
+    @property
+    def reads_on(self) -> bool:
+        """Whether what is taken out of a text is decided by what stands near: a sentence may be of any length."""
+        return self._treatment.scope is not Scope.SENTENCE
+
+    async def clean(self, document: Document, known: tuple[Path, int] | None = None) -> Cleaned:
         """The document with every finding replaced; the same object if there was none.
+
+        Args:
+            document: what is to leave.
+            known: a string of it, and how many of its first characters were cleaned before; they are context.
 
         Raises:
             Refused: a finding in what must stay as it is, or any where the treatment is to refuse
@@ -143,6 +145,10 @@ class Redactor:
             Unavailable: nobody could look.
         """
         read, spans, wholes = await self._look(document)
+        if known is not None:
+            path, characters = known
+            at = next(index for index, slot in enumerate(read.slots) if slot.path == path and slot.kind is Kind.CONTENT)
+            spans[at] = [one for one in spans[at] if one.start >= characters]
         if not any(spans):
             return Cleaned(document, {})
         return self._replaced(document, read, spans, wholes)
@@ -241,7 +247,7 @@ class Redactor:
 
     def _replaced(self, document: Document, read: Strings, spans: list[list[Finding]], wholes: _Wholes) -> Cleaned:
         redactions: Counter[Category | Personal] = Counter()
-        taken: list[tuple[Path, Counter[Category | Personal]]] = []
+        taken: list[tuple[Path, list[Finding]]] = []
         changes: dict[int, str] = {}
         values: dict[str, str] = {}
         for index, findings in enumerate(spans):
@@ -253,16 +259,13 @@ class Redactor:
                 continue
             whole = wholes.get(index, _NONE)
             changes[index] = self.replaced(slot.text, apart, whole)
-            here: Counter[Category | Personal] = Counter()
-            for one in apart:
-                if one.score < 0:
-                    continue
-                here[one.category] += 1
+            here = [one for one in apart if one.score >= 0]
+            for one in here:
+                redactions[one.category] += 1
                 if isinstance(one.category, Personal):
                     value = whole.get(one.start) or slot.text[one.start : one.end]
                     values.setdefault(self._stand_in(one, value), value)
             taken.append((slot.path, here))
-            redactions.update(here)
         if not changes:
             return Cleaned(document, {})
         return Cleaned(replace(document, changes, read.slots), dict(redactions), values, taken)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from tests.bench.load import Failed, Streams, burst, get, open_loop
 from tests.bench.provider import FLAT, HOLD, PACED, PLAIN
 from tests.bench.subjects import PROXY_CORE, DidNotStart, Subject
-from tests.bench.texts import continued, conversation, prompt
+from tests.bench.texts import continued, conversation, grown, prompt, transcript
 
 BARE = "bare"
 _POOL_BYTES = 48 * 1024 * 1024
@@ -109,6 +109,12 @@ async def one_more_turn(bench: Bench, size: int) -> Figures:
     """The same, where conversations are sent again, each with a new turn."""
     known = itertools.cycle([conversation(size, bench.source) for _ in range(_CONVERSATIONS)])
     return await throughput(bench, size, lambda: continued(PLAIN, next(known), bench.source))
+
+
+async def grown_text(bench: Bench, size: int) -> Figures:
+    """The same, where all was said in one text, and that has grown by a turn."""
+    known = itertools.cycle([transcript(size, bench.source) for _ in range(_CONVERSATIONS)])
+    return await throughput(bench, size, lambda: grown(PLAIN, next(known), bench.source))
 
 
 async def latency(bench: Bench) -> Figures:
@@ -278,6 +284,7 @@ MEASURES: dict[str, Callable[[Bench], Awaitable[Figures]]] = {
     "rps-1k": lambda bench: fresh(bench, 1024),
     "rps-50k": lambda bench: fresh(bench, 50 * 1024),
     "turn-50k": lambda bench: one_more_turn(bench, 50 * 1024),
+    "grown-50k": lambda bench: grown_text(bench, 50 * 1024),
     "latency": latency,
     "chunks": chunks_flat_out,
     "first": first_token,

@@ -50,6 +50,11 @@ def continued(model: str, said: Sequence[str], source: random.Random) -> bytes:
     return _asked(model, [*said, transcript(_TURN, source)])
 
 
+def grown(model: str, said: str, source: random.Random) -> bytes:
+    """A chat completion's body: a text that was sent before, and a new turn in it."""
+    return _asked(model, [f"{said}\n{transcript(_TURN, source)}"])
+
+
 def _asked(model: str, said: Sequence[str], *, stream: bool = False) -> bytes:
     messages = [{"role": "system", "content": "You coach sales people. Be brief."}]
     messages += ({"role": role, "content": text} for role, text in zip(cycle(("user", "assistant")), said))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from multidict import CIMultiDict
 
+from gateway.beginnings import Edit, up_to
 from gateway.categories import Category, Scope
 from gateway.config import Bundle, load
 from gateway.conversations import Conversations
@@ -25,14 +27,17 @@ from gateway.errors import Code, GatewayError
 from gateway.exchange import Beginning, Call, CleanCall, Entry
 from gateway.keys import Keyring
 from gateway.policy.judge import judge
+from gateway.redaction.engine import Engine
 from gateway.redaction.findings import Finding, Settled, Window
-from gateway.redaction.redactor import Cleaned, Redactor, typed, untyped
+from gateway.redaction.home import folder
+from gateway.redaction.inprocess import InProcess
+from gateway.redaction.redactor import Cleaned, Finds, Redactor, typed, untyped
 from gateway.redaction.treatment import Treatment
 from gateway.steps import Asked, Opened, ask, clean_call, open_call, read_call
 from gateway.targets import Targets
 from providers import PROVIDERS
 from providers.document import MAX_NODES
-from tests.configuration import ALL_GRANTS, CALLER, write_configuration
+from tests.configuration import ALL_GRANTS, CALLER, ROOT, write_configuration
 
 _WORDS = re.compile(r"sclerosis|diabetes|the synod")
 _CATEGORIES = {"the synod": Category.RELIGION_BELIEF}
@@ -69,6 +74,7 @@ class Steps:
     caller: str = CALLER
     known: Conversations = field(default_factory=lambda: Conversations(1000))
     words: Words = field(default_factory=Words)
+    rules: Finds | None = None
     scope: Scope = Scope.SPAN
 
     @property
@@ -87,7 +93,7 @@ class Steps:
         """One call, as it leaves."""
         asked = self.asked
         keys = frozenset[str]().union(*(surface.vocabulary for surface in self.bundle.surfaces.values()))
-        redactor = Redactor(self.words, keys, made, Treatment(self.scope))
+        redactor = Redactor(self.rules or self.words, keys, made, Treatment(self.scope))
         conversation = None if known is None else known.meet(asked.scope, body)
         call = read_call(self.opened, body, conversation)
         return call, asyncio.run(clean_call(judge(call, asked.policy), redactor, conversation))
@@ -209,6 +215,88 @@ def test_other_operations_list_conversations_too(
     assert known.count == 2
 
 
+def test_a_text_that_grows_is_read_from_near_its_old_end_on(chat: Steps) -> None:
+    """A talk that is coached while it goes on: each call sends all of it in one message."""
+    talk = FILLER * 80
+    for number in range(20):
+        chat.words.characters = 0
+        known = chat.begins(asked(turn("Coach.", "system"), turn(talk)))
+        assert (known is None) is (number == 0)
+        if known is not None:
+            assert known.part is not None
+            assert known.count == 1
+            assert chat.words.characters < 4 * 384 + 512
+        talk += f"\nTurn {number}: " + FILLER * 2
+
+
+def test_of_a_text_that_grows_findings_are_taken_out_and_counted_once(chat: Steps) -> None:
+    talk = "He has sclerosis. " + FILLER * 40 + "She sits in the synod. " + FILLER * 20
+    for number in range(1, 20):
+        body = asked(turn(talk))
+        clean = chat.take(body, chat.known)[1]
+        assert clean.body == chat.take(body, None)[1].body
+        assert clean.redactions == {Category.HEALTH: number, Category.RELIGION_BELIEF: 1}
+        talk += "And diabetes. " + FILLER * 3
+
+
+@pytest.mark.parametrize("order", [("name", "content"), ("content", "name")])
+@pytest.mark.parametrize("name", ["diabetes", "Ann"])
+def test_of_an_item_with_other_texts_all_are_cleaned(chat: Steps, name: str, order: tuple[str, str]) -> None:
+    """Also where another grows meanwhile, and is the longest then."""
+    texts = {"content": FILLER * 40, "name": name}
+    for grows, more in (("content", "And "), ("content", FILLER * 20), ("name", FILLER * 50), ("name", FILLER * 20)):
+        texts[grows] += more
+        item = {"role": "user", **{key: texts[key] for key in order}}
+        assert chat.outcome(asked(item), chat.known) == chat.outcome(asked(item), None)
+
+
+def test_where_a_finding_runs_over_a_place_nothing_goes_on_from_there(chat: Steps) -> None:
+    text = FILLER * 40
+    place = text.rindex(" ", 0, len(text) - 384) + 1
+    for start, end, kept in ((place - 9, place + 9, 1), (place - 9, place, 2), (place, place + 9, 2)):
+        chat.known = Conversations(100)
+        conversation = chat.known.meet(chat.asked.scope, asked(turn(text)))
+        assert conversation is not None
+        grant = judge(read_call(chat.opened, asked(turn(text)), conversation), chat.asked.policy)
+        path = ("messages", 0, "content")
+        taken = (path, [Finding(start, end, Category.HEALTH, 0.9)])
+        conversation.keep(grant, Cleaned(grant.document, {}, taken=[taken]), reads_on=True)
+        assert len(chat.known) == kept
+
+
+def test_edits_end_at_a_place_or_before_it() -> None:
+    made = (Edit(2, 4, b""), Edit(6, 8, b""))
+    assert [up_to(end, made) for end in (2, 3, 4, 6, 7, 8)] == [(), None, made[:1], made[:1], None, made]
+
+
+@pytest.mark.parametrize(
+    "talk",
+    ["[" + FILLER * 40, FILLER * 20 + "[" + "x" * 382 + " " + "y" * 384, FILLER * 20 + "x" * 1000, FILLER * 4],
+    ids=["like JSON", "like JSON from there on", "without a word's end", "short"],
+)
+def test_a_text_without_a_place_to_go_on_from_is_known_whole_or_not_at_all(chat: Steps, talk: str) -> None:
+    said = [turn(FILLER * 40, "system"), turn(talk)]
+    chat.begins(asked(*said))
+    known = chat.begins(asked(*said[:1], turn(talk + FILLER)))
+    assert known is not None
+    assert known.part is None
+    known = chat.begins(asked(*said, turn("And?")))
+    assert known is not None
+    assert known.count == 2
+
+
+def test_whole_sentences_are_taken_out_of_whole_texts(chat: Steps) -> None:
+    """Where a sentence begins may be farther off than any context: such a text is read whole."""
+    chat.scope = Scope.SENTENCE
+    talk = FILLER.replace(".", ",") * 40
+    for more in ("", " and so on,", " until he had diabetes. Then", " we went on."):
+        talk += more
+        body = asked(turn(talk))
+        call, clean = chat.take(body, chat.known)
+        assert call.beginning is None or call.beginning.part is None
+        assert clean.body == chat.take(body, None)[1].body
+
+
 # What is not
 
 
@@ -276,7 +364,7 @@ def test_what_is_written_otherwise_than_by_us_is_not_known(chat: Steps, body: by
     assert chat.take(body, chat.known)[1].body == chat.take(body, None)[1].body
 
 
-@pytest.mark.parametrize(("item", "kept"), [({"text": FILLER * 40}, 0), ({"content": FILLER * 40}, 1)])
+@pytest.mark.parametrize(("item", "kept"), [({"text": FILLER * 40}, 0), ({"content": FILLER * 40}, 2)])
 def test_parts_that_read_on_are_not_parted(chat: Steps, item: dict[str, str], kept: int) -> None:
     """An item that is text itself reads on from the one before: what is found may run over both."""
     body = written({"model": "gpt-simulated", "messages": [item]})
@@ -284,7 +372,7 @@ def test_parts_that_read_on_are_not_parted(chat: Steps, item: dict[str, str], ke
     assert conversation is not None
     document, _known = conversation.read("messages")
     grant = judge(read_call(chat.opened, asked(*LONG)), chat.asked.policy)
-    conversation.keep(replace(grant, call=replace(grant.call, document=document)), Cleaned(document, {}))
+    conversation.keep(replace(grant, call=replace(grant.call, document=document)), Cleaned(document, {}), reads_on=True)
     assert len(chat.known) == kept
 
 
@@ -375,20 +463,20 @@ def test_it_is_forgotten_in_time(chat: Steps) -> None:
 
 
 def test_the_one_unused_for_longest_goes_first(chat: Steps) -> None:
-    chat.known = Conversations(8)
-    talks = [[turn(f"Talk {number}. " + FILLER * 40)] for number in range(9)]
+    chat.known = Conversations(16)
+    talks = [[turn(f"Talk {number}. " + FILLER * 40), turn("And?")] for number in range(9)]
     for talk in talks[:8]:
         chat.begins(asked(*talk))
     assert chat.begins(asked(*talks[0])) is not None
     chat.begins(asked(*talks[8]))
-    assert len(chat.known) == 8
+    assert len(chat.known) == 16
     assert chat.begins(asked(*talks[0])) is not None
     assert chat.begins(asked(*talks[1])) is None
 
 
 def test_nothing_of_a_text_is_kept(chat: Steps) -> None:
     chat.begins(asked(*LONG, turn("My rep has sclerosis."), turn("I see.", "assistant")))
-    kept = [one for forks in chat.known._kept.values() for one in forks]
+    kept = [one for forks in chat.known._known.values() for one in forks]
     assert kept
     for one in kept:
         assert len(one.digest) == 32
@@ -400,7 +488,7 @@ def test_nothing_of_a_text_is_kept(chat: Steps) -> None:
                 orjson.dumps([one.start, one.end, one.count, one.values, one.until, [edit[:2] for edit in one.edits]])
             )
         } <= {int, float, list}
-    assert all(len(name) == 32 for name in chat.known._kept)
+    assert all(len(name) == 32 for name in chat.known._known)
     assert [
         repr(value) for value in (chat.known.meet(chat.asked.scope, asked(*LONG)), Beginning("m", 1, b"x", {}))
     ] == [
@@ -490,6 +578,43 @@ def test_with_and_without_memory_all_calls_are_alike(made: tuple[Bundle, Keyring
                 more = data.draw(st.sampled_from(_MORE))
             case _:
                 items = [*items, *data.draw(st.lists(_items(), max_size=2))]
+
+
+@given(data=st.data())
+@settings(max_examples=120, deadline=None)
+def test_with_and_without_memory_texts_that_grow_are_alike(made: tuple[Bundle, Keyring], data: st.DataObject) -> None:
+    steps = Steps(*made, "/v1/chat/completions", scope=data.draw(st.sampled_from(list(Scope))))
+    words = st.sampled_from(
+        ["sclerosis", "the synod", "diabetes", "[REDACTED]", "[", '"', "\\n", "d\u00e9j\u00e0", "\n", " "]
+    )
+    piece = st.one_of(words, st.integers(1, 20).map(lambda count: FILLER * count), st.text(max_size=4))
+    item: dict[str, Any] = {"role": "user", "content": "", **data.draw(st.sampled_from([{}, {"name": "diabetes"}]))}
+    before = data.draw(st.lists(_items(), max_size=2))
+    for _ in range(data.draw(st.integers(2, 6))):
+        between = data.draw(st.sampled_from(["", " ", "\n"]))
+        item = {**item, "content": item["content"] + between.join(data.draw(st.lists(piece, min_size=1, max_size=12)))}
+        after = data.draw(st.lists(_items(), max_size=1))
+        body = asked(*before, item, *after)
+        assert steps.outcome(body, steps.known) == steps.outcome(body, None)
+
+
+@pytest.mark.parametrize("talks", [8, pytest.param(1000, marks=pytest.mark.soak)])
+def test_the_shipped_rules_find_the_same_in_talk_that_grows(made: tuple[Bundle, Keyring], talks: int) -> None:
+    """Whatever they find near a place at which it is gone on from."""
+    steps = Steps(*made, "/v1/chat/completions", rules=InProcess(Engine(made[0].recognizers, where=folder())))
+    source = random.Random(1)
+    said = [json.loads(line)["text"] for line in (ROOT / "tests/data/sales_dev.jsonl").read_text("utf-8").splitlines()]
+    parts = 0
+    for _ in range(talks):
+        text = ""
+        for _ in range(source.randrange(4, 24)):
+            text += source.choice(("", " ", "\n")) + source.choice(said)[: source.choice((40, 300, 2000))]
+            body = asked(turn("Coach.", "system"), turn(text))
+            call, clean = steps.take(body, steps.known)
+            parts += call.beginning is not None and call.beginning.part is not None
+            whole = steps.take(body, None)[1]
+            assert (clean.body, clean.redactions) == (whole.body, whole.redactions)
+    assert parts > talks
 
 
 def test_a_place_is_told_as_the_caller_counts(made: tuple[Bundle, Keyring]) -> None:

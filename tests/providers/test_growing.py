@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.document import NotStrict, parse, serialise
-from providers.growing import opening, parts, serialise_after, stand, without, written
+from providers.growing import inside, opening, parts, serialise_after, stand, without, written
 
 ITEMS: list[Any] = [{"a": "one"}, {"b": ["]", "},{", '"'], "c": {"m": [{"a": "one"}]}}, {}]
 
@@ -114,3 +114,16 @@ def _is_strict(data: bytes) -> bool:
 
 def test_items_before_no_others() -> None:
     assert serialise_after(written(ITEMS), {"a": 1, "m": []}, "m") == serialise({"a": 1, "m": ITEMS})
+
+
+@given(said=st.text(min_size=1, max_size=30), at=st.integers(0, 30), new=st.lists(st.just({"a": "two"}), max_size=2))
+def test_within_a_text_it_is_cut_and_put_together_again(said: str, at: int, new: list[Any]) -> None:
+    """What is read again, and what was before it, are the text."""
+    at = min(at, len(said))
+    body = orjson.dumps({"x": 1, "m": [{"a": "one"}, {"b": 5, "a": said}, *new], "y": 2})
+    start, item = body.index(b"[") + 1, body.index(b'{"b"')
+    text = item + len(b'{"b":5,"a":"')
+    first = text + len(orjson.dumps(said[:at])) - 2
+    rest = parse(inside(body, start, item, text, first))
+    assert rest == {"x": 1, "m": [{"b": 5, "a": said[at:]}, *new], "y": 2}
+    assert serialise_after(body[start:first], rest, "m", text - item) == body
