@@ -13,7 +13,7 @@ from gateway.categories import Category, Personal
 from gateway.exchange import Part
 from gateway.redaction.findings import Finding
 from gateway.redaction.redactor import typed, untyped
-from gateway.redaction.segments import REACH
+from gateway.redaction.segments import REACH, SIZE
 from providers import growing
 from providers.document import Value
 from providers.text import may_hold_json
@@ -22,7 +22,7 @@ _MOST_EDITS: Final = 512
 _OPENING: Final = 64
 _TRIES: Final = 8
 _GAIN: Final = 512
-"""Characters of a text that must be new for another place in it to be kept."""
+"""Characters of a text that must be new for another place in it to be kept, once it is longer than a piece."""
 _NOTHING: Final[Mapping[Category | Personal, int]] = {}
 _MARKS: Final = {made(each).encode(): made(each).encode() for each in Category for made in (untyped, typed)}
 _MARK: Final = re.compile(b"(" + b"|".join(map(re.escape, _MARKS)) + b")")
@@ -66,7 +66,7 @@ class Within(Struct, frozen=True):
         settled = len(text) - REACH
         place = max(text.rfind(end, max(0, settled - REACH), max(0, settled)) for end in "\n ") + 1
         context = place - REACH
-        if place - (before.characters if before else 0) < _GAIN:
+        if place < (before.characters + _GAIN if before else SIZE):
             return None
         if may_hold_json(text) or may_hold_json(text[context:]):
             return None

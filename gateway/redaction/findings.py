@@ -68,6 +68,11 @@ def add(findings: list[Finding], new: Finding) -> None:
     findings.append(new)
 
 
+def behind(findings: Sequence[Finding], start: int) -> list[Finding]:
+    """What of findings lies behind a place."""
+    return [one if one.start >= start else one._replace(start=start) for one in findings if one.end > start]
+
+
 def well_formed(findings: Sequence[Finding], length: int) -> bool:
     """Whether the spans lie in a text of that length, in order and apart."""
     return all(0 <= one.start < one.end <= length for one in findings) and all(

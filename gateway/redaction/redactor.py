@@ -18,7 +18,7 @@ from msgspec import Struct
 from gateway.categories import PLACEHOLDER, Category, Personal, Scope
 from gateway.errors import Code, Refused
 from gateway.redaction.fields import Fields
-from gateway.redaction.findings import Finding, beside
+from gateway.redaction.findings import Finding, behind, beside
 from gateway.redaction.memory import Words
 from gateway.redaction.personal import placeholder as stand_in
 from gateway.redaction.segments import REACH
@@ -148,7 +148,7 @@ class Redactor:
         if known is not None:
             path, characters = known
             at = next(index for index, slot in enumerate(read.slots) if slot.path == path and slot.kind is Kind.CONTENT)
-            spans[at] = [one for one in spans[at] if one.start >= characters]
+            spans[at] = behind(spans[at], characters)
         if not any(spans):
             return Cleaned(document, {})
         return self._replaced(document, read, spans, wholes)

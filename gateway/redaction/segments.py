@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from gateway.redaction.findings import Finding, add
+from gateway.redaction.findings import Finding, add, behind
 
 REACH = 384
 """Characters on either side that can decide a finding: its own length, its context, and what it may grow by."""
@@ -19,7 +19,7 @@ SIZE = 4_096
 
 
 class Piece(NamedTuple):
-    """text[start:end] is analysed; findings that begin in [first, last) of the text count."""
+    """text[start:end] is analysed; findings in [first, last) of the text count, if they do not begin behind it."""
 
     start: int
     end: int
@@ -71,11 +71,14 @@ def apart(whole: Piece, parts: Sequence[Piece], found: Sequence[Finding]) -> lis
 
 
 def join(parts: Sequence[Piece], found: Iterable[Sequence[Finding]]) -> list[Finding]:
-    """The findings of the whole text from those of its pieces, in order and apart."""
+    """The findings of the whole text from those of its pieces, in order and apart.
+
+    What runs over the place from which on a piece answers begins there. Mostly the piece before found it, too; but of
+    base64 whole portions are found, and where these begin depends on where the piece did.
+    """
     whole: list[Finding] = []
     for part, findings in zip(parts, found, strict=True):
-        for one in findings:
-            if part.first <= part.start + one.start < part.last:
-                moved = Finding(part.start + one.start, part.start + one.end, one.category, one.score)
-                add(whole, moved)
+        for one in behind(findings, part.first - part.start):
+            if part.start + one.start < part.last:
+                add(whole, one._replace(start=part.start + one.start, end=part.start + one.end))
     return whole

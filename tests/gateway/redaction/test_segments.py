@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -54,3 +56,22 @@ def test_nothing_is_lost_at_a_cut(engine: Engine, mark: str) -> None:
             findings = join(parts, engine.find([text[part.start : part.end] for part in parts]))
 
             assert [text[one.start : one.end].endswith("type 2 diabetes") for one in findings] == [True]
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.encodebytes], ids=["one line", "lines"])
+def test_nothing_is_lost_at_a_cut_in_base64(engine: Engine, encode: Callable[[bytes], bytes]) -> None:
+    """Of a short end all is taken that the last piece sees, so that begins before what it answers for."""
+    filling, phrase = "We went through the renewal and who owns it. ", "My wife was diagnosed with multiple sclerosis. "
+    before = filling * ((2 * SIZE if encode is base64.b64encode else SIZE) // len(filling))
+    for more in range(0, len(filling), 6):
+        for after in range(0, 4 * len(filling), len(filling)):
+            said = before[: len(before) * 3 // 4 + more] + phrase + filling[: after // 4] * 4
+            text = "See " + encode(said.encode()).decode()
+            told = [at for at in range(4, len(text)) if text[at] != "\n"]
+            start = said.index("sclerosis")
+            letters = told[start * 4 // 3 : -(-(start + len("sclerosis")) * 4 // 3)]
+
+            parts = pieces(text)
+            findings = join(parts, engine.find([text[part.start : part.end] for part in parts]))
+
+            assert all(any(one.start <= at < one.end for one in findings) for at in letters)
