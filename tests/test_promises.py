@@ -357,8 +357,8 @@ async def _known_left_otherwise(world: World) -> list[str]:
 
 
 def _remember_no_edits(monkeypatch: pytest.MonkeyPatch) -> None:
-    edits = gateway.conversations._edits
-    monkeypatch.setattr(gateway.conversations, "_edits", lambda *told: (passed := edits(*told)) and ((), passed[1]))
+    edits = gateway.conversations.edits
+    monkeypatch.setattr(gateway.conversations, "edits", lambda *told: (passed := edits(*told)) and ((), passed[1]))
 
 
 def _ask_no_digest(monkeypatch: pytest.MonkeyPatch) -> None:
