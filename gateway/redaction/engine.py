@@ -201,7 +201,7 @@ class Engine:
     def warm(self) -> None:
         """Look once at what the rules name, so that the first real text meets built automata.
 
-        Worth half a second before workers are forked: they share what is built here.
+        Worth a tenth of a second before workers are forked: they share what is built here.
         """
         texts = [example.text for example in self.compiled.examples]
         self.find([*texts, *map(str.lower, texts)])

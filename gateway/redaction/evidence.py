@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TypeAlias
 
 from gateway.categories import Category
-from gateway.redaction.automata import NOWHERE, Expression, Span
+from gateway.redaction.automata import NOWHERE, Span
 from gateway.redaction.grammar import Tree, read, written
+from gateway.redaction.parts import Source
 from gateway.redaction.tables import Numbers
 
 Path: TypeAlias = "tuple[str | int, ...]"
@@ -55,29 +55,24 @@ class Rule:
 class Phrase:
     """What the number of a phrase stands for: the terms or a `pattern` of a rule; without a rule, idioms.
 
-    `exact` is a pattern in which a part is marked as the finding, letter for letter as RE2 reads it.
+    `exact` is a pattern in which a part is marked as the finding, letter for letter as RE2 reads it, macros by name.
     """
 
     rule: Rule | None
     pattern: str = ""
     macros: Mapping[str, Tree] = field(default_factory=dict)
-    exact: str = ""
+    exact: Source | None = None
 
     @property
     def source(self) -> str:
         """A pattern as RE2 reads it; nothing for terms."""
-        return self.exact or (written(read(self.pattern, phrase=True), self.macros) if self.pattern else "")
+        if self.exact is not None:
+            return self.exact.written()
+        return written(read(self.pattern, phrase=True), self.macros) if self.pattern else ""
 
-    def part(self, text: bytes) -> Span:
-        """Where in a text that this is the part stands that is the finding; `NOWHERE` if there is none."""
-        if self._expression is None:
-            return NOWHERE
-        whole, part, *_others = *self._expression.whole(text), NOWHERE
-        return whole if part == NOWHERE else part
-
-    @cached_property
-    def _expression(self) -> Expression | None:
-        return Expression(self.exact) if self.exact else None
+    def parts(self, texts: Sequence[bytes]) -> list[Span]:
+        """Where in each of some texts that are this the part stands that is the finding; `NOWHERE` if there is none."""
+        return [NOWHERE] * len(texts) if self.exact is None else self.exact.parts(texts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,13 @@ from gateway.redaction.evidence import Around, Custom, Example, Path, Phrase, Re
 from gateway.redaction.fields import FIELDS
 from gateway.redaction.folding import fold, fold_rule
 from gateway.redaction.grammar import Tree, Unread, is_grouped, macros_of, read, read_link
+from gateway.redaction.parts import MACRO, Members, Source
 from gateway.redaction.patterns import GAP, is_pattern, literals, readied
 from gateway.redaction.phrases import Macro, macro
 from gateway.redaction.plain import Plain
 from gateway.redaction.tables import Graph, Numbers, numbers
 
 CONTEXT = "context"
-_MACRO = re.compile(r"<([a-z_]+)>")
 _ENTRIES = re.compile(r"\n|; ")
 
 _RULE_KEYS = frozenset({"name", "score", "needs", "unless", "terms", "patterns", "cased"})
@@ -62,6 +62,8 @@ class Draft:
     """Whether what the rules spell out is wanted, term by term and letter by letter: what is known needs none of it."""
     macros: dict[str, str] = field(default_factory=dict)
     """As the links have them written out."""
+    members: dict[str, Members] = field(default_factory=dict)
+    """As the patterns have them in which a part is marked."""
     trees: Trees = field(default_factory=Trees)
     phrase_macros: dict[str, Macro] = field(default_factory=dict)
     """As the phrases have them; a macro that is none is for links only."""
@@ -88,8 +90,12 @@ def read_context(draft: Draft, mapping: Plain) -> None:
     top = _table(draft, (CONTEXT,), mapping, _CONTEXT_KEYS)
     for name, value in _table(draft, (CONTEXT, "macros"), top.get("macros"), None).items():
         words = _strings(draft, (CONTEXT, "macros", name), value)
-        alternatives = [_expand(draft, (CONTEXT, "macros", name, index), word) for index, word in enumerate(words)]
-        draft.macros[name] = "(?:" + "|".join(sorted(set(itertools.chain.from_iterable(alternatives)))) + ")"
+        alternatives: dict[str, Source | str] = {}
+        for index, word in enumerate(words):
+            alternative = _expand(draft, (CONTEXT, "macros", name, index), word)
+            alternatives[alternative] = Source(readied(word), draft.members) if "<" in word else alternative
+        draft.macros[name] = f"(?:{'|'.join(sorted(alternatives))})"
+        draft.members[name] = Members([alternatives[one] for one in sorted(alternatives)])
         _read_macro(draft, name, words)
     for kind in ("links", "vetoes"):
         for name, value in _table(draft, (CONTEXT, kind), top.get(kind), None).items():
@@ -114,7 +120,7 @@ def _side(draft: Draft, path: Path, value: Plain, *, before: bool) -> Numbers:
     if not words:
         return numbers([])
     if draft.known is None:
-        sources = [source for index, word in enumerate(words) for source in _expand(draft, (*path, index), word)]
+        sources = [_expand(draft, (*path, index), word) for index, word in enumerate(words)]
         try:
             draft.sides.append(_whole(sources, before=before))
         except (re2.error, UnicodeEncodeError, Unread):
@@ -228,7 +234,7 @@ def _read_patterns(draft: Draft, path: Path, rule: Rule | None, patterns: list[s
             marked = is_grouped(tree)
         else:
             marked = len(draft.patterns) in draft.known.marked
-        exact = _expand(draft, where, pattern)[0] if marked else ""
+        exact = Source(readied(pattern), draft.members) if marked else None
         draft.patterns.append((where, Phrase(rule, folded, draft.trees if draft.spells else {}, exact), tree))
 
 
@@ -323,7 +329,7 @@ def _expression(draft: Draft, path: Path, source: str) -> Expression | None:
         return None
 
 
-def _expand(draft: Draft, path: Path, pattern: str) -> list[str]:
+def _expand(draft: Draft, path: Path, pattern: str) -> str:
     """A pattern with its macros written out, folded, and its spaces as gaps."""
 
     def macro(match: re.Match[str]) -> str:
@@ -333,7 +339,7 @@ def _expand(draft: Draft, path: Path, pattern: str) -> list[str]:
             return ""
         return known
 
-    return [_MACRO.sub(macro, readied(pattern))]
+    return MACRO.sub(macro, readied(pattern))
 
 
 def _table(draft: Draft, path: Path, value: Plain, keys: frozenset[str] | None) -> dict[str, Plain]:

@@ -161,7 +161,7 @@ def _graph(draft: Draft, terms: Mapping[str, tuple[Rule | None, ...]], numbers: 
                 draft.fault(path, str(fault))
     if draft.faults:
         raise RulesInvalid("the recognisers have faults")
-    marked = [at for at, (_path, phrase, _tree) in enumerate(draft.patterns) if phrase.exact]
+    marked = [at for at, (_path, phrase, _tree) in enumerate(draft.patterns) if phrase.exact is not None]
     try:
         return graph(heard, marked, [Pattern([(side.tree, 0)], side.before) for side in draft.sides])
     except Unread as fault:

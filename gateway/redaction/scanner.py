@@ -6,6 +6,7 @@ the text, whatever the text is.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
@@ -98,11 +99,14 @@ class Scanner:
     def _parts(self, text: bytes, heard: Text, keys: Longs) -> Numbers:
         """By key, where the part of a phrase that is the finding begins and ends, if one is marked; see `Heard`."""
         parts = np.zeros((len(keys), 2), np.int32)
+        marked: dict[int, list[int]] = defaultdict(list)
         for row in np.flatnonzero(self._marked[keys & NUMBERS]).tolist():
-            key = int(keys[row])
-            start, end = heard.bounds(key)
-            part = self._phrases[key & NUMBERS].part(text[start:end].lower())
-            parts[row] = part if part == NOWHERE else (start + part[0], start + part[1])
+            marked[int(keys[row]) & NUMBERS].append(row)
+        for number, rows in marked.items():
+            bounds = [heard.bounds(int(keys[row])) for row in rows]
+            found = self._phrases[number].parts([text[start:end].lower() for start, end in bounds])
+            for row, (start, _end), part in zip(rows, bounds, found, strict=True):
+                parts[row] = part if part == NOWHERE else (start + part[0], start + part[1])
         return parts
 
 
@@ -113,7 +117,7 @@ def _numbered(phrases: Sequence[Phrase], rules: Sequence[Rule]) -> Rules:
     categories = list(Category)
     return Rules(
         rules=numbers([IDIOM if one.rule is None else known[one.rule] for one in phrases]),
-        marked=np.array([bool(one.exact) for one in phrases], np.uint8),
+        marked=np.array([one.exact is not None for one in phrases], np.uint8),
         ranks=numbers([scores.index(rule.score) for rule in rules]),
         categories=numbers([categories.index(rule.category) for rule in rules]),
     )
