@@ -452,7 +452,9 @@ class _Loader:
             set_when_absent=raw.get("when_absent", "set") == "set" and value != "pseudonym",
             pseudonym=value == "pseudonym",
             code=self._code(raw.get("code", Code.PARAMETER_RETAINS_DATA.value), scope.into("code").path),
-            tolerated=tuple(str(item) for item in self._list(raw.get("tolerated", []), scope.into("tolerated").path)),
+            tolerated=tuple(
+                cast("Value", item) for item in self._list(raw.get("tolerated", []), scope.into("tolerated").path)
+            ),
         )
 
     def _force_by(self, raw: Mapping[str, object], scope: _Scope, rule: Rule, label: str) -> ForceBy:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gateway.errors import Code, Rule
 from gateway.exchange import Forced
-from gateway.policy.rules.values import same, spell
+from gateway.policy.rules.values import freeze, same, spell
 from gateway.policy.rules.walk import DROPPED, Dropped, Misfit, Shape, Walk
 from providers.document import Document, Opaque, Value
 
@@ -73,7 +73,7 @@ class Force:
     set_when_absent: bool = True
     pseudonym: bool = False
     code: Code = Code.PARAMETER_RETAINS_DATA
-    tolerated: tuple[str, ...] = ()
+    tolerated: tuple[Value, ...] = ()
     said: Forced = field(init=False)
 
     def __post_init__(self) -> None:
@@ -84,8 +84,8 @@ class Force:
             return self.when_absent(walk)
         if same(value, self.value):
             return self.value
-        if type(value) is str and value in self.tolerated:
-            return Opaque(value)
+        if any(same(value, one) for one in self.tolerated):
+            return freeze(value)
         if self.pseudonym:
             if type(value) is not str:
                 raise Misfit(Code.PARAMETER_UNKNOWN, "a string is expected here", self.rule)

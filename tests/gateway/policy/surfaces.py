@@ -103,7 +103,7 @@ SURFACE: dict[str, object] = {
                 },
                 "store": {"force": False, "instead": "Leave it out."},
                 "tier": {"force": "default", "contrary": "replace", "tolerated": ["slow"]},
-                "labels": {"force": "absent", "contrary": "replace", "when_absent": "leave"},
+                "labels": {"force": "absent", "contrary": "replace", "when_absent": "leave", "tolerated": [[]]},
                 "user": {"force": "pseudonym"},
                 "cache_options": {
                     "force_by": "cache",

@@ -135,6 +135,14 @@ def test_types_each_string_for_the_redactor(field: str, value: Value, kept: type
     assert type(out[field]) is kept if kept else out[field] is None
 
 
+@pytest.mark.parametrize(("labels", "kept"), [([], True), (["a"], False), ({}, False), (0, False), ("", False)])
+def test_a_tolerated_value_is_one_of_its_own_type(labels: Value, kept: bool) -> None:
+    """An empty list holds nothing; what only compares alike is not it."""
+    gathered = walk()
+    assert read({"labels": labels}, gathered).get("labels") == ([] if kept else None)
+    assert ("labels" in {one.where for one in gathered.forced}) is not kept
+
+
 def test_every_refused_name_passes_as_null() -> None:
     """SDKs send null for what was not set; that is absence, and the field does not leave."""
     out = read({"previous": None, "background": False}, walk())
