@@ -110,6 +110,10 @@ class Conversations:
         return sum(map(len, self._known.values()))
 
 
+UNKNOWN: Final = Conversations(0)
+"""Where nothing is known again."""
+
+
 class Conversation:
     """One body of a conversation on its way."""
 

@@ -21,7 +21,7 @@ from gateway.audit.record import Refusal
 from gateway.callers import Caller
 from gateway.categories import Category, Personal
 from gateway.config import Bundle
-from gateway.conversations import Conversation, Conversations
+from gateway.conversations import UNKNOWN, Conversation, Conversations
 from gateway.errors import Code, GatewayError
 from gateway.exchange import CleanCall, Forced, Grant
 from gateway.keys import ShownKey
@@ -54,7 +54,7 @@ class InForce:
     redactor: Redactor | None
     targets: Targets
     host_names: frozenset[str]
-    conversations: Conversations
+    conversations: Conversations = UNKNOWN
     book: Book = NO_QUOTAS
 
 

@@ -99,7 +99,7 @@ async def test_a_trial_never_looks_like_a_call_of_a_tenant(well: Gateway) -> Non
     assert sorted(intents) == sorted(line["call"] for line in made if line["kind"] == "outcome")
 
 
-async def _blind(_self: Redactor, document: Any) -> Cleaned:
+async def _blind(_self: Redactor, document: Any, _known: object) -> Cleaned:
     """A redactor that finds nothing."""
     return Cleaned(document, {})
 
@@ -162,7 +162,7 @@ async def test_a_broken_control_turns_readiness_red_and_stops_its_route(
 async def test_what_could_not_be_tried_proves_nothing(well: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the redactor is away, no trial passes and none fails: readiness has its own check for that."""
 
-    async def away(_self: Redactor, _document: Any) -> Any:
+    async def away(_self: Redactor, _document: Any, _known: object) -> Any:
         raise Unavailable(Code.REDACTION_UNAVAILABLE, "nobody can look")
 
     with monkeypatch.context() as patch:

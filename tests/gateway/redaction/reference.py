@@ -1,4 +1,4 @@
-"""The scan done the slow and plain way: one expression of all that any rule names, over the whole text.
+"""The scan done the slow and plain way: a few expressions of all that any rule names, over the whole text.
 
 No words, no windows, no remembered answers. What ships must find what this finds.
 """
@@ -20,6 +20,8 @@ from gateway.redaction.rules import Compiled, ignore, linear_options
 _WORD = re.compile(rb"\w+")
 _SENTENCE = re.compile(rb"[.!?][\"')]*\s+(?=[A-Z])")
 _BROKEN = re.compile(rb"\w{4}" + _SENTENCE.pattern)
+_PARTS = 16
+"""One expression of all is more than RE2 simplifies."""
 _BEFORE = 120
 _AFTER = 72
 
@@ -39,7 +41,10 @@ class Reference:
         spelled = [_spelled(term) for term in sorted(compiled.terms)]
         patterns = [phrase for phrase in compiled.phrases if phrase.source]
         sources = [*spelled, *(phrase.source for phrase in patterns)]
-        self._all = re2.compile((r"\b(?:" + "|".join(sources) + r")\b").encode("ascii"), options)
+        self._all = [
+            re2.compile((r"\b(?:" + "|".join(sources[part::_PARTS]) + r")\b").encode("ascii"), options)
+            for part in range(_PARTS)
+        ]
         plain = linear_options()
         plain.max_mem = 512 << 20
         self._patterns = [(phrase.rule, re2.compile(phrase.source.encode("ascii"), plain)) for phrase in patterns]
@@ -50,10 +55,9 @@ class Reference:
         lower = cased.lower()
         position = 0
         while position < len(lower):
-            match = self._all.search(lower, position)
-            if match is None:
+            start, end = self._first(lower, position)
+            if start < 0:
                 return
-            start, end = match.span()
             best = None
             while best is None and end > start:
                 best = self._best(cased, lower[start:end], start)
@@ -72,24 +76,28 @@ class Reference:
     ) -> tuple[int, int, Rule]:
         """A candidate up to where others of its category carry it that begin within it."""
         low, high, rule = found
-        match = self._all.search(lower, position)
-        while match is not None and match.start() < high:
-            start, end = match.span()
+        start, end = self._first(lower, position)
+        while 0 <= start < high:
             while end > high:
                 best = self._best(cased, lower[start:end], start, (high, rule)) if end <= low + MOST else None
                 if best is not None:
                     high = best[1] if best[2] is not None else high
                     break
                 end = self._shorter(lower, start, end)
-            match = self._all.search(lower, start + 1)
+            start, end = self._first(lower, start + 1)
         return low, high, rule
+
+    def _first(self, lower: bytes, position: int) -> tuple[int, int]:
+        """The longest of the matches that begin first; (-1, -1) if there is none."""
+        spans = [match.span() for one in self._all if (match := one.search(lower, position)) is not None]
+        return min(spans, key=lambda span: (span[0], -span[1]), default=(-1, -1))
 
     def _shorter(self, lower: bytes, start: int, end: int) -> int:
         """Where the next shorter match ends; `start` if there is none."""
         for word in reversed([match.end() for match in _WORD.finditer(lower, start, end) if match.end() < end]):
-            shorter = self._all.match(lower[:word], start)
-            if shorter is not None:
-                return int(shorter.end())
+            ends = [match.end() for one in self._all if (match := one.match(lower[:word], start)) is not None]
+            if ends:
+                return int(max(ends))
         return start
 
     def _best(
