@@ -14,9 +14,8 @@ caller wrote as we write them ourselves, as its SDK does.
 
 from __future__ import annotations
 
-import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from operator import attrgetter
 from typing import Final, cast
@@ -25,16 +24,16 @@ from msgspec.structs import replace
 
 from gateway.beginnings import Known, Within, counted, edits, longest_text, up_to
 from gateway.exchange import Beginning, Grant
+from gateway.redaction.memory import SECONDS, Recent, new_key
 from gateway.redaction.redactor import Cleaned
 from providers import growing
-from providers.document import MAX_NODES, Document, NotStrict, parse, parse_counting
+from providers.document import MAX_NODES, Document, parse_counting
 from providers.text import stands_alone
 
 _STEP: Final = 2047
 """Bytes from one digest to the next, by which a beginning is found: `hashlib` keeps the interpreter for so many."""
 _FORKS: Final = 4
 """Conversations that part from one another within a step are kept, so many of them."""
-_SECONDS: Final = 6 * 3600.0
 _DIGEST: Final = 32
 
 
@@ -47,15 +46,14 @@ class Conversations:
         clock: seconds, of any origin.
     """
 
-    __slots__ = ("_clock", "_keyed", "_known", "_limit", "_seconds", "_weight")
+    __slots__ = ("_clock", "_keyed", "_known", "_limit", "_seconds")
 
-    def __init__(self, limit: int, seconds: float = _SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limit: int, seconds: float = SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
         self._seconds = seconds
         self._clock = clock
-        self._keyed = blake2b(key=secrets.token_bytes(32), digest_size=_DIGEST)
-        self._known: dict[bytes, tuple[Known, ...]] = {}
-        self._weight = 0
+        self._keyed = new_key(_DIGEST)
+        self._known = Recent[tuple[Known, ...]](limit)
 
     def meet(self, scope: bytes | None, body: bytes) -> Conversation | None:
         """A body on its way, with what is known of it; None for one that is sooner read than remembered.
@@ -81,25 +79,21 @@ class Conversations:
 
     def _recall(self, name: bytes, met: Conversation) -> bool:
         """Whether a body begins like one of those that are kept under a name; the longest counts."""
-        forks = self._known.pop(name)
+        forks = self._known.recall(name) or ()
         now = self._clock()
         for known in sorted(forks, key=attrgetter("end"), reverse=True):
-            if now < known.until and met.begins_like(known):
-                self._known[name] = (known, *[one for one in forks if one is not known])
+            if now < known.until and met.goes_on_from(known):
+                self._put(name, known, forks)
                 return True
-        self._known[name] = forks
         return False
 
     def keep(self, name: bytes, new: Known) -> None:
         """Remember a beginning, and forget the oldest beyond the limit."""
-        forks = self._known.pop(name, ())
-        self._weight -= sum([one.weight for one in forks])
-        forks = (new, *[one for one in forks if one.digest != new.digest])[:_FORKS]
-        self._weight += sum([one.weight for one in forks])
-        self._known[name] = forks
-        while self._weight > self._limit:
-            oldest = next(iter(self._known))
-            self._weight -= sum([one.weight for one in self._known.pop(oldest)])
+        self._put(name, new, self._known.recall(name) or ())
+
+    def _put(self, name: bytes, first: Known, others: Sequence[Known]) -> None:
+        forks = (first, *[one for one in others if one.digest != first.digest])[:_FORKS]
+        self._known.keep(name, forks, sum([one.weight for one in forks]))
 
     @property
     def until(self) -> float:
@@ -107,7 +101,7 @@ class Conversations:
         return self._clock() + self._seconds
 
     def __len__(self) -> int:
-        return sum(map(len, self._known.values()))
+        return sum(len(forks) for _weight, forks in self._known.values())
 
 
 UNKNOWN: Final = Conversations(0)
@@ -129,8 +123,8 @@ class Conversation:
     def __repr__(self) -> str:
         return "<Conversation>"
 
-    def begins_like(self, known: Known) -> bool:
-        """Whether the body begins with all that this is a digest of, and what follows can be read alone."""
+    def goes_on_from(self, known: Known) -> bool:
+        """Take this for known, if the body begins with all that it is a digest of, and the rest can be read alone."""
         if not known.may_end(self._body) or self._digest(known.end) != known.digest:
             return False
         self._known = known
@@ -222,7 +216,7 @@ class Conversation:
         redactions = counted([one for one in findings if one.start < place])
         start = last.start if known is None else known.start
         rest = growing.inside(self._body, start, within.item, within.text, within.context)
-        if _reads(rest) == {**document, member: [{**item, key: text[place - within.characters :]}]}:
+        if growing.reads_as(rest, {**document, member: [{**item, key: text[place - within.characters :]}]}):
             self._kept(known, replace(last, end=end, count=0, edits=made, redactions=redactions, within=within))
 
     def _digest(self, end: int) -> bytes:
@@ -231,10 +225,3 @@ class Conversation:
         state = self._states[passed - 1].copy()
         state.update(memoryview(self._body)[passed * _STEP : end])
         return state.digest()
-
-
-def _reads(data: bytes) -> Document | None:
-    try:
-        return parse(data)
-    except NotStrict:
-        return None

@@ -46,14 +46,19 @@ def inside(data: bytes, start: int, item: int, text: int, first: int) -> bytes:
     return data[:start] + data[item:text] + data[first:]
 
 
-def stand(data: bytes, start: int, end: int, document: Document, member: str, others: Sequence[Value]) -> bool:
+def stand(data: bytes, start: int, end: int, document: Document, member: str, others: list[Value]) -> bool:
     """Whether data[start:end] are the items of the document's list but for the others, which follow on them.
 
     So it is if the text without them is the same document with the others alone: had what is cut out begun or ended
     elsewhere, within a string or an item, what remains would not be JSON.
     """
+    return parts(data, end) and reads_as(without(data, start, end), {**document, member: others})
+
+
+def reads_as(data: bytes, document: Document) -> bool:
+    """Whether a text is strict JSON, and this document."""
     try:
-        return parts(data, end) and parse(without(data, start, end)) == {**document, member: others}
+        return parse(data) == document
     except NotStrict:
         return False
 

@@ -476,7 +476,7 @@ def test_the_one_unused_for_longest_goes_first(chat: Steps) -> None:
 
 def test_nothing_of_a_text_is_kept(chat: Steps) -> None:
     chat.begins(asked(*LONG, turn("My rep has sclerosis."), turn("I see.", "assistant")))
-    kept = [one for forks in chat.known._known.values() for one in forks]
+    kept = [one for _weight, forks in chat.known._known.values() for one in forks]
     assert kept
     for one in kept:
         assert len(one.digest) == 32
